@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that is given back all at once: what belongs to one request, one
+ * snapshot, one parsed file. Has a cap; past it, or without memory, the
+ * functions return NULL. Not thread-safe.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/bytes.h"
+
+struct arena_chunk;
+
+struct arena {
+    struct arena_chunk *chunks; /* newest first */
+    size_t used; /* bytes handed out since the last reset */
+    size_t max;
+};
+
+void arena_init(struct arena *a, size_t max);
+void arena_free(struct arena *a);
+
+/* Takes everything back. Keeps one chunk of at most `keep` bytes for the next
+ * use and frees the rest. */
+void arena_reset(struct arena *a, size_t keep);
+
+/* Aligned for any type; not cleared. */
+void *arena_alloc(struct arena *a, size_t size);
+/* Cleared; NULL also when count * size overflows. */
+void *arena_calloc(struct arena *a, size_t count, size_t size);
+/* A copy with a NUL behind it. .data is NULL when out of memory. */
+struct bytes arena_copy(struct arena *a, struct bytes text);
+
+#endif

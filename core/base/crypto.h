@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What mcpd needs of libsodium. The only file that knows libsodium is crypto.c. */
+#ifndef BASE_CRYPTO_H
+#define BASE_CRYPTO_H
+
+#include "base/bytes.h"
+
+/* Once, before anything else here and before threads. False: no entropy. */
+bool crypto_init(void);
+
+void crypto_random(void *out, size_t size);
+
+/* BLAKE2b of `size` bytes into out[32]. */
+#define CRYPTO_HASH_SIZE 32
+void crypto_hash(unsigned char out[CRYPTO_HASH_SIZE], const void *data, size_t size);
+
+/* Takes the same time wherever the difference is. */
+bool crypto_equal(struct bytes a, struct bytes b);
+
+/* Base64 (RFC 4648, section 4), strict: padding required, no white space, no
+ * other alphabet, zero trailing bits. Writes at most text.size / 4 * 3 bytes to
+ * out; false when it is not Base64. */
+bool base64_decode(struct bytes text, char *out, size_t *size);
+/* out has room for (size + 2) / 3 * 4 + 1; NUL-terminated. */
+void base64_encode(const void *data, size_t size, char *out);
+
+/* base64url without padding (RFC 4648, section 5); the same contracts. */
+bool base64url_decode(struct bytes text, char *out, size_t *size);
+void base64url_encode(const void *data, size_t size, char *out);
+
+#endif

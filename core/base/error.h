@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* An error as a value: one sentence that names the thing, the place and the
+ * way out. Functions that can fail take a `struct error *`, fill it and return
+ * false, NULL or -1; who gets it adds context or shows it to a person. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <stdbool.h>
+
+struct error {
+    char text[1024]; /* NUL-terminated UTF-8, cut if longer */
+};
+
+/* Sets the text and returns false, so that `return error_set(err, ...)` works.
+ * err may be NULL. */
+bool error_set(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "context: " before the text. Returns false. */
+bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting threads the way a daemon needs them. */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <pthread.h>
+
+#include "base/error.h"
+
+/* Starts a joinable thread, named (at most 15 characters, for ps and gdb), with
+ * all signals blocked: signals are for main's thread alone. */
+bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
+                  struct error *err);
+
+#endif
