@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: /etc/mcp/mcpd.json and one file for each provider in
+ * providers.d beside it (files/NAME.json defines the provider NAME), JSON with
+ * comments. It is checked against the published schema (etc/mcpd.schema.json)
+ * and by rules a schema cannot say; every complaint names file, line and
+ * column and what was expected. The keys are described in mcpd.json(5).
+ *
+ * A struct config is immutable and reference-counted: a reload makes a new one.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/error.h"
+#include "json/json.h"
+
+struct config_listen {
+    const char *address; /* numeric IPv4 or IPv6 */
+    uint16_t port; /* 0: the kernel picks one */
+};
+
+enum isolation { ISOLATION_INPROC };
+
+/* One provider: an instance of a plugin under a name of the operator's. */
+struct config_provider {
+    const char *id; /* "files": 1 to 64 of A-Z a-z 0-9 _ - . */
+    const char *plugin; /* plugin id: the file PLUGIN.so in the directory */
+    const char *prefix; /* goes before each tool name; "" by default */
+    enum isolation isolation;
+    bool enabled;
+    uint32_t timeout_ms; /* longest time of a call; 0: calls.timeout_ms */
+    struct bytes config; /* the "config" object as JSON without comments; "{}" */
+    /* Where it stands, for complaints. */
+    const char *file;
+    const struct json *document;
+    const struct json_node *config_node; /* NULL when there is none */
+};
+
+struct config {
+    const char *file; /* as it was named; NULL when built from defaults */
+
+    struct {
+        const char *name; /* "mcpd" */
+        const char *title; /* NULL: none */
+        const char *instructions; /* NULL: none */
+        uint32_t list_ttl_ms; /* how long clients may cache lists */
+        uint32_t page_size; /* tools in one page of a list */
+    } server;
+
+    struct config_listen *listen;
+    size_t listens;
+
+    struct {
+        /* Host and Origin values accepted besides those of loopback. Host
+         * names without port; origins as "scheme://host[:port]". */
+        const char **allowed_hosts;
+        size_t allowed_host_count;
+        const char **allowed_origins;
+        size_t allowed_origin_count;
+        uint32_t threads; /* I/O threads; 0: as many as processors, at most 4 */
+        uint32_t max_connections;
+        uint32_t max_header_bytes; /* request line and header fields */
+        uint32_t max_body_bytes;
+        /* Absolute: from the start of what they name, whatever arrives. */
+        uint32_t header_timeout_ms;
+        uint32_t body_timeout_ms;
+        uint32_t write_timeout_ms; /* without progress of the peer's reading */
+        uint32_t idle_timeout_ms; /* a connection between requests */
+        uint32_t keepalive_ms; /* comment lines on silent streams */
+        uint32_t max_streams; /* open SSE streams */
+    } http;
+
+    struct {
+        uint32_t max; /* legacy sessions at once */
+        uint32_t idle_timeout_ms;
+    } sessions;
+
+    struct {
+        uint32_t workers; /* threads for calls that may block */
+        uint32_t queue; /* calls that may wait for one */
+        uint32_t timeout_ms; /* default and upper bound of a call's time */
+        uint32_t max_result_bytes;
+    } calls;
+
+    struct {
+        const char *directory;
+        const char *private_directory; /* where running copies live; NULL: chosen by mcpd */
+        uint32_t drain_timeout_ms; /* how long an old generation may finish its calls */
+        uint32_t start_timeout_ms; /* how long a new one may take to start */
+    } plugins;
+
+    struct config_provider *providers; /* in order: mcpd.json, then providers.d by name */
+    size_t provider_count;
+
+    /* config.c's own. */
+    struct config_private *private;
+};
+
+/* One complaint about the configuration, as a whole line for a person:
+ * "/etc/mcp/mcpd.json:12:15: listen[0].port: expected ..., got ...". */
+typedef void config_complain(void *context, const char *line);
+
+/* Reads and checks `path` and its providers.d. NULL: there were complaints,
+ * each given to `complain` (all that can be found in one run). A missing file
+ * is a complaint. */
+struct config *config_load(const char *path, config_complain *complain, void *context);
+
+/* The defaults: what an empty mcpd.json gives. */
+struct config *config_default(void);
+
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config); /* NULL is allowed */
+
+/* What the command line overrides; before the config is shared. `listen` is
+ * "ADDRESS:PORT", "[IPv6]:PORT" or "PORT". */
+bool config_set_listen(struct config *config, const char *listen, struct error *err);
+bool config_set_plugin_directory(struct config *config, const char *directory, struct error *err);
+
+/* The place of a JSON Pointer inside a provider's "config" as
+ * "FILE:LINE:COLUMN"; the nearest existing parent where there is nothing; the
+ * file alone when the provider has no entry. */
+void config_place(const struct config_provider *provider, const char *pointer, char *out,
+                  size_t size);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A call of a tool, from the moment the protocol layer has understood it to the
+ * moment its result is known.
+ *
+ * The protocol layer makes it (call_new), starts it, and is told of progress,
+ * log messages and, exactly once, the end. Between, it may cancel, or abandon
+ * the call when nobody waits any more. The plugin sees the struct mcp_call
+ * inside and ends it with one of the finish functions of <mcp/plugin.h>; if it
+ * is too late, the deadline ends it.
+ *
+ * References: call_new gives one to the caller. The plugin layer holds its own
+ * until the plugin's call_tool has returned and the call has been ended by the
+ * plugin.
+ *
+ * Locks: call.mutex is a leaf and is not held while events run. Events of one
+ * call never run at the same time, and none runs after `finished` began or
+ * call_abandon returned.
+ */
+#ifndef PLUGIN_CALL_H
+#define PLUGIN_CALL_H
+
+#include <mcp/plugin.h>
+
+#include "plugin/registry.h"
+
+enum call_end {
+    CALL_TEXT, /* text */
+    CALL_STRUCTURED, /* text, json */
+    CALL_RESULT, /* json: a CallToolResult, checked: an object with a content array */
+    CALL_FAILURE, /* text, to be shown to the model: isError */
+    CALL_NEED_INPUT, /* json: InputRequests; text: the plugin's state */
+    CALL_TIMEOUT, /* text: a sentence; isError */
+    CALL_BUSY, /* text: a sentence; nothing was done, try later */
+    CALL_BROKEN /* text: a sentence; the provider broke its contract or is gone */
+};
+
+/* How a call ended. Everything is valid during the event only. */
+struct call_result {
+    enum call_end end;
+    struct bytes text;
+    struct bytes json_text;
+    const struct json *json; /* index of json_text, for CALL_RESULT and CALL_NEED_INPUT, and
+                                for CALL_STRUCTURED */
+};
+
+struct call_events {
+    /* The end. Runs on any thread, perhaps inside call_start. */
+    void (*finished)(struct call *call, const struct call_result *result);
+    /* Only when the request wants them; may be NULL. */
+    void (*progress)(struct call *call, double progress, double total, struct bytes message);
+    void (*log)(struct call *call, int level, struct bytes data);
+};
+
+/* What call_new needs to know. All bytes, the json and the caller must stay
+ * valid until `release(owner)` is called (from any thread; the call has then
+ * gone for good). */
+struct call_request {
+    const struct registry_tool *tool; /* only used during call_new */
+    const struct json *json; /* the request */
+    const struct json_node *arguments; /* an object, or NULL: "{}" */
+    const struct json_node *meta; /* an object or NULL */
+    const struct mcp_caller *caller;
+    uint32_t max_time_ms; /* from the configuration: provider or server; 0: none */
+    bool wants_progress;
+    int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
+    bool can_ask; /* finish_need_input is possible */
+    struct bytes state;
+    struct bytes input_responses;
+    const struct call_events *events;
+    void *owner;
+    void (*release)(void *owner);
+};
+
+/* Enters the provider. NULL: the generation has been retired (look into the
+ * newest snapshot and try again), or no memory; `release` is not called. */
+struct call *call_new(const struct call_request *request);
+
+/* Runs the call: on this thread when the tool does not block, else by a worker.
+ * When the queue is full the call ends at once as CALL_BUSY. */
+void call_start(struct call *call);
+
+/* Whether call_start runs the plugin on this thread. */
+bool call_is_inline(const struct call *call);
+
+/* Tells the plugin that nobody needs the result. `finished` still comes. */
+void call_cancel(struct call *call);
+
+/* Like call_cancel, and no event runs once this has returned (it waits for one
+ * that is running on another thread). */
+void call_abandon(struct call *call);
+
+void *call_owner(const struct call *call);
+struct call *call_ref(struct call *call);
+void call_unref(struct call *call);
+
+/* ---- for the links that run plugins (provider_ops) ---- */
+
+/* The plugin's view of it. */
+struct mcp_call *call_abi(struct call *call);
+struct call *call_from_abi(const struct mcp_call *abi);
+
+/* Ends the call for the plugin, with a reason of mcpd's own (CALL_BROKEN: call_tool
+ * refused it, or exited). Harmless if it has ended. */
+void call_end_broken(struct call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything on offer: an immutable snapshot that is swapped whole when a
+ * provider changes.
+ *
+ * Reading takes no lock: each reading thread keeps a struct registry_reader
+ * with a reference to the snapshot it saw last, and compares one atomic number
+ * per request. Only the control thread of the plugin layer publishes.
+ *
+ * Lock order: registry.mutex is a leaf; it is taken by publish and by a reader
+ * that finds its snapshot out of date.
+ */
+#ifndef PLUGIN_REGISTRY_H
+#define PLUGIN_REGISTRY_H
+
+#include "plugin/provider.h"
+
+/* A tool as clients see it. */
+struct registry_tool {
+    struct bytes name; /* with the provider's prefix; NUL-terminated */
+    const struct tool *tool;
+    struct provider *provider;
+    struct gate *gate; /* plugin/dispatch.c: who may run at once */
+};
+
+struct snapshot {
+    atomic_uint references;
+    uint64_t version; /* grows with each publish */
+    struct arena arena;
+    struct provider **providers; /* in the operator's order */
+    size_t provider_count;
+    struct registry_tool *tools; /* in the order clients see: stable while unchanged */
+    size_t tool_count;
+    unsigned char tools_hash[32]; /* equal hashes: clients see the same list */
+    struct registry_tool **index; /* open addressing by name; index_mask + 1 slots */
+    size_t index_mask;
+    /* What the layer above prepared from this snapshot (ready-made lists). */
+    void *view;
+    void (*free_view)(void *view);
+};
+
+/* What the layer above does when a snapshot is made. Both are called on the
+ * control thread. */
+struct registry_hooks {
+    void *context;
+    /* Prepares the lists of a new snapshot, before it is published. */
+    void *(*make_view)(void *context, const struct snapshot *snapshot);
+    void (*free_view)(void *view);
+    /* The snapshot is published, and what clients see differs: MCP_CHANGED_*. */
+    void (*changed)(void *context, uint32_t what);
+};
+
+struct registry;
+
+/* One for each reading thread; zero it first. */
+struct registry_reader {
+    struct snapshot *snapshot;
+};
+
+struct registry *registry_new(void);
+void registry_free(struct registry *registry);
+/* Once, before the first publish. */
+void registry_set_hooks(struct registry *registry, const struct registry_hooks *hooks);
+
+/* Builds a snapshot of these providers, in this order, and publishes it. A tool
+ * name (with prefix) that two providers claim goes to the first; the clash is
+ * logged as a warning once per pair of generations. Takes references. False:
+ * out of memory; the old snapshot stays. */
+bool registry_publish(struct registry *registry, struct provider *const *providers, size_t count,
+                      struct error *err);
+
+/* The newest snapshot; valid until the reader's next registry_read. Never NULL
+ * after the first publish. */
+const struct snapshot *registry_read(struct registry *registry, struct registry_reader *reader);
+void registry_reader_close(struct registry_reader *reader);
+
+struct snapshot *snapshot_ref(const struct snapshot *snapshot);
+void snapshot_unref(const struct snapshot *snapshot);
+
+/* NULL when there is no such tool. */
+const struct registry_tool *snapshot_find_tool(const struct snapshot *snapshot, struct bytes name);
+
+#endif
