@@ -28,6 +28,10 @@ void arena_reset(struct arena *a, size_t keep);
 void *arena_alloc(struct arena *a, size_t size);
 /* Cleared; NULL also when count * size overflows. */
 void *arena_calloc(struct arena *a, size_t count, size_t size);
+/* Makes a piece larger or smaller: in place when nothing was allocated behind it
+ * and there is room, else (to grow) by moving it. p may be NULL. NULL when out
+ * of memory; the old piece is then untouched. */
+void *arena_resize(struct arena *a, void *p, size_t old_size, size_t size);
 /* A copy with a NUL behind it. .data is NULL when out of memory. */
 struct bytes arena_copy(struct arena *a, struct bytes text);
 

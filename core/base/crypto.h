@@ -10,9 +10,9 @@ bool crypto_init(void);
 
 void crypto_random(void *out, size_t size);
 
-/* BLAKE2b of `size` bytes into out[32]. */
-#define CRYPTO_HASH_SIZE 32
-void crypto_hash(unsigned char out[CRYPTO_HASH_SIZE], const void *data, size_t size);
+/* BLAKE2b of `size` bytes into out[32]. (libsodium owns the name crypto_hash.) */
+#define CRYPTO_DIGEST_SIZE 32
+void crypto_digest(unsigned char out[CRYPTO_DIGEST_SIZE], const void *data, size_t size);
 
 /* Takes the same time wherever the difference is. */
 bool crypto_equal(struct bytes a, struct bytes b);
@@ -24,7 +24,8 @@ bool base64_decode(struct bytes text, char *out, size_t *size);
 /* out has room for (size + 2) / 3 * 4 + 1; NUL-terminated. */
 void base64_encode(const void *data, size_t size, char *out);
 
-/* base64url without padding (RFC 4648, section 5); the same contracts. */
+/* base64url without padding (RFC 4648, section 5); the same contracts, but up to
+ * text.size * 3 / 4 bytes to out. */
 bool base64url_decode(struct bytes text, char *out, size_t *size);
 void base64url_encode(const void *data, size_t size, char *out);
 

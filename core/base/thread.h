@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 
-/* Starts a joinable thread, named (at most 15 characters, for ps and gdb), with
- * all signals blocked: signals are for main's thread alone. */
+/* Starts a joinable thread, named (for ps and gdb; cut to 15 characters), with all
+ * signals blocked that come from outside: those are for main's thread alone. */
 bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
                   struct error *err);
 

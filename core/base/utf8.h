@@ -12,6 +12,10 @@ bool utf8_valid(struct bytes text);
 /* The length of the longest well-formed prefix. */
 size_t utf8_valid_prefix(struct bytes text);
 
+/* The length of the longest prefix made of well-formed characters outside ASCII
+ * (for scanners that treat ASCII themselves). */
+size_t utf8_multibyte_prefix(struct bytes text);
+
 /* Writes one code point (a Unicode scalar value) to out[4]; returns 1 to 4. */
 size_t utf8_encode(uint32_t code_point, char out[4]);
 
