@@ -17,6 +17,7 @@
 struct config_listen {
     const char *address; /* numeric IPv4 or IPv6 */
     uint16_t port; /* 0: the kernel picks one */
+    bool allow_remote; /* said to be meant for other machines too */
 };
 
 enum isolation { ISOLATION_INPROC };
@@ -33,6 +34,7 @@ struct config_provider {
     /* Where it stands, for complaints. */
     const char *file;
     const struct json *document;
+    const struct json_node *node; /* the entry itself */
     const struct json_node *config_node; /* NULL when there is none */
 };
 
@@ -115,6 +117,12 @@ void config_unref(struct config *config); /* NULL is allowed */
  * "ADDRESS:PORT", "[IPv6]:PORT" or "PORT". */
 bool config_set_listen(struct config *config, const char *listen, struct error *err);
 bool config_set_plugin_directory(struct config *config, const char *directory, struct error *err);
+
+/* Tells of each key that differs between the two and takes effect only after a
+ * restart, as "FILE: http.threads has changed: restart mcpd ..."; returns how
+ * many. For a reload. */
+size_t config_needs_restart(const struct config *running, const struct config *loaded,
+                            config_complain *complain, void *context);
 
 /* The place of a JSON Pointer inside a provider's "config" as
  * "FILE:LINE:COLUMN"; the nearest existing parent where there is nothing; the
