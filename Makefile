@@ -2,58 +2,183 @@
 
 VERSION := 0.1.0
 
-# What people set.
-CC       ?= gcc
-CFLAGS   ?= -O2 -g
-prefix     ?= /usr/local
+# ---- What people set --------------------------------------------------------
+# The tools, their flags, and where things go; the GNU names. Where `prefix` is
+# /usr, configuration and state are in /etc and /var.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS     ?= -O2 -g
+CPPFLAGS   ?=
+LDFLAGS    ?=
 DESTDIR    ?=
+prefix     ?= /usr
+sbindir    ?= $(prefix)/sbin
+libdir     ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+datadir    ?= $(prefix)/share
+mandir     ?= $(datadir)/man
+sysconfdir    ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
+localstatedir ?= $(if $(filter /usr,$(prefix)),/var,$(prefix)/var)
+plugindir     ?= $(libdir)/mcp/plugins
+pkgconfigdir  ?= $(libdir)/pkgconfig
+unitdir       ?= $(prefix)/lib/systemd/system
+sysusersdir   ?= $(prefix)/lib/sysusers.d
+tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
 
-# Builds with a sanitizer live beside the ordinary one.
-comma := ,
+# Switches: DEV=1 makes warnings errors; SANITIZE=address,undefined or thread;
+# COVERAGE=1; FUZZ=1 instruments for libFuzzer (CC=clang). `make run PORT=8081`;
+# `make fuzz FUZZ_SECONDS=600`.
+DEV      ?=
 SANITIZE ?=
-B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(filter clang%,$(CC)),-clang)
+COVERAGE ?=
+FUZZ     ?=
+PORT     ?= 8080
+FUZZ_SECONDS ?= 60
 
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-            -Wvla -Wformat=2 -Wundef
-DEV ?=
-ifneq ($(DEV),)
-WARNINGS += -Werror
-endif
+# ---- Where and how we build -------------------------------------------------
+# Builds that differ in kind live beside the ordinary one.
+comma := ,
+B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(FUZZ),-fuzz)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)
 
-PKGS := libmicrohttpd libcjson libsodium
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wvla -Wformat=2 -Wundef $(if $(DEV),-Werror)
+instrument := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+              $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined) \
+              $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),--coverage -O0)
+# _FORTIFY_SOURCE needs an optimising compiler and confuses the sanitizers.
+fortify := $(if $(SANITIZE)$(COVERAGE)$(FUZZ),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+
 mcpd_cflags := -std=c17 -D_GNU_SOURCE -Icore -Iplugin-api -DMCPD_VERSION='"$(VERSION)"' \
-               -pthread -fstack-protector-strong -fno-strict-aliasing $(WARNINGS)
-mcpd_ldlibs := -lmicrohttpd -lcjson -lsodium -ldl -lm -pthread
-ifneq ($(SANITIZE),)
-mcpd_cflags += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DMCPD_SANITIZE
-mcpd_ldflags += -fsanitize=$(SANITIZE)
-endif
+               -DMCPD_SYSCONFDIR='"$(sysconfdir)/mcp"' -DMCPD_PLUGIN_DIR='"$(plugindir)"' \
+               $(if $(SANITIZE),-DMCPD_SANITIZE) \
+               -pthread -fPIE -fstack-protector-strong -fno-strict-aliasing $(fortify) $(warnings)
+mcpd_ldflags := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+mcpd_ldlibs := -lmicrohttpd -lcjson -lsodium -lpcre2-8 -ldl -lm -pthread
+
+compile = $(CC) $(mcpd_cflags) $(CPPFLAGS) $(CFLAGS) $(instrument)
+link    = $(CC) $(mcpd_ldflags) $(LDFLAGS) $(instrument)
 
 core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
 core_obj := $(core_src:%.c=$(B)/%.o)
+plugin_names := $(notdir $(patsubst %/Makefile,%,$(wildcard plugins/*/Makefile)))
+plugin_so := $(plugin_names:%=$(B)/plugins/%.so)
 
-all: $(B)/mcpd
+all: $(B)/mcpd plugins ## Build mcpd and the bundled plugins into build/ (the default)
+
+# ---- mcpd -------------------------------------------------------------------
+$(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
+	$(link) -o $@ $^ $(mcpd_ldlibs)
 
 $(B)/libmcpd.a: $(core_obj)
 	rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
-	$(CC) $(mcpd_ldflags) $(LDFLAGS) -rdynamic -o $@ $^ $(mcpd_ldlibs)
-
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags | $(B)/libraries
 	@mkdir -p $(@D)
-	$(CC) $(mcpd_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(compile) -MMD -MP -c -o $@ $<
 
+# Holds the command that compiles; when it changes, everything is made again.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(compile) : $(link))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# One plain line when a library is missing, instead of a compiler's error.
+$(B)/libraries:
+	@mkdir -p $(@D)
+	@scripts/find-libraries $(CC) $(CPPFLAGS) $(CFLAGS)
+	@touch $@
+
+# ---- The bundled plugins ----------------------------------------------------
+# Each with plugin-api/plugin.mk alone, as a third party's would be.
+plugins: $(plugin_so) ## Build only the bundled plugins
+$(plugin_so): $(B)/plugins/%.so: FORCE | $(B)/libraries
+	@$(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $@) PLUGIN_API=$(abspath plugin-api) \
+	    CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS) $(fortify) $(instrument) $(if $(DEV),-Werror)' \
+	    LDFLAGS='$(LDFLAGS) $(instrument)'
+
+# ---- Tests ------------------------------------------------------------------
 # One Check program for each tests/unit/test_*.c.
-unit_src := $(wildcard tests/unit/test_*.c)
-unit_bin := $(unit_src:%.c=$(B)/%)
+unit_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 $(unit_bin): $(B)/%: $(B)/%.o $(B)/libmcpd.a
-	$(CC) $(mcpd_ldflags) $(LDFLAGS) -rdynamic -o $@ $^ -lcheck -lsubunit -lrt $(mcpd_ldlibs)
-unit: $(unit_bin)
-	@set -e; for t in $(unit_bin); do echo "== $$t"; $$t; done
+	$(link) -o $@ $^ -lcheck -lsubunit -lrt $(mcpd_ldlibs)
+unit-programs: $(unit_bin)
+unit: $(unit_bin) all ## Build and run the unit tests only
+	@B=$(B) scripts/check --only unit
 
-clean:
+# One program for each tests/fuzz/fuzz_*.c: with FUZZ=1 (and clang) libFuzzer
+# drives it, else replay_main.c feeds it the files that it is given.
+fuzz_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(fuzz_bin): $(B)/%: $(B)/%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay_main.o) $(B)/libmcpd.a
+	$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(mcpd_ldlibs)
+fuzz-programs: $(fuzz_bin)
+
+-include $(wildcard tests/plugins/plugins.mk tests/abi/abi.mk)
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+parallel = $(MAKE) --no-print-directory -j$(JOBS)
+
+check: ## Install what is missing and run every test
+	@scripts/install-dependencies build check
+	@scripts/check
+check-sanitizers: ## The whole test run again under ASan + UBSan, then TSan
+	@scripts/install-dependencies build check
+	@scripts/check --sanitizers
+check-valgrind: ## The unit tests and the daemon under valgrind
+	@scripts/install-dependencies build check
+	@scripts/check --valgrind
+bench: ## Measure mcpd beside a bare handler and the TypeScript server
+	@scripts/install-dependencies build bench
+	@scripts/npm-install tests/bench
+	@$(parallel) all
+	@B=$(B) tests/bench/run
+fuzz: ## Fuzz each parser for FUZZ_SECONDS (60) with libFuzzer
+	@scripts/install-dependencies build fuzz
+	@$(parallel) CC=clang SANITIZE=address,undefined FUZZ=1 fuzz-programs
+	@scripts/fuzz build-address-undefined-fuzz-clang $(FUZZ_SECONDS)
+coverage: ## Line coverage of the unit tests, as HTML in build-coverage/html
+	@scripts/install-dependencies build check coverage
+	@$(parallel) COVERAGE=1 all unit-programs
+	@scripts/coverage build-coverage
+lint: ## Layers, clang-tidy, cppcheck, format, long functions, scripts, man pages
+	@scripts/install-dependencies build lint
+	@B=$(B) scripts/lint
+format: ## Lay out the C sources with clang-format
+	@scripts/install-dependencies lint
+	@clang-format -i $$(scripts/c-files)
+
+# ---- Running ----------------------------------------------------------------
+run: ## Install what is missing, build, and serve a demo on 127.0.0.1:8080 (PORT=)
+	@scripts/install-dependencies build run
+	@$(parallel) all
+	@B=$(B) PORT=$(PORT) scripts/run-demo
+deps: ## Only install what building, running and testing need
+	@scripts/install-dependencies build run check
+
+# ---- Installing -------------------------------------------------------------
+install_env = B='$(B)' DESTDIR='$(DESTDIR)' sbindir='$(sbindir)' plugindir='$(plugindir)' \
+    includedir='$(includedir)' pkgconfigdir='$(pkgconfigdir)' datadir='$(datadir)' mandir='$(mandir)' \
+    sysconfdir='$(sysconfdir)' localstatedir='$(localstatedir)' unitdir='$(unitdir)' \
+    sysusersdir='$(sysusersdir)' tmpfilesdir='$(tmpfilesdir)' prefix='$(prefix)' VERSION='$(VERSION)'
+install: all ## Install below $(DESTDIR)$(prefix); never overwrites a configuration
+	@$(install_env) scripts/install install
+uninstall: ## Remove what install made, and the configuration only if unchanged
+	@$(install_env) scripts/install uninstall
+dist: ## The committed tree as mcpd-VERSION.tar.gz
+	git archive --prefix=mcpd-$(VERSION)/ -o mcpd-$(VERSION).tar.gz HEAD
+
+clean: ## Remove every build directory
 	rm -rf build build-*
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
+	@echo
+	@echo "DEV=1           warnings are errors"
+	@echo "SANITIZE=LIST   address,undefined or thread, in a build directory of its own"
+	@echo "CC=clang        likewise"
+	@echo "prefix= DESTDIR= CFLAGS= LDFLAGS= ... as everywhere"
 
-.PHONY: all unit clean
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+FORCE:
+.DELETE_ON_ERROR:
+.PHONY: all plugins unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
+        coverage lint format run deps install uninstall dist clean help FORCE
+-include $(patsubst %.o,%.d,$(core_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(fuzz_bin:=.o))
