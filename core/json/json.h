@@ -8,8 +8,9 @@
  * written, so numbers and ids keep every digit. Refused: invalid UTF-8 (also
  * as \u escapes of lone surrogates), duplicate member names (compared after
  * decoding), NUL bytes or anything else after the value, a byte order mark,
- * and what exceeds the limits. \u0000 inside strings is refused too: it has no
- * place in what mcpd handles and cuts C strings short.
+ * and what exceeds the limits. \u0000 in a string is legal JSON and accepted: a
+ * decoded string has a length and may contain NUL bytes; json_cstring is for
+ * those who need a C string.
  *
  * The index and the text it points into live in memory the caller owns: keep
  * both for as long as nodes are used. Reading an index is thread-safe.
@@ -39,12 +40,17 @@ struct json_node {
     uint32_t count; /* elements of an array, members of an object */
     uint8_t type; /* enum json_type; a member name is a JSON_STRING */
     uint8_t escaped; /* a string with a backslash in it */
+    /* Only where limits.duplicates let them through: a member name that comes
+     * again later in the same object, so that the later member counts; or an
+     * object in which that happens. */
+    uint8_t repeated;
 };
 
 struct json {
     struct bytes text;
     const struct json_node *root; /* nodes[0] */
     size_t nodes;
+    bool repeated; /* some object in it repeats a name */
 };
 
 struct json_limits {
@@ -52,13 +58,28 @@ struct json_limits {
     uint32_t max_depth; /* nesting of arrays and objects */
     uint32_t max_nodes; /* values and names together */
     bool comments; /* allow // and slash-star comments as white space (configuration) */
+    /* Accept objects that repeat a member name, which RFC 8259 calls legal but
+     * not interoperable: the last one counts. json_get finds that one and
+     * json_write_compact leaves the others out; json_first, json_next and count
+     * show all of them. */
+    bool duplicates;
 };
 
 /* For messages and plugin results: 64 MiB, depth 128, 4 million nodes. */
 extern const struct json_limits json_default_limits;
 
+/* What kind of reason. A text with repeated names is JSON_REPEATED only when
+ * nothing else is wrong with it. */
+enum json_refusal {
+    JSON_SYNTAX, /* it is no JSON text */
+    JSON_LIMIT, /* too large, too deep, too many nodes */
+    JSON_REPEATED, /* well-formed, but an object repeats a member name */
+    JSON_MEMORY /* out of memory; nothing is said about the text */
+};
+
 /* Why and where a text was refused. */
 struct json_error {
+    enum json_refusal kind;
     size_t offset; /* byte */
     unsigned line, column; /* from 1; column counts characters */
     char text[200]; /* "expected ',' or '}' after a member", without the place */
@@ -106,6 +127,11 @@ bool json_is(const struct json *json, const struct json_node *value, const char 
  * escaped, else into `arena`. .data is NULL when it is no string (or out of
  * memory); an empty string has a .data. */
 struct bytes json_string(const struct json *json, const struct json_node *value,
+                         struct arena *arena);
+
+/* The same with a NUL behind it, always a copy in `arena`; NULL also when the
+ * string has a NUL character in it, for it would be cut short. */
+const char *json_cstring(const struct json *json, const struct json_node *value,
                          struct arena *arena);
 
 /* An integer, however it is written (12, 1.2e1, 12.0); false when it is not one
