@@ -113,7 +113,8 @@ $(fuzz_bin): $(B)/%: $(B)/%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay_main.o) $(B)/
 	$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(mcpd_ldlibs)
 fuzz-programs: $(fuzz_bin)
 
--include $(wildcard tests/plugins/plugins.mk tests/abi/abi.mk)
+# What each kind of test builds besides: test-plugins, check-abi, ...
+include $(wildcard tests/*/*.mk)
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 parallel = $(MAKE) --no-print-directory -j$(JOBS)
@@ -129,7 +130,6 @@ check-valgrind: ## The unit tests and the daemon under valgrind
 	@scripts/check --valgrind
 bench: ## Measure mcpd beside a bare handler and the TypeScript server
 	@scripts/install-dependencies build bench
-	@scripts/npm-install tests/bench
 	@$(parallel) all
 	@B=$(B) tests/bench/run
 fuzz: ## Fuzz each parser for FUZZ_SECONDS (60) with libFuzzer
