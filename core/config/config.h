@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The configuration: /etc/mcp/mcpd.json and one file for each provider in
- * providers.d beside it (files/NAME.json defines the provider NAME), JSON with
+ * providers.d beside it (providers.d/NAME.json defines NAME), JSON with
  * comments. It is checked against the published schema (etc/mcpd.schema.json)
  * and by rules a schema cannot say; every complaint names file, line and
  * column and what was expected. The keys are described in mcpd.json(5).

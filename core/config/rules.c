@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What a schema cannot say: rules over several keys, and addresses. */
+#include "config/reading.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+bool address_parse(const char *text, unsigned char address[16])
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (inet_pton(AF_INET6, text, address) == 1)
+        return true;
+    memcpy(address, mapped, sizeof(mapped));
+    return inet_pton(AF_INET, text, address + sizeof(mapped)) == 1;
+}
+
+bool address_is_loopback(const unsigned char address[16])
+{
+    static const unsigned char mapped_127[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+    static const unsigned char one[16] = {[15] = 1};
+    return memcmp(address, mapped_127, sizeof(mapped_127)) == 0 ||
+           memcmp(address, one, sizeof(one)) == 0;
+}
+
+/* One entry of "listen" as rules see it. */
+struct entry {
+    const struct json_node *node;
+    const struct json_node *address_node; /* or node */
+    unsigned char address[16];
+    uint16_t port;
+    bool legal;
+};
+
+/* Whether the schema has already complained about what would allow it. */
+static bool consent_is_unclear(const struct json *json, const struct json_node *entry)
+{
+    const struct json_node *allow = json_get(json, entry, "allow_remote");
+    const struct json_node *hosts = json_at(json, json->root, "/http/allowed_hosts");
+    return (allow != NULL && allow->type != JSON_TRUE && allow->type != JSON_FALSE) ||
+           (hosts != NULL && (hosts->type != JSON_ARRAY || hosts->count > 0));
+}
+
+static void check_entry(struct reading *r, const struct document *doc, size_t index,
+                        struct entry *entry)
+{
+    const struct json *json = &doc->json;
+    const struct config_listen *listen = &r->config->listen[index];
+    const struct json_node *address = json_get(json, entry->node, "address");
+    char pointer[64];
+    snprintf(pointer, sizeof(pointer), "/listen/%zu/address", index);
+
+    if (address == NULL)
+        address = entry->node;
+    else if (address->type != JSON_STRING)
+        return;
+    entry->address_node = address;
+    entry->port = listen->port;
+    entry->legal = address_parse(listen->address, entry->address);
+    if (!entry->legal) {
+        complaint_at(r, doc, address, pointer,
+                     "expected a numeric IPv4 or IPv6 address, such as \"127.0.0.1\" or \"::1\", "
+                     "got \"%s\"",
+                     listen->address);
+    } else if (!address_is_loopback(entry->address) && !listen->allow_remote &&
+               r->config->http.allowed_host_count == 0 && !consent_is_unclear(json, entry->node)) {
+        complaint_at(r, doc, address, pointer, REMOTE_REFUSED);
+    }
+}
+
+static void check_twice(struct reading *r, const struct document *doc, const struct entry *entries,
+                        size_t index)
+{
+    const struct entry *entry = &entries[index];
+    for (size_t i = 0; i < index; i++) {
+        if (!entries[i].legal || !entry->legal || entry->port == 0 ||
+            entries[i].port != entry->port ||
+            memcmp(entries[i].address, entry->address, sizeof(entry->address)) != 0)
+            continue;
+        char pointer[64];
+        snprintf(pointer, sizeof(pointer), "/listen/%zu", index);
+        complaint_at(r, doc, entry->node, pointer,
+                     "the same address and port as listen[%zu]: remove one of the two", i);
+        return;
+    }
+}
+
+#define LISTENS_CHECKED 16 /* "maxItems" in the schema */
+
+static void check_listen(struct reading *r, const struct document *doc)
+{
+    struct entry entries[LISTENS_CHECKED] = {0};
+    const struct json_node *array = json_get(&doc->json, doc->json.root, "listen");
+    if (array == NULL || array->type != JSON_ARRAY)
+        return;
+    const struct json_node *end = array + array->span;
+    size_t i = 0;
+    for (const struct json_node *item = json_first(array); item != NULL && i < LISTENS_CHECKED;
+         item = json_next(item, end), i++) {
+        entries[i].node = item;
+        if (item->type != JSON_OBJECT)
+            continue;
+        check_entry(r, doc, i, &entries[i]);
+        check_twice(r, doc, entries, i);
+    }
+}
+
+void check_main(struct reading *r, const struct document *doc)
+{
+    check_listen(r, doc);
+}
+
+void check_providers(struct reading *r)
+{
+    const struct config *config = r->config;
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct config_provider *provider = &config->providers[i];
+        if (provider->timeout_ms <= config->calls.timeout_ms)
+            continue;
+        const struct json_node *value = json_get(provider->document, provider->node, "timeout_ms");
+        struct document doc = {provider->file, *provider->document};
+        char pointer[128] = "/timeout_ms";
+        if (provider->node != provider->document->root)
+            snprintf(pointer, sizeof(pointer), "/providers/%.64s/timeout_ms", provider->id);
+        complaint_at(r, &doc, value, pointer,
+                     "expected at most calls.timeout_ms, which is %u, got %u: raise that or lower "
+                     "this",
+                     config->calls.timeout_ms, provider->timeout_ms);
+    }
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* The plain keys of mcpd.json: one line for each. What the schema, the manual
+ * and this table say is compared by tests/unit/test_config.c. */
+#include "config/reading.h"
+
+#define NUMBER(key, member, when_, default_)                                                       \
+    {                                                                                              \
+        .pointer = key, .kind = SETTING_NUMBER, .when = when_,                                     \
+        .offset = offsetof(struct config, member), .number = default_                              \
+    }
+#define STRING(key, member, when_, default_)                                                       \
+    {                                                                                              \
+        .pointer = key, .kind = SETTING_STRING, .when = when_,                                     \
+        .offset = offsetof(struct config, member), .string = default_                              \
+    }
+#define STRINGS(key, member, count_member, when_)                                                  \
+    {                                                                                              \
+        .pointer = key, .kind = SETTING_STRINGS, .when = when_,                                    \
+        .offset = offsetof(struct config, member),                                                 \
+        .count_offset = offsetof(struct config, count_member)                                      \
+    }
+
+const struct setting settings[] = {
+    STRING("/server/name", server.name, ON_RELOAD, "mcpd"),
+    STRING("/server/title", server.title, ON_RELOAD, NULL),
+    STRING("/server/instructions", server.instructions, ON_RELOAD, NULL),
+    NUMBER("/server/list_ttl_ms", server.list_ttl_ms, ON_RELOAD, 300000),
+    NUMBER("/server/page_size", server.page_size, ON_RELOAD, 250),
+
+    STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RELOAD),
+    STRINGS("/http/allowed_origins", http.allowed_origins, http.allowed_origin_count, ON_RELOAD),
+    NUMBER("/http/threads", http.threads, ON_RESTART, 0),
+    NUMBER("/http/max_connections", http.max_connections, ON_RESTART, 16384),
+    NUMBER("/http/max_header_bytes", http.max_header_bytes, ON_RESTART, 16384),
+    NUMBER("/http/max_body_bytes", http.max_body_bytes, ON_RESTART, 4194304),
+    NUMBER("/http/header_timeout_ms", http.header_timeout_ms, ON_RESTART, 10000),
+    NUMBER("/http/body_timeout_ms", http.body_timeout_ms, ON_RESTART, 30000),
+    NUMBER("/http/write_timeout_ms", http.write_timeout_ms, ON_RESTART, 60000),
+    NUMBER("/http/idle_timeout_ms", http.idle_timeout_ms, ON_RESTART, 75000),
+    NUMBER("/http/keepalive_ms", http.keepalive_ms, ON_RESTART, 25000),
+    NUMBER("/http/max_streams", http.max_streams, ON_RESTART, 20000),
+
+    NUMBER("/sessions/max", sessions.max, ON_RESTART, 10000),
+    NUMBER("/sessions/idle_timeout_ms", sessions.idle_timeout_ms, ON_RESTART, 3600000),
+
+    NUMBER("/calls/workers", calls.workers, ON_RESTART, 16),
+    NUMBER("/calls/queue", calls.queue, ON_RESTART, 1024),
+    NUMBER("/calls/timeout_ms", calls.timeout_ms, ON_RELOAD, 60000),
+    NUMBER("/calls/max_result_bytes", calls.max_result_bytes, ON_RELOAD, 16777216),
+
+    STRING("/plugins/directory", plugins.directory, ON_RESTART, "/usr/lib/mcp/plugins"),
+    STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
+    NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
+    NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
+};
+const size_t setting_count = sizeof(settings) / sizeof(settings[0]);
+
+static void *member(struct config *config, size_t offset)
+{
+    return (char *)config + offset;
+}
+
+static const void *member_const(const struct config *config, size_t offset)
+{
+    return (const char *)config + offset;
+}
+
+uint32_t setting_number(const struct config *config, const struct setting *setting)
+{
+    return *(const uint32_t *)member_const(config, setting->offset);
+}
+
+const char *setting_string(const struct config *config, const struct setting *setting)
+{
+    return *(const char *const *)member_const(config, setting->offset);
+}
+
+size_t setting_strings(const struct config *config, const struct setting *setting,
+                       const char ***strings)
+{
+    *strings = *(const char **const *)member_const(config, setting->offset);
+    return *(const size_t *)member_const(config, setting->count_offset);
+}
+
+void settings_default(struct config *config)
+{
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *setting = &settings[i];
+        if (setting->kind == SETTING_NUMBER)
+            *(uint32_t *)member(config, setting->offset) = setting->number;
+        else if (setting->kind == SETTING_STRING)
+            *(const char **)member(config, setting->offset) = setting->string;
+    }
+}
+
+static bool read_strings(struct config *config, const struct setting *setting, struct arena *arena,
+                         const struct json *json, const struct json_node *array)
+{
+    const char **strings = arena_calloc(arena, array->count, sizeof(*strings));
+    if (strings == NULL)
+        return false;
+    const struct json_node *end = array + array->span;
+    size_t count = 0;
+    for (const struct json_node *item = json_first(array); item != NULL;
+         item = json_next(item, end)) {
+        if (item->type != JSON_STRING)
+            continue;
+        strings[count] = copy_string(arena, json_string(json, item, arena));
+        if (strings[count++] == NULL)
+            return false;
+    }
+    *(const char ***)member(config, setting->offset) = strings;
+    *(size_t *)member(config, setting->count_offset) = count;
+    return true;
+}
+
+static bool read_setting(struct config *config, const struct setting *setting, struct arena *arena,
+                         const struct json *json, const struct json_node *value)
+{
+    int64_t number;
+    switch (setting->kind) {
+    case SETTING_NUMBER:
+        if (json_int64(json, value, &number) && number >= 0 && number <= UINT32_MAX)
+            *(uint32_t *)member(config, setting->offset) = (uint32_t)number;
+        return true;
+    case SETTING_STRING:
+        if (value->type != JSON_STRING)
+            return true;
+        const char *string = copy_string(arena, json_string(json, value, arena));
+        *(const char **)member(config, setting->offset) = string;
+        return string != NULL;
+    case SETTING_STRINGS:
+        return value->type != JSON_ARRAY || read_strings(config, setting, arena, json, value);
+    }
+    return true;
+}
+
+bool settings_read(struct config *config, struct arena *arena, const struct json *json)
+{
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct json_node *value = json_at(json, json->root, settings[i].pointer);
+        if (value != NULL && !read_setting(config, &settings[i], arena, json, value))
+            return false;
+    }
+    return true;
+}
+
+static bool strings_equal(const char *a, const char *b)
+{
+    return bytes_equal(bytes_of(a), bytes_of(b)) && (a == NULL) == (b == NULL);
+}
+
+bool setting_equal(const struct setting *setting, const struct config *a, const struct config *b)
+{
+    if (setting->kind == SETTING_NUMBER)
+        return setting_number(a, setting) == setting_number(b, setting);
+    if (setting->kind == SETTING_STRING)
+        return strings_equal(setting_string(a, setting), setting_string(b, setting));
+
+    const char **in_a;
+    const char **in_b;
+    size_t count = setting_strings(a, setting, &in_a);
+    if (count != setting_strings(b, setting, &in_b))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!strings_equal(in_a[i], in_b[i]))
+            return false;
+    }
+    return true;
+}
