@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* 2025-03-26 to 2025-11-25: initialize begins a session, every later message
+ * names it, a GET opens its stream and DELETE ends it. */
+#include <stdlib.h>
+
+#include "mcp/listeners.h"
+#include "mcp/request.h"
+#include "mcp/sessions.h"
+#include "mcp/tools.h"
+
+#define RPC_NO_SESSION (-32001) /* what clients of these revisions know */
+
+static const struct bytes no_data = {NULL, 0};
+
+/* MCP-Protocol-Version may be absent (2025-03-26 did not have it). */
+static bool version_is_legal(const struct message *message)
+{
+    if (message->protocol_version.data == NULL)
+        return true;
+    const struct revision *revision = revision_find(message->protocol_version);
+    return revision != NULL && !revision->modern;
+}
+
+/* The session of a message, with a reference; NULL: there is none, and that has
+ * been answered. */
+static struct session *find_session(struct mcp *mcp, const struct message *message,
+                                    struct reply *reply)
+{
+    if (!version_is_legal(message)) {
+        refuse(reply, 400, RPC_INVALID_REQUEST,
+               "MCP-Protocol-Version %.*s is not a revision with sessions that this server speaks",
+               (int)(message->protocol_version.size > 40 ? 40 : message->protocol_version.size),
+               message->protocol_version.data);
+        return NULL;
+    }
+    if (message->session_id.data == NULL) {
+        refuse(reply, 400, RPC_INVALID_REQUEST,
+               "Mcp-Session-Id is missing: call initialize first, or speak 2026-07-28");
+        return NULL;
+    }
+    struct session *session = sessions_find(mcp->sessions, message->session_id);
+    if (session == NULL)
+        refuse(reply, 404, RPC_NO_SESSION, "Session not found: it has ended; call initialize again");
+    return session;
+}
+
+static void receive_notification(struct request *request)
+{
+    if (bytes_equal(request->method, BYTES("notifications/cancelled")))
+        tools_cancel(request->session,
+                     json_raw(&request->json,
+                              json_get(&request->json, request->params, "requestId")));
+    respond_accepted(request->reply);
+}
+
+/* One message that belongs to request->session. */
+static void receive_in_session(struct request *request)
+{
+    request->revision = request->session->revision;
+    if (request->id.data == NULL) {
+        receive_notification(request);
+        return;
+    }
+    const struct method *method = method_find(request->method, METHOD_LEGACY);
+    if (method == NULL)
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data,
+                      "Method not found: %.*s",
+                      (int)(request->method.size > 100 ? 100 : request->method.size),
+                      request->method.data);
+    else if (method->run == lifecycle_initialize)
+        respond_error(request, 400, RPC_INVALID_REQUEST, no_data,
+                      "Invalid request: this session is initialized already");
+    else
+        method->run(request);
+}
+
+void legacy_receive(struct request *request)
+{
+    struct message *message = request->message;
+
+    if (message->session_id.data == NULL && request->id.data != NULL &&
+        bytes_equal(request->method, BYTES("initialize")) && version_is_legal(message)) {
+        request->revision = REVISION_LEGACY;
+        lifecycle_initialize(request);
+        return;
+    }
+    request->session = find_session(request->mcp, message, request->reply);
+    if (request->session == NULL)
+        return;
+    struct session *session = request->session;
+    receive_in_session(request);
+    session_unref(session);
+}
+
+/* ---- batches: 2025-03-26 alone ---- */
+
+#define BATCH_MAX 100
+
+struct batch {
+    struct reply *outer; /* held */
+    pthread_mutex_t mutex;
+    struct buf out; /* the answers so far: "[" and objects */
+    unsigned missing; /* answers to come, and one for the loop that hands out */
+    unsigned answers;
+};
+
+/* The way back of one message of a batch. */
+struct part {
+    struct reply reply;
+    struct batch *batch;
+};
+
+static void batch_done(struct batch *batch)
+{
+    struct answer answer = {.status = batch->answers > 0 ? 200 : 202};
+
+    if (batch->answers > 0) {
+        BUF_LIT(&batch->out, "]");
+        answer.head = buf_detach(&batch->out, &answer.head_size);
+        if (answer.head == NULL)
+            answer.status = 500;
+    }
+    buf_free(&batch->out);
+    pthread_mutex_destroy(&batch->mutex);
+    batch->outer->ops->send(batch->outer, &answer);
+    batch->outer->ops->release(batch->outer);
+}
+
+static void batch_one_less(struct batch *batch)
+{
+    pthread_mutex_lock(&batch->mutex);
+    bool last = --batch->missing == 0;
+    pthread_mutex_unlock(&batch->mutex);
+    if (last)
+        batch_done(batch);
+}
+
+static struct batch *batch_of(struct reply *reply)
+{
+    return ((struct part *)(void *)reply)->batch;
+}
+
+static void part_send(struct reply *reply, const struct answer *answer)
+{
+    struct batch *batch = batch_of(reply);
+
+    if (answer->head_size > 0) {
+        pthread_mutex_lock(&batch->mutex);
+        buf_add_char(&batch->out, batch->answers++ == 0 ? '[' : ',');
+        buf_add(&batch->out, answer->head, answer->head_size);
+        buf_add_bytes(&batch->out, answer->shared);
+        buf_add_bytes(&batch->out, answer->tail);
+        pthread_mutex_unlock(&batch->mutex);
+    }
+    free(answer->head);
+    if (answer->release != NULL)
+        answer->release(answer->argument);
+    batch_one_less(batch);
+}
+
+static bool part_open(struct reply *reply)
+{
+    struct reply *outer = batch_of(reply)->outer;
+
+    return outer->ops->open(outer);
+}
+
+static bool part_push(struct reply *reply, struct bytes message)
+{
+    struct reply *outer = batch_of(reply)->outer;
+
+    return outer->ops->push(outer, message);
+}
+
+static void part_end(struct reply *reply)
+{
+    batch_one_less(batch_of(reply));
+}
+
+static void part_hold(struct reply *reply)
+{
+    struct reply *outer = batch_of(reply)->outer;
+
+    outer->ops->hold(outer);
+}
+
+static void part_release(struct reply *reply)
+{
+    struct reply *outer = batch_of(reply)->outer;
+
+    outer->ops->release(outer);
+}
+
+static const struct reply_ops part_ops = {.send = part_send,
+                                          .open = part_open,
+                                          .push = part_push,
+                                          .end = part_end,
+                                          .hold = part_hold,
+                                          .release = part_release};
+
+static void receive_part(struct request *first, struct batch *batch, const struct json_node *node)
+{
+    struct arena *arena = first->message->arena;
+    struct request *request = arena_alloc(arena, sizeof *request);
+    struct part *part = arena_calloc(arena, 1, sizeof *part);
+    bool is_response;
+
+    if (request == NULL || part == NULL)
+        return;
+    part->reply.ops = &part_ops;
+    part->batch = batch;
+    *request = *first;
+    request->reply = &part->reply;
+    pthread_mutex_lock(&batch->mutex);
+    batch->missing++;
+    pthread_mutex_unlock(&batch->mutex);
+    if (!request_read(request, node, &is_response))
+        return;
+    if (is_response)
+        respond_accepted(request->reply);
+    else
+        receive_in_session(request);
+}
+
+void legacy_receive_batch(struct request *request, const struct json_node *array)
+{
+    struct session *session = request->message->session_id.data == NULL
+                                  ? NULL
+                                  : find_session(request->mcp, request->message, request->reply);
+
+    if (request->message->session_id.data != NULL && session == NULL)
+        return;
+    if (session == NULL || !session->revision->batches) {
+        refuse(request->reply, 400, RPC_INVALID_REQUEST,
+               "Invalid request: batches exist only in sessions of revision 2025-03-26");
+    } else if (array->count == 0 || array->count > BATCH_MAX) {
+        refuse(request->reply, 400, RPC_INVALID_REQUEST,
+               "Invalid request: a batch has 1 to %d messages", BATCH_MAX);
+    } else {
+        struct batch *batch = arena_calloc(request->message->arena, 1, sizeof *batch);
+        if (batch == NULL) {
+            refuse(request->reply, 500, RPC_INTERNAL_ERROR, "Out of memory");
+        } else {
+            request->session = session;
+            request->message->keep = true;
+            request->reply->ops->hold(request->reply);
+            *batch = (struct batch){.outer = request->reply, .missing = 1};
+            pthread_mutex_init(&batch->mutex, NULL);
+            buf_init(&batch->out, (size_t)1 << 30);
+            const struct json_node *end = array + array->span;
+            for (const struct json_node *n = json_first(array); n != NULL; n = json_next(n, end))
+                receive_part(request, batch, n);
+            batch_one_less(batch);
+        }
+    }
+    session_unref(session);
+}
+
+/* ---- GET and DELETE ---- */
+
+void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
+{
+    if (message->session_id.data == NULL || !version_is_legal(message)) {
+        /* 2026-07-28 has no GET, and before a session there is nothing to hear. */
+        reply->ops->send(reply, &(struct answer){.status = 405, .allow = "POST"});
+        return;
+    }
+    if (!message->takes_stream) {
+        refuse(reply, 406, RPC_INVALID_REQUEST, "A GET must accept text/event-stream");
+        return;
+    }
+    struct session *session = find_session(mcp, message, reply);
+    if (session == NULL)
+        return;
+    if (!reply->ops->open(reply)) {
+        refuse(reply, 503, RPC_SERVER_BUSY, "Too many open streams");
+        session_unref(session);
+        return;
+    }
+    struct listener *listener = listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS,
+                                              (struct bytes){NULL, 0}, session);
+    if (listener == NULL) {
+        reply->ops->end(reply);
+    } else if (session_set_stream(session, listener) &&
+               atomic_load(&session->epoch) != listeners_epoch(mcp->listeners)) {
+        /* Something changed while nobody listened. */
+        listener_tell(listener, MCP_CHANGED_TOOLS);
+    }
+    session_unref(session);
+}
+
+void legacy_delete(struct mcp *mcp, struct message *message, struct reply *reply)
+{
+    if (message->session_id.data == NULL || !version_is_legal(message)) {
+        reply->ops->send(reply, &(struct answer){.status = 405, .allow = "POST"});
+        return;
+    }
+    struct session *session = find_session(mcp, message, reply);
+    if (session == NULL)
+        return;
+    sessions_end(mcp->sessions, session);
+    session_unref(session);
+    reply->ops->send(reply, &(struct answer){.status = 200});
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Model Context Protocol: from a message to its answer, in the revision the
+ * caller speaks. All functions may be called from any thread unless they say
+ * otherwise.
+ */
+#ifndef MCP_MCP_H
+#define MCP_MCP_H
+
+#include "config/config.h"
+#include "mcp/message.h"
+
+struct mcp;
+
+/* Installs itself as the registry's hooks. Takes a reference of the config. */
+struct mcp *mcp_new(struct config *config, struct registry *registry, struct error *err);
+/* After the last exchange has been released. */
+void mcp_free(struct mcp *mcp);
+
+/* A new configuration: server.*, sessions.*, calls.* count from now on. The
+ * lists are made anew with the next snapshot. */
+void mcp_configure(struct mcp *mcp, struct config *config);
+
+/* Handles one message. The exchange may end before this returns, or later. */
+void mcp_receive(struct mcp *mcp, struct message *message, struct reply *reply);
+
+/* An error answer in MCP's form for what a transport itself refuses: a JSON-RPC
+ * error without an id. */
+void mcp_refuse(struct reply *reply, int status, int code, const char *text);
+
+/* Now and then, from one thread: forgets sessions that have been idle. */
+void mcp_tick(struct mcp *mcp);
+
+/* Ends all long-lived streams in the way their revision wants, for shutdown. */
+void mcp_end_streams(struct mcp *mcp);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What differs between the revisions of MCP, as data. The two ways of talking
+ * are in era_modern.c and era_legacy.c. */
+#ifndef MCP_REVISION_H
+#define MCP_REVISION_H
+
+#include "base/bytes.h"
+
+enum revision_id {
+    REVISION_2025_03_26,
+    REVISION_2025_06_18,
+    REVISION_2025_11_25,
+    REVISION_2026_07_28,
+    REVISION_COUNT
+};
+
+struct revision {
+    enum revision_id id;
+    const char *version; /* as in MCP-Protocol-Version */
+    bool modern; /* stateless; else initialize and sessions */
+    bool batches; /* JSON-RPC batches exist */
+    bool structured; /* results may have structuredContent */
+    bool titles; /* an Implementation may have a title */
+    /* The members of a Tool object it knows; NULL-terminated. */
+    const char *const *tool_members;
+};
+
+extern const struct revision revisions[REVISION_COUNT];
+
+/* The newest of each era. */
+#define REVISION_MODERN (&revisions[REVISION_2026_07_28])
+#define REVISION_LEGACY (&revisions[REVISION_2025_11_25])
+
+/* NULL when mcpd does not speak it. */
+const struct revision *revision_find(struct bytes version);
+
+/* A JSON array of all versions, newest first. */
+extern const char revision_list_json[];
+
+#endif

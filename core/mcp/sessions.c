@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of sessions. */
+#include "mcp/sessions.h"
+
+#include <stdlib.h>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "mcp/listeners.h"
+
+#define BUCKETS 4096
+/* A full table makes room by forgetting who has been silent for this long. */
+#define EVICTABLE_NS (60 * NS_PER_S)
+
+struct sessions {
+    pthread_mutex_t mutex;
+    struct session *buckets[BUCKETS];
+    uint32_t count, max;
+    int64_t idle_ns;
+};
+
+struct sessions *sessions_new(void)
+{
+    struct sessions *sessions = calloc(1, sizeof *sessions);
+
+    if (sessions != NULL)
+        pthread_mutex_init(&sessions->mutex, NULL);
+    return sessions;
+}
+
+void sessions_limit(struct sessions *sessions, uint32_t max, int64_t idle_ns)
+{
+    pthread_mutex_lock(&sessions->mutex);
+    sessions->max = max;
+    sessions->idle_ns = idle_ns;
+    pthread_mutex_unlock(&sessions->mutex);
+}
+
+struct session *session_ref(struct session *session)
+{
+    atomic_fetch_add(&session->references, 1);
+    return session;
+}
+
+void session_unref(struct session *session)
+{
+    if (session == NULL || atomic_fetch_sub(&session->references, 1) != 1)
+        return;
+    pthread_mutex_destroy(&session->mutex);
+    free(session);
+}
+
+static struct session **bucket_of(struct sessions *sessions, struct bytes id)
+{
+    return &sessions->buckets[bytes_hash(id) % BUCKETS];
+}
+
+/* With sessions->mutex held. The table's reference becomes the caller's. */
+static void take_out(struct sessions *sessions, struct session **place)
+{
+    struct session *session = *place;
+
+    *place = session->next;
+    session->next = NULL;
+    sessions->count--;
+}
+
+/* Nobody listens, nothing runs, and it has been silent since before `since`. */
+static bool is_idle(struct session *session, int64_t since)
+{
+    pthread_mutex_lock(&session->mutex);
+    bool busy = session->stream != NULL || session->calls != NULL;
+    pthread_mutex_unlock(&session->mutex);
+    return !busy && atomic_load(&session->used_ns) < since;
+}
+
+static void close_session(struct session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    struct listener *stream = session->stream;
+    session->stream = NULL;
+    session->ended = true;
+    pthread_mutex_unlock(&session->mutex);
+    if (stream != NULL) {
+        listener_end(stream);
+        listener_unref(stream);
+    }
+    session_unref(session);
+}
+
+/* Takes out the idle ones, at most `most` of them. */
+static uint32_t forget_idle(struct sessions *sessions, int64_t since, uint32_t most)
+{
+    struct session *idle = NULL;
+    uint32_t count = 0;
+
+    pthread_mutex_lock(&sessions->mutex);
+    for (size_t i = 0; i < BUCKETS && count < most; i++) {
+        struct session **place = &sessions->buckets[i];
+        while (*place != NULL && count < most) {
+            struct session *session = *place;
+            if (!is_idle(session, since)) {
+                place = &session->next;
+                continue;
+            }
+            take_out(sessions, place);
+            session->next = idle;
+            idle = session;
+            count++;
+        }
+    }
+    pthread_mutex_unlock(&sessions->mutex);
+    while (idle != NULL) {
+        struct session *next = idle->next;
+        close_session(idle);
+        idle = next;
+    }
+    return count;
+}
+
+void sessions_expire(struct sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->mutex);
+    int64_t since = clock_now() - sessions->idle_ns;
+    pthread_mutex_unlock(&sessions->mutex);
+    forget_idle(sessions, since, UINT32_MAX);
+}
+
+static bool make_room(struct sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->mutex);
+    bool full = sessions->count >= sessions->max;
+    uint32_t max = sessions->max;
+    pthread_mutex_unlock(&sessions->mutex);
+    if (!full)
+        return true;
+    if (forget_idle(sessions, clock_now() - EVICTABLE_NS, max / 16 + 1) > 0)
+        return true;
+    log_warning("all %u sessions are in use: a client was refused (sessions.max)", max);
+    return false;
+}
+
+struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
+                               uint32_t epoch)
+{
+    unsigned char secret[32];
+
+    if (!make_room(sessions))
+        return NULL;
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return NULL;
+    crypto_random(secret, sizeof secret);
+    base64url_encode(secret, sizeof secret, session->id);
+    session->revision = revision;
+    pthread_mutex_init(&session->mutex, NULL);
+    atomic_init(&session->references, 2);
+    atomic_init(&session->log_level, MCP_LOG_DEBUG);
+    atomic_init(&session->epoch, epoch);
+    atomic_init(&session->used_ns, clock_now());
+    pthread_mutex_lock(&sessions->mutex);
+    struct session **bucket = bucket_of(sessions, bytes_of(session->id));
+    session->next = *bucket;
+    *bucket = session;
+    sessions->count++;
+    pthread_mutex_unlock(&sessions->mutex);
+    return session;
+}
+
+struct session *sessions_find(struct sessions *sessions, struct bytes id)
+{
+    struct session *found = NULL;
+
+    if (id.size != SESSION_ID_SIZE)
+        return NULL;
+    pthread_mutex_lock(&sessions->mutex);
+    for (struct session *s = *bucket_of(sessions, id); s != NULL && found == NULL; s = s->next)
+        if (crypto_equal(bytes_of(s->id), id))
+            found = session_ref(s);
+    pthread_mutex_unlock(&sessions->mutex);
+    if (found != NULL)
+        atomic_store(&found->used_ns, clock_now());
+    return found;
+}
+
+void sessions_end(struct sessions *sessions, struct session *session)
+{
+    struct session *out = NULL;
+
+    pthread_mutex_lock(&sessions->mutex);
+    for (struct session **place = bucket_of(sessions, bytes_of(session->id)); *place != NULL;
+         place = &(*place)->next)
+        if (*place == session) {
+            out = session;
+            take_out(sessions, place);
+            break;
+        }
+    pthread_mutex_unlock(&sessions->mutex);
+    if (out != NULL)
+        close_session(out);
+}
+
+void sessions_free(struct sessions *sessions)
+{
+    if (sessions == NULL)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (sessions->buckets[i] != NULL) {
+            struct session *session = sessions->buckets[i];
+            take_out(sessions, &sessions->buckets[i]);
+            close_session(session);
+        }
+    pthread_mutex_destroy(&sessions->mutex);
+    free(sessions);
+}
+
+bool session_set_stream(struct session *session, struct listener *stream)
+{
+    pthread_mutex_lock(&session->mutex);
+    struct listener *old = session->ended ? stream : session->stream;
+    bool alive = !session->ended;
+    if (alive)
+        session->stream = stream;
+    pthread_mutex_unlock(&session->mutex);
+    if (old != NULL) {
+        listener_end(old);
+        listener_unref(old);
+    }
+    return alive;
+}
+
+void session_lose_stream(struct session *session, struct listener *stream)
+{
+    pthread_mutex_lock(&session->mutex);
+    bool was = session->stream == stream;
+    if (was)
+        session->stream = NULL;
+    pthread_mutex_unlock(&session->mutex);
+    if (was)
+        listener_unref(stream);
+}
+
+void session_told(struct session *session, uint32_t epoch)
+{
+    atomic_store(&session->epoch, epoch);
+}

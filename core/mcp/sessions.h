@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions of the revisions that have them (2025-03-26 to 2025-11-25): what
+ * initialize agreed on, by an id nobody can guess.
+ *
+ * Locks: sessions.mutex (the table), then session.mutex (one session). Neither
+ * is held while anything is sent or called.
+ */
+#ifndef MCP_SESSIONS_H
+#define MCP_SESSIONS_H
+
+#include <pthread.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "mcp/revision.h"
+#include "plugin/call.h"
+
+struct listener;
+struct tool_call;
+
+#define SESSION_ID_SIZE 43 /* 32 random bytes in base64url */
+
+struct session {
+    char id[SESSION_ID_SIZE + 1];
+    const struct revision *revision;
+    atomic_uint references;
+    atomic_int log_level; /* the least urgent MCP_LOG_* to send */
+    atomic_uint epoch; /* of the listeners, when the client last knew the lists */
+    _Atomic int64_t used_ns; /* when it last said something */
+
+    pthread_mutex_t mutex; /* guards what follows */
+    struct listener *stream; /* its GET stream; NULL: none */
+    struct tool_call *calls; /* in flight */
+    bool ended;
+
+    struct session *next; /* in the table */
+};
+
+struct sessions;
+
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions *sessions);
+void sessions_limit(struct sessions *sessions, uint32_t max, int64_t idle_ns);
+
+/* A new session, with a reference for the caller. NULL: there are too many
+ * that are in use, or no memory. */
+struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
+                               uint32_t epoch);
+/* The session with this id, with a reference, or NULL. Counts as use. */
+struct session *sessions_find(struct sessions *sessions, struct bytes id);
+/* Forgets it and ends its stream. */
+void sessions_end(struct sessions *sessions, struct session *session);
+/* Ends those that have been idle for too long. */
+void sessions_expire(struct sessions *sessions);
+
+struct session *session_ref(struct session *session);
+void session_unref(struct session *session); /* NULL is allowed */
+
+/* Makes `stream` the session's one stream (taking the reference) and ends the
+ * one before: a message goes to one stream only. False: the session has ended. */
+bool session_set_stream(struct session *session, struct listener *stream);
+/* The stream has gone by itself; forgets it if it is still the session's. */
+void session_lose_stream(struct session *session, struct listener *stream);
+void session_told(struct session *session, uint32_t epoch);
+
+#endif

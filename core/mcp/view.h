@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ready-made answers of one registry snapshot: every page of tools/list and
+ * the answers of server/discover and initialize, as bytes, for each revision.
+ * Made once per snapshot on the plugin layer's control thread; immutable.
+ */
+#ifndef MCP_VIEW_H
+#define MCP_VIEW_H
+
+#include "config/config.h"
+#include "mcp/revision.h"
+#include "plugin/registry.h"
+
+struct view;
+
+/* NULL: out of memory. `server_meta` is the member that modern results carry. */
+struct view *view_new(const struct config *config, const struct snapshot *snapshot,
+                      struct bytes server_meta);
+void view_free(struct view *view);
+
+/* The result of server/discover, or of initialize, for this revision. */
+struct bytes view_introduction(const struct view *view, const struct revision *revision);
+
+/* The result of tools/list from `cursor` on (.data NULL: from the start).
+ * .data is NULL for a cursor that is none of ours, or of a list that is gone. */
+struct bytes view_tools(const struct view *view, const struct revision *revision,
+                        struct bytes cursor);
+
+#endif
