@@ -139,40 +139,67 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
     return p;
 }
 
-/* The chunk in which `p`, of `needed` bytes, is the last piece; or NULL. */
-static struct arena_chunk *chunk_ending_with(struct arena *a, const char *p, size_t needed)
+/* Where the list holds the chunk in which `p`, of `size` bytes, is the last piece; NULL
+ * when it is the last one of none. */
+static struct arena_chunk **chunk_ending_with(struct arena *a, const char *p, size_t size)
 {
-    for (struct arena_chunk *chunk = a->chunks; chunk != NULL; chunk = chunk->next) {
-        if (chunk->used >= needed && chunk->data + (chunk->used - needed) == p)
-            return chunk;
+    for (struct arena_chunk **at = &a->chunks; *at != NULL; at = &(*at)->next) {
+        struct arena_chunk *chunk = *at;
+        if (chunk->used >= size && chunk->data + (chunk->used - size) == p)
+            return at;
     }
     return NULL;
+}
+
+/* Makes a chunk with a single piece in it fit that piece's new size. What grows to
+ * megabytes so leaves no copies of itself behind. */
+static bool chunk_grow(struct arena_chunk **at, size_t size)
+{
+    unpoison((*at)->data, (*at)->size);
+    struct arena_chunk *grown = realloc(*at, sizeof(*grown) + size);
+    if (grown == NULL)
+        return false;
+    grown->size = size;
+    *at = grown;
+    return true;
+}
+
+/* In place, if that can be. */
+static void *resize_last(struct arena *a, char *p, size_t had, size_t size)
+{
+    size_t needed = round_up(size > 0 ? size : 1);
+    struct arena_chunk **at = chunk_ending_with(a, p, had);
+    if (at == NULL)
+        return NULL;
+    if (needed > (*at)->size - ((*at)->used - had)) {
+        if ((*at)->used != had || !chunk_grow(at, needed))
+            return NULL;
+        p = (*at)->data;
+    }
+    struct arena_chunk *chunk = *at;
+    chunk->used = chunk->used - had + needed;
+    a->used = a->used > had ? a->used - had : 0;
+    a->used = needed < a->max - a->used ? a->used + needed : a->max;
+    poison(p, chunk->size - (size_t)(p - chunk->data));
+    unpoison(p, size);
+    return p;
 }
 
 void *arena_resize(struct arena *a, void *p, size_t old_size, size_t size)
 {
     if (p == NULL)
         return arena_alloc(a, size);
-    size_t had = round_up(old_size > 0 ? old_size : 1);
-    struct arena_chunk *chunk = chunk_ending_with(a, p, had);
-    if (chunk != NULL && size <= a->max) {
-        size_t needed = round_up(size > 0 ? size : 1);
-        bool within_cap = size <= old_size || size - old_size <= a->max - a->used;
-        if (within_cap && needed <= chunk->size - (chunk->used - had)) {
-            chunk->used = chunk->used - had + needed;
-            a->used = a->used > had ? a->used - had : 0;
-            a->used = needed < a->max - a->used ? a->used + needed : a->max;
-            poison(p, had);
-            unpoison(p, size);
-            return p;
-        }
-    }
+    if (size > old_size && size - old_size > a->max - a->used)
+        return NULL;
+    void *resized = resize_last(a, p, round_up(old_size > 0 ? old_size : 1), size);
+    if (resized != NULL)
+        return resized;
     if (size <= old_size)
         return p;
-    void *moved = arena_alloc(a, size);
-    if (moved != NULL)
-        memcpy(moved, p, old_size);
-    return moved;
+    resized = arena_alloc(a, size);
+    if (resized != NULL)
+        memcpy(resized, p, old_size);
+    return resized;
 }
 
 struct bytes arena_copy(struct arena *a, struct bytes text)

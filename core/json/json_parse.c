@@ -418,7 +418,7 @@ static bool scan_text(struct parser *p)
     }
     skip_space(p);
     if (p->at < p->end)
-        return expected(p, "nothing after the value");
+        return expected(p, "the end of the text after the value");
     return !p->failed;
 }
 
