@@ -3,6 +3,10 @@
  * and this table say is compared by tests/unit/test_config.c. */
 #include "config/reading.h"
 
+#ifndef MCPD_PLUGIN_DIR /* the Makefile says where plugins are installed */
+#define MCPD_PLUGIN_DIR "/usr/lib/mcp/plugins"
+#endif
+
 #define NUMBER(key, member, when_, default_)                                                       \
     {                                                                                              \
         .pointer = key, .kind = SETTING_NUMBER, .when = when_,                                     \
@@ -48,7 +52,7 @@ const struct setting settings[] = {
     NUMBER("/calls/timeout_ms", calls.timeout_ms, ON_RELOAD, 60000),
     NUMBER("/calls/max_result_bytes", calls.max_result_bytes, ON_RELOAD, 16777216),
 
-    STRING("/plugins/directory", plugins.directory, ON_RESTART, "/usr/lib/mcp/plugins"),
+    STRING("/plugins/directory", plugins.directory, ON_RESTART, MCPD_PLUGIN_DIR),
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
