@@ -77,9 +77,6 @@ $(B)/%.o: %.c $(B)/flags | $(B)/libraries
 	@mkdir -p $(@D)
 	$(compile) -MMD -MP -c -o $@ $<
 
-# The assembler puts it in; the compiler does not see it.
-$(B)/core/config/schema_text.o: etc/mcpd.schema.json
-
 # The schema is part of the program.
 $(B)/core/config/schema_text.o: etc/mcpd.schema.json
 
