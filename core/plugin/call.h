@@ -94,6 +94,14 @@ void *call_owner(const struct call *call);
 struct call *call_ref(struct call *call);
 void call_unref(struct call *call);
 
+/* The longest result a plugin may give, in bytes (calls.max_result_bytes); holds
+ * for calls that end from now on. */
+void call_set_limits(uint32_t max_result_bytes);
+
+/* Cancels every call under way, or those of one provider. Calls that run on the
+ * thread of their client are not among them: they are over in a moment. */
+void call_cancel_all(const struct provider *provider);
+
 /* ---- for the links that run plugins (provider_ops) ---- */
 
 /* The plugin's view of it. */

@@ -47,31 +47,59 @@ struct provider_ops {
      * logged. Returns whether everything has gone. */
     bool (*stop)(struct provider *provider);
 
-    /* Frees what the link itself allocated; the last reference has gone. */
+    /* Frees what the link itself allocated, the struct provider with it; the
+     * last reference has gone, and provider_unref has freed what hangs off the
+     * struct (see there). Any thread. */
     void (*free)(struct provider *provider);
 };
 
+/* The gate of one tool with a limit on its unfinished calls. */
+struct provider_gate {
+    struct provider_gate *next;
+    struct gate *gate;
+    uint32_t limit;
+    bool serial; /* it leads on to the provider's own gate */
+    char tool[]; /* name, NUL-terminated */
+};
+
+/* The link allocates it (cleared, perhaps inside a struct of its own), calls
+ * provider_init, and fills in the fields up to `tools`. */
 struct provider {
     const struct provider_ops *ops;
     char *id; /* the operator's name */
     char *plugin; /* plugin id */
     char *version; /* the plugin's, from its manifest */
-    char *prefix;
+    char *prefix; /* control thread only; NULL is "" */
     uint64_t generation; /* unique in this process, growing */
     unsigned char file_hash[32]; /* BLAKE2b of the file it was loaded from */
     struct config *config; /* keeps `settings` alive */
     const struct config_provider *settings; /* NULL: no entry, defaults */
-    struct toolset *tools;
+    struct toolset *tools; /* control thread only; readers have a snapshot */
 
     atomic_uint references;
-    atomic_uint inside; /* calls that have entered and not left */
     atomic_bool retired;
     atomic_bool broken; /* it called exit or the like: every call is refused */
     _Atomic(struct plugins *) owner; /* who is told of notify() */
+
+    /* provider.c's own: calls that have entered and not left, and the mark of
+     * retirement in the same word. */
+    atomic_uint entered;
+    /* registry.c's own: the gates of this generation, made when it is first
+     * published. `serial` is for tools that are not thread-safe. */
+    struct gate *serial;
+    struct provider_gate *gates;
 };
 
+/* One reference, nobody inside. */
+void provider_init(struct provider *provider, const struct provider_ops *ops);
+
 struct provider *provider_ref(struct provider *provider);
+/* The last one frees id, plugin, version and prefix (from malloc), drops tools,
+ * config and gates, and then calls ops->free. NULL is allowed. */
 void provider_unref(struct provider *provider);
+
+/* How many calls are inside. */
+unsigned provider_inside(const struct provider *provider);
 
 /* True: the caller may use ops->call until provider_leave. Any thread; no lock. */
 bool provider_enter(struct provider *provider);
@@ -81,5 +109,9 @@ void provider_leave(struct provider *provider);
 void provider_retire(struct provider *provider);
 /* Waits until no call is inside; false when `deadline_ns` came first. */
 bool provider_drain(struct provider *provider, int64_t deadline_ns);
+/* Has `wake(context)` called, on any thread, each time the last call of a
+ * retired provider leaves. One listener in a process; NULL takes it back, and
+ * when that returns it is not running. */
+void provider_on_drained(void (*wake)(void *context), void *context);
 
 #endif

@@ -20,7 +20,7 @@ struct registry_tool {
     struct bytes name; /* with the provider's prefix; NUL-terminated */
     const struct tool *tool;
     struct provider *provider;
-    struct gate *gate; /* plugin/dispatch.c: who may run at once */
+    struct gate *gate; /* plugin/dispatch.c: who may run at once; NULL: everybody */
 };
 
 struct snapshot {
@@ -28,6 +28,7 @@ struct snapshot {
     uint64_t version; /* grows with each publish */
     struct arena arena;
     struct provider **providers; /* in the operator's order */
+    struct toolset **toolsets; /* theirs, when the snapshot was made */
     size_t provider_count;
     struct registry_tool *tools; /* in the order clients see: stable while unchanged */
     size_t tool_count;

@@ -6,6 +6,8 @@
 #ifndef PLUGIN_TOOLSET_H
 #define PLUGIN_TOOLSET_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/error.h"
 #include "json/json.h"
@@ -38,6 +40,7 @@ struct tool {
 };
 
 struct toolset {
+    atomic_uint references;
     struct arena arena;
     struct tool *tools; /* in the order they were given */
     size_t count;
@@ -45,6 +48,9 @@ struct toolset {
 };
 
 struct toolset *toolset_new(void);
+/* A snapshot keeps the tools it shows, also after the provider has others. */
+struct toolset *toolset_ref(struct toolset *set);
+/* Gives one reference up, such as that of toolset_new; the last frees it. */
 void toolset_free(struct toolset *set);
 
 /* Checks one definition and adds it. False: illegal (name, inputSchema that is
