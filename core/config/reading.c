@@ -253,7 +253,6 @@ void read_main(struct reading *r, const char *file, struct bytes text)
     const struct document *doc = parse_document(r, file, text);
     if (doc == NULL)
         return;
-    r->main = doc;
     validate(r, doc, r->schema, r->schema_json.root);
     if (doc->json.root->type != JSON_OBJECT)
         return;

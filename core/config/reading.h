@@ -42,7 +42,6 @@ struct reading {
     struct json schema_json;
     struct schema *schema; /* of mcpd.json */
     struct schema *provider_schema; /* of a file in providers.d */
-    const struct document *main; /* mcpd.json; NULL when it could not be parsed */
     config_complain *complain;
     void *context;
     size_t complaints;
