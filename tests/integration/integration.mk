@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# What the integration tests and the bench need besides mcpd; read by the
+# Makefile. The plugins go where those of tests/plugins go.
+
+integration_so := $(patsubst tests/integration/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/integration/plugins/*.c))
+integration_tools := $(B)/tests/integration/load
+test-plugins: $(integration_so) $(integration_tools)
+
+$(integration_so): $(B)/tests/plugins/%.so: tests/integration/plugins/%.c plugin-api/mcp/plugin.h $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -D_GNU_SOURCE -Iplugin-api $(warnings) $(CPPFLAGS) $(CFLAGS) $(instrument) \
+	    -fPIC -fvisibility=hidden -shared -Wl,-z,now $(LDFLAGS) -o $@ $< -pthread
+
+$(integration_tools): $(B)/tests/integration/%: tests/integration/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) -O2 $(LDFLAGS) -o $@ $<
+
+.PHONY: test-plugins
