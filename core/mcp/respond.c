@@ -56,7 +56,8 @@ void respond_shared(const struct request *request, struct bytes result,
     request->reply->ops->send(request->reply, &answer);
 }
 
-static void send_error(struct reply *reply, struct bytes id, int status, int code,
+__attribute__((format(printf, 6, 0))) static void
+send_error(struct reply *reply, struct bytes id, int status, int code,
                        struct bytes data, const char *format, va_list args)
 {
     char message[512];

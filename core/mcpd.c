@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* main(): options, the order of start, signals, the order of the end; nothing
+ * else. */
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "config/config.h"
+#include "mcp/mcp.h"
+#include "plugin/dispatch.h"
+#include "plugin/load.h"
+#include "plugin/plugins.h"
+#include "transport/http.h"
+
+#define EXIT_CANNOT 1 /* could not start, or --check had complaints */
+#define EXIT_USAGE 2
+
+#define DEFAULT_FILE MCPD_SYSCONFDIR "/mcpd.json"
+/* How long calls may go on after SIGTERM, and plugins after that. */
+#define DRAIN_NS (10 * NS_PER_S)
+#define STOP_NS (5 * NS_PER_S)
+/* How often main looks at what has grown old. */
+#define TICK_S 10
+/* More heaps than this cost memory and save no time here. */
+#define MALLOC_ARENAS 4
+
+struct options {
+    const char *file; /* NULL: the default */
+    const char *listen;
+    const char *plugin_dir;
+    enum log_level log_level;
+    enum log_format log_format;
+    bool check;
+};
+
+/* Everything that runs. */
+struct daemon {
+    struct options options;
+    struct config *config;
+    struct registry *registry;
+    struct mcp *mcp;
+    struct plugins *plugins;
+    struct http *http;
+    bool dispatching;
+};
+
+/* ---- options ---- */
+
+static const char usage[] =
+    "usage: mcpd [-c FILE] [--listen ADDRESS:PORT] [--plugin-dir DIR]\n"
+    "            [--log-level LEVEL] [--log-format text|json] [--check]\n"
+    "       mcpd --version | --help\n"
+    "\n"
+    "  -c, --config FILE        the configuration (" DEFAULT_FILE ")\n"
+    "      --listen ADDR:PORT   listen here instead of where the configuration says\n"
+    "      --plugin-dir DIR     where the plugins are\n"
+    "      --log-level LEVEL    error, warning, notice (default), info or debug\n"
+    "      --log-format FORMAT  text (default) or json\n"
+    "      --check              check the configuration and the plugins, then exit\n"
+    "      --version            print the version and exit\n"
+    "      --help               print this and exit\n"
+    "\n"
+    "SIGHUP reloads the configuration and the plugins; SIGTERM and SIGINT end mcpd\n"
+    "when the calls in flight are done, a second one at once. See mcpd(8).\n";
+
+enum { OPTION_LISTEN = 256, OPTION_PLUGIN_DIR, OPTION_LOG_LEVEL, OPTION_LOG_FORMAT, OPTION_CHECK,
+       OPTION_VERSION, OPTION_HELP };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"check", no_argument, NULL, OPTION_CHECK},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static void misuse(const char *text, const char *value)
+{
+    fprintf(stderr, "mcpd: %s%s\nTry 'mcpd --help'.\n", text, value);
+    exit(EXIT_USAGE);
+}
+
+static enum log_level read_level(const char *name)
+{
+    int level = log_level_from_name(bytes_of(name));
+
+    if (level < LOG_ERROR)
+        misuse("--log-level must be error, warning, notice, info or debug, not ", name);
+    return (enum log_level)level;
+}
+
+static enum log_format read_format(const char *name)
+{
+    if (strcmp(name, "text") != 0 && strcmp(name, "json") != 0)
+        misuse("--log-format must be text or json, not ", name);
+    return name[0] == 'j' ? LOG_JSON : LOG_TEXT;
+}
+
+static struct options read_options(int argc, char **argv)
+{
+    struct options options = {.log_level = LOG_NOTICE};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options.file = optarg;
+            break;
+        case OPTION_LISTEN:
+            options.listen = optarg;
+            break;
+        case OPTION_PLUGIN_DIR:
+            options.plugin_dir = optarg;
+            break;
+        case OPTION_LOG_LEVEL:
+            options.log_level = read_level(optarg);
+            break;
+        case OPTION_LOG_FORMAT:
+            options.log_format = read_format(optarg);
+            break;
+        case OPTION_CHECK:
+            options.check = true;
+            break;
+        case OPTION_VERSION:
+            puts("mcpd " MCPD_VERSION);
+            exit(EXIT_SUCCESS);
+        case OPTION_HELP:
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        default:
+            exit((fputs("Try 'mcpd --help'.\n", stderr), EXIT_USAGE));
+        }
+    }
+    if (optind < argc)
+        misuse("unexpected argument: ", argv[optind]);
+    return options;
+}
+
+/* ---- configuration ---- */
+
+static void print_complaint(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
+static void log_complaint(void *context, const char *line)
+{
+    (void)context;
+    log_error("%s", line);
+}
+
+/* The configuration with what the command line overrides. Without a file at
+ * the default place there are defaults: everything can be said in options. */
+static struct config *load_config(const struct options *options, config_complain *complain)
+{
+    const char *file = options->file != NULL ? options->file : DEFAULT_FILE;
+    struct config *config;
+    struct error err;
+
+    if (options->file == NULL && access(file, F_OK) != 0 && errno == ENOENT)
+        config = config_default();
+    else
+        config = config_load(file, complain, NULL);
+    if (config == NULL)
+        return NULL;
+    if ((options->listen == NULL || config_set_listen(config, options->listen, &err)) &&
+        (options->plugin_dir == NULL ||
+         config_set_plugin_directory(config, options->plugin_dir, &err)))
+        return config;
+    complain(NULL, err.text);
+    config_unref(config);
+    return NULL;
+}
+
+static int check(const struct options *options)
+{
+    struct config *config = load_config(options, print_complaint);
+
+    if (config == NULL)
+        return EXIT_CANNOT;
+    size_t complaints = plugins_check(config, print_complaint, NULL);
+    if (complaints == 0)
+        fprintf(stderr, "%s: no complaints\n",
+                config->file != NULL ? config->file : "default configuration");
+    config_unref(config);
+    return complaints == 0 ? EXIT_SUCCESS : EXIT_CANNOT;
+}
+
+/* ---- start and end ---- */
+
+static bool start(struct daemon *d, struct error *err)
+{
+    const struct config *config = d->config;
+
+    call_set_limits(config->calls.max_result_bytes);
+    d->registry = registry_new();
+    if (d->registry == NULL)
+        return error_set(err, "out of memory");
+    d->mcp = mcp_new(d->config, d->registry, err);
+    if (d->mcp == NULL)
+        return false;
+    /* The port first: a second mcpd finds out before it has loaded anything. */
+    d->http = http_open(d->config, d->mcp, d->registry, err);
+    if (d->http == NULL)
+        return false;
+    d->dispatching = dispatch_start(config->calls.workers, config->calls.queue, err);
+    if (!d->dispatching)
+        return false;
+    d->plugins = plugins_start(d->config, d->registry, err);
+    if (d->plugins == NULL)
+        return false;
+    return http_start(d->http, err);
+}
+
+static void end(struct daemon *d)
+{
+    if (d->plugins != NULL)
+        plugins_stop(d->plugins, clock_now() + STOP_NS);
+    if (d->dispatching)
+        dispatch_stop(clock_now() + STOP_NS);
+    if (d->http != NULL)
+        http_stop(d->http);
+    mcp_free(d->mcp);
+    if (d->registry != NULL)
+        registry_free(d->registry);
+    config_unref(d->config);
+}
+
+static bool same_listens(const struct config *a, const struct config *b)
+{
+    if (a->listens != b->listens)
+        return false;
+    for (size_t i = 0; i < a->listens; i++)
+        if (a->listen[i].port != b->listen[i].port ||
+            strcmp(a->listen[i].address, b->listen[i].address) != 0)
+            return false;
+    return true;
+}
+
+static void reload(struct daemon *d)
+{
+    notify_reloading();
+    struct config *config = load_config(&d->options, log_complaint);
+    if (config == NULL) {
+        log_error("the configuration has errors: the old one stays in force");
+    } else {
+        if (!same_listens(config, d->config))
+            log_warning("listen has changed: that takes effect when mcpd is started again");
+        log_notice("configuration reloaded");
+        call_set_limits(config->calls.max_result_bytes);
+        mcp_configure(d->mcp, config);
+        config_unref(d->config);
+        d->config = config;
+    }
+    /* The plugin files are looked at anew in any case. */
+    plugins_reload(d->plugins, d->config);
+    plugins_settle(d->plugins);
+    notify("READY=1");
+}
+
+/* ---- signals ---- */
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void serve(struct daemon *d, const sigset_t *signals)
+{
+    const struct timespec tick = {.tv_sec = TICK_S};
+
+    for (;;) {
+        int number = sigtimedwait(signals, NULL, &tick);
+        if (number == SIGTERM || number == SIGINT)
+            return;
+        if (number == SIGHUP)
+            reload(d);
+        mcp_tick(d->mcp);
+    }
+}
+
+/* A second SIGTERM or SIGINT is for those who cannot wait. */
+static void *end_at_once(void *signals)
+{
+    int number;
+
+    while (sigwait(signals, &number) != 0 || number == SIGHUP)
+        ;
+    log_warning("ending at once");
+    _exit(128 + number);
+}
+
+static void drain(struct daemon *d, sigset_t *signals)
+{
+    pthread_t impatient;
+
+    log_notice("ending: waiting for the calls in flight");
+    notify("STOPPING=1");
+    if (pthread_create(&impatient, NULL, end_at_once, signals) == 0)
+        pthread_detach(impatient);
+    http_stop_accepting(d->http);
+    mcp_end_streams(d->mcp);
+    if (!http_drain(d->http, clock_now() + DRAIN_NS))
+        log_warning("calls are still running after %d s: giving them up",
+                    (int)(DRAIN_NS / NS_PER_S));
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon d = {.config = NULL};
+    struct error err = {.text = ""};
+    sigset_t signals;
+
+    image_try_child(argc, argv); /* does not return when this process is a trial */
+    d.options = read_options(argc, argv);
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    log_setup(d.options.log_level, d.options.log_format);
+    if (!crypto_init()) {
+        log_error("the system gives no random numbers");
+        return EXIT_CANNOT;
+    }
+    if (d.options.check)
+        return check(&d.options);
+    d.config = load_config(&d.options, log_complaint);
+    if (d.config == NULL)
+        return EXIT_CANNOT;
+    block_signals(&signals);
+    if (!start(&d, &err)) {
+        log_error("cannot start: %s", err.text);
+        end(&d);
+        return EXIT_CANNOT;
+    }
+    notify("READY=1");
+    serve(&d, &signals);
+    drain(&d, &signals);
+    end(&d);
+    log_notice("ended");
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* The way back: struct reply over HTTP. */
+#include "transport/exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEEP_BODY ((size_t)16 * 1024) /* memory a connection keeps between requests */
+#define KEEP_ARENA ((size_t)16 * 1024)
+#define ARENA_SLACK ((size_t)1 << 20)
+
+static const struct reply_ops http_reply;
+
+static struct exchange *exchange_of(struct reply *reply)
+{
+    return (struct exchange *)(void *)reply;
+}
+
+struct exchange *exchange_new(struct connection *connection)
+{
+    struct http *http = connection->io->http;
+    struct exchange *ex = calloc(1, sizeof *ex);
+
+    if (ex == NULL)
+        return NULL;
+    ex->reply.ops = &http_reply;
+    atomic_init(&ex->references, 1);
+    ex->http = http;
+    ex->io = connection->io;
+    ex->connection = connection;
+    ex->fd = -1;
+    pthread_mutex_init(&ex->mutex, NULL);
+    buf_init(&ex->body, http->config->http.max_body_bytes);
+    buf_init(&ex->out, 0);
+    /* The index of a body has some 20 bytes for each value. */
+    arena_init(&ex->arena, (size_t)http->config->http.max_body_bytes * 24 + ARENA_SLACK);
+    return ex;
+}
+
+static void answer_drop(struct answer *answer)
+{
+    free(answer->head);
+    if (answer->release != NULL)
+        answer->release(answer->argument);
+    *answer = (struct answer){.status = 0};
+}
+
+void exchange_unref(struct exchange *ex)
+{
+    if (atomic_fetch_sub_explicit(&ex->references, 1, memory_order_acq_rel) != 1)
+        return;
+    answer_drop(&ex->answer);
+    buf_free(&ex->body);
+    buf_free(&ex->out);
+    arena_free(&ex->arena);
+    pthread_mutex_destroy(&ex->mutex);
+    free(ex);
+}
+
+struct exchange *exchange_recycle(struct exchange *ex)
+{
+    pthread_mutex_lock(&ex->mutex);
+    bool alone = atomic_load(&ex->references) == 1 && !ex->listed && ex->fd < 0;
+    if (!alone)
+        ex->connection = NULL;
+    pthread_mutex_unlock(&ex->mutex);
+    if (!alone) {
+        exchange_unref(ex);
+        return NULL;
+    }
+    answer_drop(&ex->answer);
+    ex->state = EXCHANGE_OPEN;
+    ex->reply.gone = NULL;
+    ex->reply.owner = NULL;
+    ex->session_id[0] = '\0';
+    if (ex->body.capacity > KEEP_BODY)
+        buf_free(&ex->body);
+    else
+        buf_clear(&ex->body);
+    arena_reset(&ex->arena, KEEP_ARENA);
+    ex->message = (struct message){.verb = MESSAGE_POST};
+    ex->params = NULL;
+    ex->plain = ex->close = ex->too_large = false;
+    return ex;
+}
+
+void exchange_over(struct exchange *ex)
+{
+    if (ex->working)
+        atomic_fetch_sub(&ex->http->working, 1);
+    ex->working = false;
+}
+
+void exchange_lost(struct exchange *ex)
+{
+    void (*gone)(struct reply *) = NULL;
+
+    pthread_mutex_lock(&ex->mutex);
+    if (ex->state == EXCHANGE_OPEN) {
+        ex->state = EXCHANGE_GONE;
+        gone = ex->reply.gone;
+    }
+    if (ex->fd < 0)
+        exchange_over(ex);
+    pthread_mutex_unlock(&ex->mutex);
+    if (gone != NULL)
+        gone(&ex->reply);
+}
+
+/* ---- reply_ops ---- */
+
+/* With ex->mutex held. */
+static bool open_stream(struct exchange *ex)
+{
+    if (ex->state == EXCHANGE_STREAMING)
+        return true;
+    if (ex->state != EXCHANGE_OPEN || !ex->message.takes_stream || !stream_open(ex))
+        return false;
+    if (!ex->receiving)
+        io_post(ex->io, ex); /* libmicrohttpd lets go of its side */
+    return true;
+}
+
+/* A caller that takes nothing but event streams gets its answer as one. */
+static bool must_stream(const struct exchange *ex, const struct answer *answer)
+{
+    return answer->status == 200 && answer->head != NULL && !ex->message.takes_json &&
+           ex->message.takes_stream;
+}
+
+static void reply_send(struct reply *reply, const struct answer *answer)
+{
+    struct exchange *ex = exchange_of(reply);
+    struct answer mine = *answer;
+
+    if (answer->session_id != NULL) {
+        snprintf(ex->session_id, sizeof ex->session_id, "%s", answer->session_id);
+        mine.session_id = ex->session_id;
+    }
+    pthread_mutex_lock(&ex->mutex);
+    if (ex->state == EXCHANGE_OPEN && must_stream(ex, &mine))
+        open_stream(ex);
+    if (ex->state == EXCHANGE_OPEN) {
+        ex->answer = mine;
+        ex->state = EXCHANGE_ANSWERED;
+        mine = (struct answer){.status = 0};
+        if (!ex->receiving)
+            io_post(ex->io, ex);
+    } else if (ex->state == EXCHANGE_STREAMING) {
+        stream_message(ex, (struct bytes){mine.head, mine.head_size}, mine.shared, mine.tail);
+        stream_end(ex);
+    }
+    pthread_mutex_unlock(&ex->mutex);
+    answer_drop(&mine);
+}
+
+static bool reply_open(struct reply *reply)
+{
+    struct exchange *ex = exchange_of(reply);
+
+    pthread_mutex_lock(&ex->mutex);
+    bool open = open_stream(ex);
+    pthread_mutex_unlock(&ex->mutex);
+    return open;
+}
+
+static bool reply_push(struct reply *reply, struct bytes message)
+{
+    struct exchange *ex = exchange_of(reply);
+
+    pthread_mutex_lock(&ex->mutex);
+    bool sent = open_stream(ex) &&
+                stream_message(ex, message, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
+    pthread_mutex_unlock(&ex->mutex);
+    return sent;
+}
+
+static void reply_end(struct reply *reply)
+{
+    struct exchange *ex = exchange_of(reply);
+
+    pthread_mutex_lock(&ex->mutex);
+    if (ex->state == EXCHANGE_STREAMING)
+        stream_end(ex);
+    pthread_mutex_unlock(&ex->mutex);
+}
+
+static void reply_hold(struct reply *reply)
+{
+    atomic_fetch_add_explicit(&exchange_of(reply)->references, 1, memory_order_relaxed);
+}
+
+static void reply_release(struct reply *reply)
+{
+    exchange_unref(exchange_of(reply));
+}
+
+static const struct reply_ops http_reply = {.send = reply_send,
+                                            .open = reply_open,
+                                            .push = reply_push,
+                                            .end = reply_end,
+                                            .hold = reply_hold,
+                                            .release = reply_release};
+
+/* ---- to libmicrohttpd ---- */
+
+/* What a response in three pieces must free when it is sent. */
+struct pieces {
+    char *head;
+    void (*release)(void *argument);
+    void *argument;
+};
+
+static void free_pieces(void *cls)
+{
+    struct pieces *pieces = cls;
+
+    free(pieces->head);
+    if (pieces->release != NULL)
+        pieces->release(pieces->argument);
+    free(pieces);
+}
+
+static struct MHD_Response *response_of_pieces(struct answer *answer)
+{
+    struct pieces *pieces = malloc(sizeof *pieces);
+    struct MHD_IoVec iov[3] = {{answer->head, answer->head_size},
+                               {answer->shared.data, answer->shared.size},
+                               {answer->tail.data, answer->tail.size}};
+
+    if (pieces == NULL)
+        return NULL;
+    *pieces = (struct pieces){answer->head, answer->release, answer->argument};
+    struct MHD_Response *response =
+        MHD_create_response_from_iovec(iov, answer->tail.size > 0 ? 3 : 2, free_pieces, pieces);
+    if (response == NULL)
+        free(pieces);
+    else
+        answer->head = NULL, answer->release = NULL;
+    return response;
+}
+
+static struct MHD_Response *response_of_body(struct answer *answer)
+{
+    if (answer->shared.size > 0)
+        return response_of_pieces(answer);
+    if (answer->head == NULL)
+        return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(answer->head_size, answer->head, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL)
+        answer->head = NULL;
+    return response;
+}
+
+struct MHD_Response *exchange_response(struct exchange *ex)
+{
+    struct answer *answer = &ex->answer;
+    bool body = answer->head != NULL;
+    struct MHD_Response *response = response_of_body(answer);
+    char number[16];
+
+    if (response == NULL)
+        return NULL;
+    if (body)
+        MHD_add_response_header(response, "Content-Type", "application/json");
+    if (answer->session_id != NULL)
+        MHD_add_response_header(response, "Mcp-Session-Id", answer->session_id);
+    if (answer->allow != NULL)
+        MHD_add_response_header(response, "Allow", answer->allow);
+    if (answer->retry_after_s > 0) {
+        snprintf(number, sizeof number, "%u", answer->retry_after_s);
+        MHD_add_response_header(response, "Retry-After", number);
+    }
+    if (ex->close)
+        MHD_add_response_header(response, "Connection", "close");
+    return response;
+}

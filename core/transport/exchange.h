@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside transport: one HTTP request and its answer, the connection it came on,
+ * and the threads that serve both.
+ *
+ * A connection belongs to one I/O thread and is touched by no other. An
+ * exchange is touched by whoever answers it: a worker, a plugin's thread, the
+ * I/O thread. Its mutex guards its state; what must happen on the I/O thread
+ * (only that one may touch libmicrohttpd) is put on the thread's list, and an
+ * eventfd wakes it.
+ *
+ * Lock order: exchange.mutex, then io.mutex or streams.mutex. No mutex is held
+ * while reply->gone or anything of mcp is called.
+ */
+#ifndef TRANSPORT_EXCHANGE_H
+#define TRANSPORT_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <microhttpd.h>
+
+#include "base/buf.h"
+#include "mcp/mcp.h"
+#include "transport/http.h"
+
+#define NO_DEADLINE INT64_MAX
+
+struct io;
+struct streams;
+
+enum exchange_state {
+    EXCHANGE_OPEN, /* not answered */
+    EXCHANGE_ANSWERED, /* `answer` waits to be sent by the I/O thread */
+    EXCHANGE_STREAMING, /* an event stream: the socket is ours */
+    EXCHANGE_ENDED, /* the stream's last message is sent or waits in `out` */
+    EXCHANGE_GONE /* the peer has left */
+};
+
+struct exchange {
+    struct reply reply; /* first: a reply is an exchange */
+    atomic_uint references;
+    struct http *http;
+    struct io *io;
+
+    pthread_mutex_t mutex; /* guards from here to the next remark */
+    enum exchange_state state;
+    bool receiving; /* the I/O thread is in mcp_receive and will look again */
+    bool listed; /* on io->done */
+    bool working; /* counted in http->working */
+    struct connection *connection; /* NULL: it has another exchange now, or is closed */
+    struct answer answer;
+    char session_id[64];
+    /* As a stream. */
+    int fd; /* -1: none */
+    struct buf out; /* what the socket did not take yet, from out_sent on */
+    size_t out_sent;
+    int64_t blocked_ns; /* since when `out` waits */
+    int64_t written_ns; /* the last write */
+    bool closing; /* on streams->closing */
+
+    struct exchange *next_done; /* on io->done */
+    struct exchange *next, *previous; /* the stream thread's own */
+    struct exchange *next_opening, *next_closing; /* on the lists of struct streams */
+
+    /* The I/O thread's own, until mcp_receive has returned. */
+    struct message message;
+    struct buf body;
+    struct arena arena;
+    struct message_param *params;
+    bool plain; /* HTTP/1.0: no chunks */
+    bool close; /* the request was not well-formed: no further one on this connection */
+    bool too_large;
+    uint64_t content_length;
+};
+
+enum connection_phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WORKING, PHASE_WRITING };
+
+/* One TCP connection. */
+struct connection {
+    struct connection *next, *previous; /* io->connections */
+    struct io *io;
+    struct MHD_Connection *mhd;
+    int fd;
+    enum connection_phase phase;
+    int64_t deadline_ns; /* when the phase must have ended */
+    int64_t since_ns; /* when PHASE_WORKING began */
+    bool suspended;
+    bool watched; /* in io->epoll, for the peer's leaving */
+    const char *target_error; /* what is wrong with the request target; NULL: nothing */
+    int target_status;
+    struct exchange *exchange; /* the current one, or one kept for the next request */
+};
+
+/* One I/O thread. */
+struct io {
+    struct http *http;
+    pthread_t thread;
+    bool started;
+    struct MHD_Daemon *daemon;
+    int epoll, mhd_epoll, wake;
+    struct connection *connections;
+    struct registry_reader reader;
+    int64_t check_ns; /* when the next deadline may have passed */
+    pthread_mutex_t mutex; /* guards done */
+    struct exchange *done; /* exchanges that changed on another thread */
+    atomic_bool accepting;
+    atomic_bool stopping;
+};
+
+struct http {
+    struct config *config;
+    struct mcp *mcp;
+    struct registry *registry;
+    int *listen_fds;
+    size_t listen_count;
+    struct io *io;
+    unsigned io_count;
+    struct streams *streams;
+    atomic_uint connections;
+    atomic_uint working; /* exchanges from mcp_receive until their last byte is sent */
+    unsigned max_connections;
+};
+
+/* ---- exchange.c ---- */
+
+struct exchange *exchange_new(struct connection *connection);
+void exchange_unref(struct exchange *exchange);
+/* Ready for the next request on the same connection; NULL: somebody still needs
+ * it, and the connection gets a new one when it needs one. */
+struct exchange *exchange_recycle(struct exchange *exchange);
+/* Its last byte has been sent, or never will be. With exchange->mutex held. */
+void exchange_over(struct exchange *exchange);
+/* The connection has closed, or has lost its peer while mcp was working. */
+void exchange_lost(struct exchange *exchange);
+/* The answer as libmicrohttpd wants it; NULL without memory. Takes the answer. */
+struct MHD_Response *exchange_response(struct exchange *exchange);
+
+/* ---- filter.c: what libmicrohttpd lets pass and should not ---- */
+
+/* The raw request target, before anything is decoded. Sets target_error. */
+void filter_target(struct connection *connection, const char *target);
+/* The raw header fields: fills the exchange's message. 0: fine; otherwise the
+ * HTTP status to refuse with, and *why. */
+int filter_request(struct exchange *exchange, struct MHD_Connection *mhd, const char *method,
+                   const char *version, const char **why);
+
+/* ---- origin.c: who may talk to us (DNS rebinding) ---- */
+
+bool host_is_allowed(const struct config *config, struct bytes host);
+bool origin_is_allowed(const struct config *config, struct bytes origin);
+
+/* ---- io.c ---- */
+
+bool io_open(struct io *io, struct http *http, struct error *err);
+bool io_start(struct io *io, unsigned number, struct error *err);
+/* From any thread, without a lock of the exchange's missing: see above. */
+void io_post(struct io *io, struct exchange *exchange);
+void io_wake(struct io *io);
+void io_stop(struct io *io);
+void connection_set_deadline(struct connection *connection, int64_t deadline_ns);
+
+/* ---- stream.c ---- */
+
+struct streams *streams_start(struct http *http, struct error *err);
+void streams_stop(struct streams *streams);
+unsigned streams_count(struct streams *streams);
+/* With exchange->mutex held. Takes over the socket; false: there are too many. */
+bool stream_open(struct exchange *exchange);
+bool stream_message(struct exchange *exchange, struct bytes head, struct bytes shared,
+                    struct bytes tail);
+void stream_end(struct exchange *exchange);
+
+#endif

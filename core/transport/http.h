@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streamable HTTP (2025-03-26 and later) at /mcp, on libmicrohttpd.
+ *
+ * A few I/O threads, each with a libmicrohttpd daemon of its own that it drives
+ * from its own epoll loop, read requests and write answers. What streams
+ * leaves them: the socket is taken over (stream.c).
+ */
+#ifndef TRANSPORT_HTTP_H
+#define TRANSPORT_HTTP_H
+
+#include "config/config.h"
+#include "mcp/mcp.h"
+
+struct http;
+
+/* Opens the sockets that the configuration names, or fails with a sentence that
+ * says why and what to do. Nothing is accepted yet. Takes a reference of the
+ * configuration. */
+struct http *http_open(struct config *config, struct mcp *mcp, struct registry *registry,
+                       struct error *err);
+/* Starts to serve. */
+bool http_start(struct http *http, struct error *err);
+
+/* No new connections; requests that have arrived are answered. */
+void http_stop_accepting(struct http *http);
+/* Waits until no request is being worked on; false at the deadline. */
+bool http_drain(struct http *http, int64_t deadline_ns);
+/* Closes everything and frees. Calls that are still running lose their peer. */
+void http_stop(struct http *http);
+
+/* Open connections and streams, for logs and tests. */
+void http_count(struct http *http, unsigned *connections, unsigned *streams);
+
+#endif

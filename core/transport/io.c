@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The I/O threads. Each accepts connections, drives a libmicrohttpd daemon of
+ * its own, keeps the deadlines that libmicrohttpd does not have, and sends what
+ * other threads have finished.
+ *
+ * The loop is ours because libmicrohttpd's own stalls when exactly 128 events
+ * are ready at once: here its epoll descriptor is one of the things this loop
+ * waits for, and MHD_run does the rest.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "transport/exchange.h"
+
+#define EVENTS 64
+#define ACCEPTS 32 /* connections taken at one go, so that the others get their turn */
+/* A call that takes longer than this has its peer watched: quick ones do not pay
+ * for it. */
+#define WATCH_AFTER_NS (10 * NS_PER_MS)
+#define CHECK_NS (250 * NS_PER_MS)
+/* A refused request whose body is at most this is read to its end, so that the
+ * connection can be used again and the answer is not lost in a reset. */
+#define DISCARD_MAX 65536
+/* What a slow reader may take for its answer beyond the write timeout. */
+#define WRITE_BYTES_PER_S 65536
+
+/* ---- connections ---- */
+
+void connection_set_deadline(struct connection *connection, int64_t deadline_ns)
+{
+    connection->deadline_ns = deadline_ns;
+    if (deadline_ns < connection->io->check_ns)
+        connection->io->check_ns = deadline_ns;
+}
+
+static int64_t in_ms(uint32_t ms)
+{
+    return clock_now_coarse() + (int64_t)ms * NS_PER_MS;
+}
+
+static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **context)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    *context = connection;
+    if (connection == NULL)
+        return; /* every request on it is then dropped */
+    connection->io = io;
+    connection->mhd = mhd;
+    connection->fd = info->connect_fd;
+    connection->next = io->connections;
+    if (io->connections != NULL)
+        io->connections->previous = connection;
+    io->connections = connection;
+    connection->phase = PHASE_HEADERS;
+    connection_set_deadline(connection, in_ms(io->http->config->http.header_timeout_ms));
+}
+
+static void unwatch(struct connection *connection)
+{
+    if (connection->watched)
+        epoll_ctl(connection->io->epoll, EPOLL_CTL_DEL, connection->fd, NULL);
+    connection->watched = false;
+}
+
+static void connection_end(struct io *io, struct connection *connection)
+{
+    atomic_fetch_sub(&io->http->connections, 1);
+    if (connection == NULL)
+        return;
+    unwatch(connection);
+    if (connection->exchange != NULL) {
+        struct exchange *ex = connection->exchange;
+        exchange_lost(ex);
+        pthread_mutex_lock(&ex->mutex);
+        ex->connection = NULL;
+        pthread_mutex_unlock(&ex->mutex);
+        exchange_unref(ex);
+    }
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        io->connections = connection->next;
+    free(connection);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_begin(cls, mhd, context);
+    else
+        connection_end(cls, *context);
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* ---- requests ---- */
+
+/* The request line is there: from here on the header must be quick. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct connection *connection = connection_of(mhd);
+
+    (void)cls;
+    if (connection == NULL)
+        return NULL;
+    filter_target(connection, target);
+    if (connection->phase == PHASE_IDLE) {
+        connection->phase = PHASE_HEADERS;
+        connection_set_deadline(connection,
+                                in_ms(connection->io->http->config->http.header_timeout_ms));
+    }
+    return NULL;
+}
+
+/* The request is over, in whatever way. */
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct connection *connection = connection_of(mhd);
+
+    (void)cls;
+    (void)code;
+    *context = NULL;
+    if (connection == NULL)
+        return;
+    if (connection->exchange != NULL) {
+        exchange_lost(connection->exchange);
+        connection->exchange = exchange_recycle(connection->exchange);
+    }
+    connection->phase = PHASE_IDLE;
+    connection_set_deadline(connection,
+                            in_ms(connection->io->http->config->http.idle_timeout_ms));
+}
+
+static enum MHD_Result queue_answer(struct connection *connection, struct exchange *ex)
+{
+    int64_t size = (int64_t)(ex->answer.head_size + ex->answer.shared.size);
+    unsigned status = (unsigned)ex->answer.status;
+    struct MHD_Response *response = exchange_response(ex);
+
+    if (response == NULL)
+        return MHD_NO;
+    connection->phase = PHASE_WRITING;
+    connection_set_deadline(connection, in_ms(connection->io->http->config->http.write_timeout_ms) +
+                                            size / WRITE_BYTES_PER_S * NS_PER_S);
+    enum MHD_Result queued = MHD_queue_response(connection->mhd, status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result begin_request(struct connection *connection, const char *method,
+                                     const char *version, struct exchange **exchange)
+{
+    const char *why = NULL;
+
+    if (connection->exchange == NULL)
+        connection->exchange = exchange_new(connection);
+    struct exchange *ex = connection->exchange;
+    if (ex == NULL)
+        return MHD_NO;
+    *exchange = ex;
+    ex->receiving = true; /* an answer from here needs nobody to be woken */
+    int status = filter_request(ex, connection->mhd, method, version, &why);
+    ex->receiving = false;
+    if (status == 0) {
+        connection->phase = PHASE_BODY;
+        connection_set_deadline(connection,
+                                in_ms(connection->io->http->config->http.body_timeout_ms));
+        return MHD_YES;
+    }
+    ex->receiving = true;
+    if (status == 405)
+        ex->reply.ops->send(&ex->reply, &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
+    else
+        mcp_refuse(&ex->reply, status, -32600, why);
+    ex->receiving = false;
+    if (ex->close || ex->content_length > DISCARD_MAX)
+        return queue_answer(connection, ex);
+    return MHD_YES;
+}
+
+static void take_body(struct exchange *ex, const char *data, size_t size)
+{
+    if (ex->state != EXCHANGE_OPEN || ex->too_large)
+        return; /* refused: read and forget */
+    buf_add(&ex->body, data, size);
+    if (ex->body.failed) {
+        ex->too_large = true;
+        buf_free(&ex->body);
+    }
+}
+
+static void hand_to_mcp(struct connection *connection, struct exchange *ex)
+{
+    struct message *message = &ex->message;
+
+    if (ex->too_large) {
+        mcp_refuse(&ex->reply, 413, -32600, "Content too large (http.max_body_bytes)");
+        return;
+    }
+    message->body = (struct bytes){ex->body.data != NULL ? ex->body.data : "", ex->body.size};
+    message->arena = &ex->arena;
+    message->reader = &connection->io->reader;
+    mcp_receive(ex->http->mcp, message, &ex->reply);
+}
+
+/* The whole request is there, or mcp has something new about it. */
+static enum MHD_Result proceed(struct connection *connection, struct exchange *ex)
+{
+    enum MHD_Result result = MHD_YES;
+    bool suspend = false;
+
+    connection->suspended = false;
+    if (ex->state == EXCHANGE_OPEN) {
+        ex->receiving = true;
+        ex->working = true;
+        atomic_fetch_add(&ex->http->working, 1);
+        hand_to_mcp(connection, ex);
+    }
+    pthread_mutex_lock(&ex->mutex);
+    ex->receiving = false;
+    switch (ex->state) {
+    case EXCHANGE_ANSWERED:
+        break;
+    case EXCHANGE_OPEN:
+        suspend = true;
+        break;
+    default: /* the socket is taken over, or of no use any more */
+        result = MHD_NO;
+        break;
+    }
+    pthread_mutex_unlock(&ex->mutex);
+    if (result == MHD_NO) {
+        if (!ex->message.keep) {
+            /* A stream lives on without the request that opened it. */
+            buf_free(&ex->body);
+            arena_free(&ex->arena);
+        }
+        return MHD_NO;
+    }
+    if (!suspend)
+        return queue_answer(connection, ex);
+    connection->phase = PHASE_WORKING;
+    connection->suspended = true;
+    connection->since_ns = clock_now_coarse();
+    connection_set_deadline(connection, connection->since_ns + WATCH_AFTER_NS);
+    MHD_suspend_connection(connection->mhd);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **context)
+{
+    struct connection *connection = connection_of(mhd);
+    struct exchange *ex = *context;
+
+    (void)cls;
+    (void)url;
+    if (connection == NULL)
+        return MHD_NO;
+    if (ex == NULL) {
+        enum MHD_Result result = begin_request(connection, method, version, &ex);
+        *context = ex;
+        return result;
+    }
+    if (*upload_size > 0) {
+        take_body(ex, upload, *upload_size);
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    return proceed(connection, ex);
+}
+
+/* ---- what other threads have finished ---- */
+
+void io_wake(struct io *io)
+{
+    eventfd_write(io->wake, 1);
+}
+
+/* With exchange->mutex held. */
+void io_post(struct io *io, struct exchange *ex)
+{
+    if (ex->listed)
+        return;
+    ex->listed = true;
+    atomic_fetch_add_explicit(&ex->references, 1, memory_order_relaxed);
+    pthread_mutex_lock(&io->mutex);
+    bool first = io->done == NULL;
+    ex->next_done = io->done;
+    io->done = ex;
+    pthread_mutex_unlock(&io->mutex);
+    if (first)
+        io_wake(io);
+}
+
+static void resume(struct connection *connection)
+{
+    if (!connection->suspended)
+        return;
+    connection->suspended = false;
+    unwatch(connection);
+    connection_set_deadline(connection, NO_DEADLINE);
+    MHD_resume_connection(connection->mhd);
+}
+
+static void resume_done(struct io *io)
+{
+    pthread_mutex_lock(&io->mutex);
+    struct exchange *ex = io->done;
+    io->done = NULL;
+    pthread_mutex_unlock(&io->mutex);
+    while (ex != NULL) {
+        struct exchange *next = ex->next_done;
+        pthread_mutex_lock(&ex->mutex);
+        ex->listed = false;
+        struct connection *connection = ex->connection;
+        pthread_mutex_unlock(&ex->mutex);
+        if (connection != NULL)
+            resume(connection);
+        exchange_unref(ex);
+        ex = next;
+    }
+}
+
+/* ---- deadlines ---- */
+
+/* The peer of a request that is being worked on is worth watching: a modern
+ * client cancels by leaving. */
+static void watch(struct connection *connection)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = connection};
+
+    if (epoll_ctl(connection->io->epoll, EPOLL_CTL_ADD, connection->fd, &event) == 0)
+        connection->watched = true;
+    connection_set_deadline(connection, NO_DEADLINE);
+}
+
+static void peer_left(struct connection *connection)
+{
+    exchange_lost(connection->exchange);
+    resume(connection);
+}
+
+static void check_deadlines(struct io *io)
+{
+    int64_t now = clock_now_coarse();
+
+    io->check_ns = NO_DEADLINE;
+    for (struct connection *c = io->connections, *next; c != NULL; c = next) {
+        next = c->next;
+        if (c->deadline_ns > now) {
+            if (c->deadline_ns < io->check_ns)
+                io->check_ns = c->deadline_ns;
+            continue;
+        }
+        if (c->phase == PHASE_WORKING) {
+            watch(c);
+        } else {
+            /* libmicrohttpd sees the end of the stream and closes. */
+            shutdown(c->fd, SHUT_RDWR);
+            c->deadline_ns = NO_DEADLINE;
+        }
+    }
+}
+
+/* ---- the loop ---- */
+
+static void set_options(int fd)
+{
+    int on = 1;
+
+    /* A peer that leaves Nagle on would otherwise wait 40 ms for us. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static void accept_some(struct io *io, int listen_fd)
+{
+    struct http *http = io->http;
+
+    for (int i = 0; i < ACCEPTS; i++) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        int fd = accept4(listen_fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                log_error("cannot accept a connection: %s", strerror(errno));
+                usleep(10000); /* the event is still there; do not spin on it */
+            }
+            return;
+        }
+        if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
+            atomic_fetch_sub(&http->connections, 1);
+            close(fd);
+            continue;
+        }
+        set_options(fd);
+        if (MHD_add_connection(io->daemon, fd, (struct sockaddr *)&address, size) != MHD_YES)
+            atomic_fetch_sub(&http->connections, 1);
+    }
+}
+
+static void stop_accepting(struct io *io)
+{
+    for (size_t i = 0; i < io->http->listen_count; i++)
+        epoll_ctl(io->epoll, EPOLL_CTL_DEL, io->http->listen_fds[i], NULL);
+}
+
+/* What an event is about: a listening socket, the eventfd and libmicrohttpd's
+ * epoll set by their addresses in struct io and struct http, else a connection. */
+static void handle(struct io *io, const struct epoll_event *event)
+{
+    const int *fds = io->http->listen_fds;
+    const int *what = event->data.ptr;
+    eventfd_t ignored;
+
+    if (what >= fds && what < fds + io->http->listen_count)
+        accept_some(io, *what);
+    else if (what == &io->wake)
+        eventfd_read(io->wake, &ignored);
+    else if (what != &io->mhd_epoll)
+        peer_left(event->data.ptr);
+}
+
+static int next_timeout(struct io *io)
+{
+    MHD_UNSIGNED_LONG_LONG mhd;
+
+    if (MHD_get_timeout(io->daemon, &mhd) == MHD_YES && mhd == 0)
+        return 0;
+    if (io->check_ns == NO_DEADLINE)
+        return -1;
+    int64_t left = io->check_ns - clock_now_coarse();
+    return left <= 0 ? 0 : (int)((left < CHECK_NS ? left : CHECK_NS) / NS_PER_MS) + 1;
+}
+
+static void *run(void *arg)
+{
+    struct io *io = arg;
+    struct epoll_event events[EVENTS];
+    bool accepting = true;
+
+    while (!atomic_load_explicit(&io->stopping, memory_order_acquire)) {
+        int count = epoll_wait(io->epoll, events, EVENTS, next_timeout(io));
+        for (int i = 0; i < count; i++)
+            handle(io, &events[i]);
+        if (accepting && !atomic_load_explicit(&io->accepting, memory_order_acquire)) {
+            stop_accepting(io);
+            accepting = false;
+        }
+        resume_done(io);
+        MHD_run(io->daemon);
+        if (io->check_ns != NO_DEADLINE && clock_now_coarse() >= io->check_ns)
+            check_deadlines(io);
+    }
+    /* libmicrohttpd aborts when it is stopped with a suspended connection. */
+    for (struct connection *c = io->connections; c != NULL; c = c->next)
+        if (c->suspended)
+            peer_left(c);
+    resume_done(io);
+    MHD_run(io->daemon);
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+static bool add_to_epoll(struct io *io, int fd, uint32_t events, void *what)
+{
+    struct epoll_event event = {.events = events, .data.ptr = what};
+
+    return epoll_ctl(io->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+bool io_open(struct io *io, struct http *http, struct error *err)
+{
+    const struct config *config = http->config;
+
+    io->http = http;
+    io->epoll = epoll_create1(EPOLL_CLOEXEC);
+    io->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    io->check_ns = NO_DEADLINE;
+    atomic_init(&io->accepting, true);
+    pthread_mutex_init(&io->mutex, NULL);
+    io->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL,
+        NULL, on_request, io, MHD_OPTION_NOTIFY_CONNECTION, on_connection, io,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, io, MHD_OPTION_URI_LOG_CALLBACK, on_target, io,
+        MHD_OPTION_CONNECTION_LIMIT, http->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)config->http.max_header_bytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    if (io->epoll < 0 || io->wake < 0 || io->daemon == NULL)
+        return error_set(err, "cannot start an I/O thread: %s", strerror(errno));
+    io->mhd_epoll = MHD_get_daemon_info(io->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    for (size_t i = 0; i < http->listen_count; i++)
+        if (!add_to_epoll(io, http->listen_fds[i], EPOLLIN | EPOLLEXCLUSIVE, &http->listen_fds[i]))
+            return error_set(err, "cannot watch a listening socket: %s", strerror(errno));
+    if (!add_to_epoll(io, io->wake, EPOLLIN, &io->wake) ||
+        !add_to_epoll(io, io->mhd_epoll, EPOLLIN, &io->mhd_epoll))
+        return error_set(err, "cannot watch an event descriptor: %s", strerror(errno));
+    return true;
+}
+
+bool io_start(struct io *io, unsigned number, struct error *err)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "mcpd-io-%u", number);
+    io->started = thread_start(&io->thread, name, run, io, err);
+    return io->started;
+}
+
+void io_stop(struct io *io)
+{
+    if (io->started) {
+        atomic_store(&io->stopping, true);
+        io_wake(io);
+        pthread_join(io->thread, NULL);
+    }
+    if (io->daemon != NULL)
+        MHD_stop_daemon(io->daemon);
+    registry_reader_close(&io->reader);
+    close(io->epoll);
+    close(io->wake);
+    pthread_mutex_destroy(&io->mutex);
+}
