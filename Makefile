@@ -97,7 +97,7 @@ $(B)/libraries:
 plugins: $(plugin_so) ## Build only the bundled plugins
 $(plugin_so): $(B)/plugins/%.so: FORCE | $(B)/libraries
 	@$(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $@) PLUGIN_API=$(abspath plugin-api) \
-	    CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS) $(fortify) $(instrument) $(if $(DEV),-Werror)' \
+	    CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS) $(fortify) $(warnings) $(instrument)' \
 	    LDFLAGS='$(LDFLAGS) $(instrument)'
 
 # ---- Tests ------------------------------------------------------------------
