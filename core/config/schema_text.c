@@ -5,18 +5,21 @@
 #include "config/reading.h"
 
 __asm__(".pushsection .rodata\n"
-        ".global config_schema_start\n"
-        ".global config_schema_end\n"
-        "config_schema_start:\n"
-        ".incbin \"etc/mcpd.schema.json\"\n"
-        "config_schema_end:\n"
-        ".byte 0\n"
+        ".balign 8\n"
+        ".global config_schema_size\n"
+        ".hidden config_schema_size\n"
+        "config_schema_size: .quad 2f - 1f\n"
+        ".global config_schema_text\n"
+        ".hidden config_schema_text\n"
+        "config_schema_text:\n"
+        "1: .incbin \"etc/mcpd.schema.json\"\n"
+        "2: .byte 0\n"
         ".popsection\n");
 
-extern const char config_schema_start[] __attribute__((visibility("hidden")));
-extern const char config_schema_end[] __attribute__((visibility("hidden")));
+extern const uint64_t config_schema_size __attribute__((visibility("hidden")));
+extern const char config_schema_text[] __attribute__((visibility("hidden")));
 
 struct bytes config_schema(void)
 {
-    return (struct bytes){config_schema_start, (size_t)(config_schema_end - config_schema_start)};
+    return (struct bytes){config_schema_text, (size_t)config_schema_size};
 }

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* The plain keys of mcpd.json: one line for each. What the schema, the manual
- * and this table say is compared by tests/unit/test_config.c. */
+ * and this table say is compared by tests/unit/test_config_published.c. */
 #include "config/reading.h"
 
 #ifndef MCPD_PLUGIN_DIR /* the Makefile says where plugins are installed */
 #define MCPD_PLUGIN_DIR "/usr/lib/mcp/plugins"
 #endif
 
-#define NUMBER(key, member, when_, default_)                                                       \
+/* Key, place in struct config, when it takes effect, default. */
+#define NUMBER(key, member, effect, otherwise)                                                     \
     {                                                                                              \
-        .pointer = key, .kind = SETTING_NUMBER, .when = when_,                                     \
-        .offset = offsetof(struct config, member), .number = default_                              \
+        .pointer = (key), .kind = SETTING_NUMBER, .when = (effect),                                \
+        .offset = offsetof(struct config, member), .number = (otherwise)                           \
     }
-#define STRING(key, member, when_, default_)                                                       \
+#define STRING(key, member, effect, otherwise)                                                     \
     {                                                                                              \
-        .pointer = key, .kind = SETTING_STRING, .when = when_,                                     \
-        .offset = offsetof(struct config, member), .string = default_                              \
+        .pointer = (key), .kind = SETTING_STRING, .when = (effect),                                \
+        .offset = offsetof(struct config, member), .string = (otherwise)                           \
     }
-#define STRINGS(key, member, count_member, when_)                                                  \
+#define STRINGS(key, member, count_member, effect)                                                 \
     {                                                                                              \
-        .pointer = key, .kind = SETTING_STRINGS, .when = when_,                                    \
+        .pointer = (key), .kind = SETTING_STRINGS, .when = (effect),                               \
         .offset = offsetof(struct config, member),                                                 \
         .count_offset = offsetof(struct config, count_member)                                      \
     }
