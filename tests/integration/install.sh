@@ -133,6 +133,15 @@ build_template() {
         [ -n "$(find "$work/mine" -name '*.so')" ]
 }
 
+# So does the one that the README shows.
+build_readme_plugin() {
+    mkdir "$work/letters" &&
+        awk '/^```c$/ { p = 1; next } /^```$/ { p = 0 } p' README.md >"$work/letters/letters.c" &&
+        awk '/^```make$/ { p = 1; next } /^```$/ { p = 0 } p' README.md >"$work/letters/Makefile" &&
+        (cd "$work/letters" && PKG_CONFIG_PATH=$opt/lib/pkgconfig make --no-print-directory check CFLAGS='-O2 -Werror') &&
+        [ -f "$work/letters/letters.so" ]
+}
+
 start_server() {
     "$mcpd" --listen 127.0.0.1:0 >"$work/server.log" 2>&1 &
     server=$!
@@ -190,6 +199,7 @@ if command -v systemd-analyze >/dev/null; then
     test_that 'systemd finds no fault with the unit' unit_is_sound
 fi
 test_that 'the template builds with the installed files alone' build_template
+test_that "the README's plugin builds with the installed files alone" build_readme_plugin
 test_that 'the installed mcpd starts' start_server
 test_that 'the template, installed while mcpd runs, is served' serves_dropped_plugin
 test_that 'the installed mcpd stops cleanly' stop_server
