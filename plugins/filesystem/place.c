@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* From a client's path to a place beneath an allowed directory. */
+#include "filesystem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "reading.h"
+#include "text.h"
+
+int open_beneath(int directory, const char *path, int flags, uint64_t resolve)
+{
+    struct open_how how = {
+        .flags = (unsigned)flags | (unsigned)O_CLOEXEC,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
+    };
+    /* EAGAIN: something was renamed while ".." was resolved, and the kernel could not
+     * be sure. Somebody who renames all the time must not keep us here for ever. */
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+        if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+            return (int)fd;
+    }
+    return -1;
+}
+
+/* How many characters of `path` are this root's; 0 when it is not beneath it. This only
+ * chooses a root: whether the rest stays beneath it is decided by the kernel. */
+static size_t root_prefix(const struct root *root, struct mcp_bytes path)
+{
+    size_t length = strlen(root->path);
+    if (path.size < length || memcmp(path.data, root->path, length) != 0)
+        return 0;
+    if (path.size > length && path.data[length] != '/' && root->path[length - 1] != '/')
+        return 0;
+    return length;
+}
+
+/* Absolute: the root with the longest name that it begins with. Relative: the first. */
+static const struct root *choose_root(const struct filesystem *fs, struct mcp_bytes *path)
+{
+    if (path->data[0] != '/')
+        return &fs->roots[0];
+    const struct root *best = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; i < fs->root_count; i++) {
+        size_t length = root_prefix(&fs->roots[i], *path);
+        if (length > longest) {
+            longest = length;
+            best = &fs->roots[i];
+        }
+    }
+    path->data += longest;
+    path->size -= longest;
+    return best;
+}
+
+static void fail_outside(const struct filesystem *fs, struct mcp_call *call, struct mcp_bytes given)
+{
+    struct text roots;
+    text_init(&roots, 64 * 1024);
+    for (size_t i = 0; i < fs->root_count; i++)
+        text_addf(&roots, "%s%s", i > 0 ? ", " : "", fs->roots[i].path);
+    fail_call(call, "%.*s is not in an allowed directory. Allowed: %s.", SHOW(given),
+              roots.data != NULL ? roots.data : "");
+    text_free(&roots);
+}
+
+bool place_find(const struct filesystem *fs, struct mcp_call *call, struct place *place)
+{
+    struct mcp_bytes given = {NULL, 0};
+    if (!argument_string(call, "/path", &given))
+        return false;
+    place->fs = fs;
+    place->given = given;
+    const char *wrong = NULL;
+    if (given.size == 0)
+        wrong = "The path is empty; \".\" is the first allowed directory itself.";
+    else if (memchr(given.data, '\0', given.size) != NULL)
+        wrong = "The path has a NUL character in it; no file has such a name.";
+    else if (given.size >= sizeof(place->beneath))
+        wrong = "The path is longer than 4095 bytes; no file can be reached by it.";
+    else if (given.size >= 7 && strncasecmp(given.data, "file://", 7) == 0)
+        wrong = "The path is a URI; give a plain path, without file:// and without %-escapes.";
+    if (wrong != NULL) {
+        fail_call(call, "%s", wrong);
+        return false;
+    }
+    struct mcp_bytes rest = given;
+    place->root = choose_root(fs, &rest);
+    if (place->root == NULL) {
+        fail_outside(fs, call, given);
+        return false;
+    }
+    while (rest.size > 0 && rest.data[0] == '/') {
+        rest.data++;
+        rest.size--;
+    }
+    if (rest.size == 0)
+        rest = MCP_STR(".");
+    memcpy(place->beneath, rest.data, rest.size);
+    place->beneath[rest.size] = '\0';
+    return true;
+}
+
+/* ENOENT for everything is also what a directory that was deleted after start gives. */
+static bool root_is_gone(const struct root *root)
+{
+    struct stat st;
+    return fstat(root->fd, &st) != 0 || st.st_nlink == 0;
+}
+
+int32_t place_fail(const struct place *place, struct mcp_call *call, int error, const char *doing)
+{
+    struct mcp_bytes given = place->given;
+    switch (error) {
+    case ENOENT:
+        if (root_is_gone(place->root))
+            return fail_call(call,
+                             "The allowed directory %s has been deleted since mcpd opened it; "
+                             "the operator must make it again and reload mcpd.",
+                             place->root->path);
+        return fail_call(call, "There is no %.*s.", SHOW(given));
+    case EXDEV:
+        return fail_call(call,
+                         "%.*s leads out of the allowed directory %s. \"..\" must stay inside "
+                         "it, and symbolic links must be relative and lead to what is inside.",
+                         SHOW(given), place->root->path);
+    case ELOOP:
+        return fail_call(call, "%.*s goes through symbolic links that cannot be followed.",
+                         SHOW(given));
+    case ENOTDIR:
+        return fail_call(call, "%.*s, or something on the way to it, is not a directory.",
+                         SHOW(given));
+    case EACCES:
+    case EPERM:
+        return fail_call(call, "mcpd has no permission to %s %.*s.", doing, SHOW(given));
+    case EAGAIN:
+        return fail_call(call, "%.*s is in use or being moved; try again.", SHOW(given));
+    case ENAMETOOLONG:
+        return fail_call(call, "A name in %.*s is longer than the file system allows.",
+                         SHOW(given));
+    default:
+        return fail_call(call, "Cannot %s %.*s: %s.", doing, SHOW(given), strerror(error));
+    }
+}
+
+const char *type_phrase(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "a file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFLNK:
+        return "a symbolic link";
+    case S_IFIFO:
+        return "a FIFO";
+    case S_IFSOCK:
+        return "a socket";
+    default:
+        return "a device";
+    }
+}
+
+bool was_cancelled(struct mcp_call *call)
+{
+    if (!call->ops->is_cancelled(call))
+        return false;
+    fail_call(call, "The call was cancelled.");
+    return true;
+}
