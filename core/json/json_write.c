@@ -100,5 +100,6 @@ void json_write_compact(struct buf *out, const struct json *json, const struct j
         written = text + node->start + size;
         node++;
     }
-    write_between(out, written, text + value->end);
+    if (!out->failed) /* else the rest holds strings, and what looks like comments in them */
+        write_between(out, written, text + value->end);
 }
