@@ -65,6 +65,20 @@ static const struct {
      "SCHEME://HOST:PORT without a path, such as \"https://app.example.org\", got "
      "\"https://a.example/\"\n"},
 
+    /* What a pattern must not overlook. */
+    {"{\"providers\": {\"a\": {\"plugin\": \"x\\n\"}}}",
+     "mcpd.json:1:32: providers.a.plugin: expected the name of a plugin, its file without \".so\": "
+     "1 to 64 of the characters A-Z a-z 0-9 _ - ., got \"x\\n\"\n"},
+    {"{\"server\": {\"name\": \"\\u0000\"}}",
+     "mcpd.json:1:21: server.name: expected a string without the character U+0000, got "
+     "\"\\u0000\"\n"},
+    {"{\"listen\": [{\"address\": \"127.0.0.1\\u0000x\"}]}",
+     "mcpd.json:1:25: listen[0].address: expected a string without the character U+0000, got "
+     "\"127.0.0.1\\u0000x\"\n"},
+    {"{\"plugins\": {\"directory\": \"/a\\u0000\"}}",
+     "mcpd.json:1:27: plugins.directory: expected a string without the character U+0000, got "
+     "\"/a\\u0000\"\n"},
+
     /* Keys that do not exist. */
     {"{\"sever\": {}}", "mcpd.json:1:2: sever: unknown key; did you mean \"server\"?\n"},
     {"{\"server\": {\"nmae\": \"x\"}}",
