@@ -3,7 +3,7 @@
 # Makefile. The plugins go where those of tests/plugins go.
 
 integration_so := $(patsubst tests/integration/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/integration/plugins/*.c))
-integration_tools := $(B)/tests/integration/load
+integration_tools := $(patsubst tests/integration/%.c,$(B)/tests/integration/%,$(wildcard tests/integration/*.c))
 test-plugins: $(integration_so) $(integration_tools)
 
 $(integration_so): $(B)/tests/plugins/%.so: tests/integration/plugins/%.c plugin-api/mcp/plugin.h $(B)/flags

@@ -3,9 +3,9 @@
  * load: calls a tool over keep-alive connections, one call at a time on each,
  * and checks every answer. Node.js is too slow for this.
  *
- *   load PORT CONNECTIONS PAUSE_MS TOOL=EXPECTED [TOOL=EXPECTED]...
+ *   load PORT CONNECTIONS PAUSE_MS TOOL ARGUMENTS EXPECTED [...]
  *
- * Connections take the tools in turn. An answer must be 200 and contain
+ * ARGUMENTS is a JSON object. Connections take the tools in turn. An answer must be 200 and contain
  * EXPECTED. Where EXPECTED is "stamp=", a number follows it: the version of the
  * plugin that answered, which must be neither older than what was known when
  * the call began nor newer than anything that has been installed. What is known
@@ -81,31 +81,28 @@ static void fail(unsigned long *counter, const char *format, ...)
             *c = '\'';
 }
 
-static void make_tool(char *argument, int port)
+static void make_tool(const char *name, const char *arguments, const char *expected, int port)
 {
     struct tool *tool = &tools[tool_count++];
-    char *expected = strchr(argument, '=');
-    char body[600];
+    char *body;
 
-    if (expected == NULL) {
-        fprintf(stderr, "load: expected TOOL=EXPECTED, got %s\n", argument);
-        exit(2);
-    }
-    *expected++ = '\0';
     tool->expected = expected;
     tool->stamped = strcmp(expected, "stamp=") == 0;
-    int body_size = snprintf(
-        body, sizeof body,
+    int body_size = asprintf(
+        &body,
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"%s\","
-        "\"arguments\":{},\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
+        "\"arguments\":%s,\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
         "\"io.modelcontextprotocol/clientCapabilities\":{}}}}",
-        argument);
+        name, arguments);
     int size = asprintf(&tool->request,
                         "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                         "Content-Type: application/json\r\nAccept: application/json\r\n"
                         "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n"
                         "Mcp-Name: %s\r\nContent-Length: %d\r\n\r\n%s",
-                        port, argument, body_size, body);
+                        port, name, body_size, body);
+    if (body_size < 0 || size < 0)
+        exit(2);
+    free(body);
     tool->request_size = (size_t)size;
 }
 
@@ -250,16 +247,16 @@ static double percentile(double part)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        fprintf(stderr, "usage: load PORT CONNECTIONS PAUSE_MS TOOL=EXPECTED...\n");
+    if (argc < 7) {
+        fprintf(stderr, "usage: load PORT CONNECTIONS PAUSE_MS TOOL ARGUMENTS EXPECTED...\n");
         return 2;
     }
     int port = atoi(argv[1]);
     double pause = atof(argv[3]) / 1000;
 
     connection_count = (size_t)atoi(argv[2]);
-    for (int i = 4; i < argc && tool_count < TOOLS_MAX; i++)
-        make_tool(argv[i], port);
+    for (int i = 4; i + 2 < argc && tool_count < TOOLS_MAX; i += 3)
+        make_tool(argv[i], argv[i + 1], argv[i + 2], port);
     address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connections = calloc(connection_count, sizeof *connections);
