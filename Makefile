@@ -95,10 +95,15 @@ $(B)/libraries:
 # ---- The bundled plugins ----------------------------------------------------
 # Each with plugin-api/plugin.mk alone, as a third party's would be.
 plugins: $(plugin_so) ## Build only the bundled plugins
+make_plugin = $(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $(B)/plugins/$*.so) \
+    PLUGIN_API=$(abspath plugin-api) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS) $(instrument)' \
+    CFLAGS='$(CFLAGS) $(fortify) $(warnings) $(instrument)'
 $(plugin_so): $(B)/plugins/%.so: FORCE | $(B)/libraries
-	@$(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $@) PLUGIN_API=$(abspath plugin-api) \
-	    CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS) $(fortify) $(warnings) $(instrument)' \
-	    LDFLAGS='$(LDFLAGS) $(instrument)'
+	@$(make_plugin)
+# The checks that plugin.mk makes of every plugin, and the plugin's own.
+check-plugins: $(plugin_names:%=check-plugin-%)
+$(plugin_names:%=check-plugin-%): check-plugin-%: $(B)/plugins/%.so
+	@$(make_plugin) check
 
 # ---- Tests ------------------------------------------------------------------
 # One Check program for each tests/unit/test_*.c.
@@ -182,6 +187,6 @@ help: ## This list
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: all plugins unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
+.PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
         coverage lint format run deps install uninstall dist clean help FORCE
 -include $(patsubst %.o,%.d,$(core_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(fuzz_bin:=.o))
