@@ -12,4 +12,8 @@
 bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
                   struct error *err);
 
+/* The same with a stack of `stack_size` bytes; 0: the system's default. */
+bool thread_start_sized(pthread_t *thread, const char *name, size_t stack_size,
+                        void *(*run)(void *), void *arg, struct error *err);
+
 #endif

@@ -13,9 +13,12 @@
  * until the plugin's call_tool has returned and the call has been ended by the
  * plugin.
  *
- * Locks: call.mutex is a leaf and is not held while events run. Events of one
- * call never run at the same time, and none runs after `finished` began or
- * call_abandon returned.
+ * Events of one call never run at the same time, and none runs after `finished`
+ * began or call_abandon returned. An event may call anything here for its own
+ * call.
+ *
+ * Locks of a call: event_mutex is held while an event runs, cancel_mutex while
+ * the plugin's on_cancel function runs; mutex is a leaf.
  */
 #ifndef PLUGIN_CALL_H
 #define PLUGIN_CALL_H
@@ -26,7 +29,7 @@
 
 enum call_end {
     CALL_TEXT, /* text */
-    CALL_STRUCTURED, /* text, json */
+    CALL_STRUCTURED, /* text (that of the JSON when the plugin gave none), json */
     CALL_RESULT, /* json: a CallToolResult, checked: an object with a content array */
     CALL_FAILURE, /* text, to be shown to the model: isError */
     CALL_NEED_INPUT, /* json: InputRequests; text: the plugin's state */
@@ -61,7 +64,8 @@ struct call_request {
     const struct json_node *arguments; /* an object, or NULL: "{}" */
     const struct json_node *meta; /* an object or NULL */
     const struct mcp_caller *caller;
-    uint32_t max_time_ms; /* from the configuration: provider or server; 0: none */
+    uint32_t max_time_ms; /* of the server's configuration; 0: none. The provider's and the
+                             tool's own may shorten it. */
     bool wants_progress;
     int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
     bool can_ask; /* finish_need_input is possible */

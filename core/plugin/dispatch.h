@@ -14,25 +14,39 @@
 
 #include "plugin/call.h"
 
-/* Starts `workers` threads and the deadline watch. */
+/* Starts the deadline watch and the first worker; further workers, up to
+ * `workers`, start when there is work for them. */
 bool dispatch_start(uint32_t workers, uint32_t queue, struct error *err);
 /* Cancels what is left, waits for it until `deadline_ns`, ends the threads. */
 void dispatch_stop(int64_t deadline_ns);
 
-struct gate *gate_new(uint32_t limit); /* 0: no limit */
+/* A gate of a tool: at most `limit` calls that have passed and not ended; for
+ * limit 0 without bound. */
+struct gate *gate_new(uint32_t limit);
+/* The gate of a provider: one call, whose place is given back when the plugin's
+ * call_tool has returned. */
+struct gate *gate_new_serial(void);
+/* A gate of a tool whose calls go on to the gate `serial`. */
+struct gate *gate_new_before(struct gate *serial, uint32_t limit);
 struct gate *gate_ref(struct gate *gate);
-void gate_unref(struct gate *gate);
+void gate_unref(struct gate *gate); /* NULL is allowed */
 
 /* What health and tests look at. */
 struct dispatch_stats {
-    uint32_t workers, busy, queued;
-    uint64_t started, refused, timed_out;
+    uint32_t workers, busy, queued; /* threads; those inside a plugin; calls that wait */
+    uint64_t started, refused, timed_out; /* calls; those run by the client's thread not counted */
 };
 void dispatch_stats(struct dispatch_stats *out);
 
 /* ---- for call.c ---- */
-void dispatch_run(struct call *call, struct gate *gate);
-/* The call has been ended: gives its place at the gate to the next. */
+/* Runs it, through its gate: now, on this thread, if it does not block and there
+ * is room; else on a worker, later. */
+void dispatch_run(struct call *call);
+/* Takes a call out that waits for a gate or a worker. False: it does not. */
+bool dispatch_withdraw(struct call *call);
+/* The plugin has ended it: gives its place at the gate of its tool to the next. */
 void dispatch_ended(struct call *call);
+/* One more that did not finish in time. */
+void dispatch_count_late(void);
 
 #endif

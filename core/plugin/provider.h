@@ -70,6 +70,7 @@ struct provider {
     char *plugin; /* plugin id */
     char *version; /* the plugin's, from its manifest */
     char *prefix; /* control thread only; NULL is "" */
+    uint32_t timeout_ms; /* the operator's, for its calls; 0: none; control thread only */
     uint64_t generation; /* unique in this process, growing */
     unsigned char file_hash[32]; /* BLAKE2b of the file it was loaded from */
     struct config *config; /* keeps `settings` alive */
@@ -84,6 +85,8 @@ struct provider {
     /* provider.c's own: calls that have entered and not left, and the mark of
      * retirement in the same word. */
     atomic_uint entered;
+    /* call.c's own: what has been logged about this generation's mistakes. */
+    atomic_uint said;
     /* registry.c's own: the gates of this generation, made when it is first
      * published. `serial` is for tools that are not thread-safe. */
     struct gate *serial;

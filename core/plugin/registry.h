@@ -21,6 +21,7 @@ struct registry_tool {
     const struct tool *tool;
     struct provider *provider;
     struct gate *gate; /* plugin/dispatch.c: who may run at once; NULL: everybody */
+    uint32_t timeout_ms; /* the operator's limit for this provider; 0: none */
 };
 
 struct snapshot {

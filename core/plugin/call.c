@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a call: made, started, cancelled, answered, let go. What the
+ * plugin may do with it is in call_ops.c. */
+#include "plugin/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "plugin/call_private.h"
+#include "plugin/deadline.h"
+#include "plugin/dispatch.h"
+
+/* ---- made ---- */
+
+static struct mcp_bytes abi_bytes(struct bytes b)
+{
+    return (struct mcp_bytes){b.data, b.size};
+}
+
+static uint32_t shorter(uint32_t a, uint32_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* A call that does not block gets a deadline that may be some milliseconds early:
+ * the exact time would cost as much as a small tool. */
+static int64_t deadline_of(const struct call *call)
+{
+    if (call->limit_ms == 0)
+        return 0;
+    int64_t now = call->nonblocking ? clock_now_coarse() : clock_now();
+    return now + call->limit_ms * NS_PER_MS;
+}
+
+static void fill_abi(struct call *call, const struct call_request *request)
+{
+    const struct tool *tool = request->tool->tool;
+    memcpy(call->name, tool->name.data, tool->name.size);
+    call->name[tool->name.size] = '\0';
+    call->abi = (struct mcp_call){
+        .struct_size = sizeof(call->abi),
+        .ops = &call_ops,
+        .host_data = call,
+        .name = {call->name, tool->name.size},
+        .tag = tool->tag,
+        .arguments = MCP_STR("{}"),
+        .caller = request->caller,
+        .deadline_ns = deadline_of(call),
+        .state = abi_bytes(request->state),
+        .input_responses = abi_bytes(request->input_responses),
+    };
+    if (request->arguments != NULL)
+        call->abi.arguments = abi_bytes(json_raw(request->json, request->arguments));
+    if (request->meta != NULL)
+        call->abi.meta = abi_bytes(json_raw(request->json, request->meta));
+}
+
+struct call *call_new(const struct call_request *request)
+{
+    const struct registry_tool *entry = request->tool;
+    const struct tool *tool = entry->tool;
+
+    if (!provider_enter(entry->provider))
+        return NULL;
+    struct call *call = call_allocate();
+    if (call == NULL) {
+        provider_leave(entry->provider);
+        return NULL;
+    }
+    atomic_store_explicit(&call->references, 2, memory_order_relaxed); /* the host's, the plugin's */
+    atomic_store_explicit(&call->state, 0, memory_order_relaxed);
+    call->provider = entry->provider;
+    call->events = request->events;
+    call->owner = request->owner;
+    call->release = request->release;
+    call->json = request->json;
+    call->arguments = request->arguments;
+    call->log_level = request->log_level;
+    call->wants_progress = request->wants_progress;
+    call->can_ask = request->can_ask;
+    call->nonblocking = (tool->flags & MCP_TOOL_NONBLOCKING) != 0;
+    call->limit_ms = shorter(shorter(tool->timeout_ms, entry->timeout_ms), request->max_time_ms);
+    call->gate = entry->gate != NULL ? gate_ref(entry->gate) : NULL;
+    fill_abi(call, request);
+    return call;
+}
+
+struct call *call_ref(struct call *call)
+{
+    atomic_fetch_add_explicit(&call->references, 1, memory_order_relaxed);
+    return call;
+}
+
+void call_unref(struct call *call)
+{
+    if (atomic_fetch_sub(&call->references, 1) != 1)
+        return;
+    void (*release)(void *) = call->release;
+    void *owner = call->owner;
+    gate_unref(call->gate);
+    call->gate = NULL;
+    call_recycle(call);
+    if (release != NULL)
+        release(owner);
+}
+
+void *call_owner(const struct call *call)
+{
+    return call->owner;
+}
+
+bool call_is_inline(const struct call *call)
+{
+    return call->nonblocking;
+}
+
+struct mcp_call *call_abi(struct call *call)
+{
+    return &call->abi;
+}
+
+struct call *call_from_abi(const struct mcp_call *abi)
+{
+    return abi->host_data;
+}
+
+/* ---- started ---- */
+
+void call_start(struct call *call)
+{
+    if (call->nonblocking && call->gate == NULL)
+        call_enter(call);
+    else
+        dispatch_run(call);
+}
+
+void call_enter(struct call *call)
+{
+    struct provider *provider = call->provider;
+    unsigned state = atomic_load(&call->state);
+
+    if ((state & CALL_IS_LATE) != 0) {
+        call_turn_away(call, CALL_TIMEOUT, "%s/%s could not begin within %u ms", provider->id,
+                       call->name, call->limit_ms);
+        return;
+    }
+    if ((state & CALL_IS_CANCELLED) != 0) {
+        call_turn_away(call, CALL_TIMEOUT, "%s/%s was cancelled before it began", provider->id,
+                       call->name);
+        return;
+    }
+    if (atomic_load_explicit(&provider->broken, memory_order_relaxed)) {
+        call_turn_away(call, CALL_BROKEN, "%s/%s: the provider has stopped working", provider->id,
+                       call->name);
+        return;
+    }
+    provider->ops->call(provider, call);
+    /* It goes on elsewhere: only now is it worth a place in the watch. */
+    if (call->nonblocking && (atomic_load(&call->state) & CALL_IS_DONE) == 0 &&
+        !atomic_load_explicit(&call->watched, memory_order_relaxed) && !deadline_add(call))
+        log_error("%s/%s: its deadline is not watched: out of memory", provider->id, call->name);
+    call_side_done(call, CALL_HAS_RETURNED);
+}
+
+void call_side_done(struct call *call, unsigned side)
+{
+    const unsigned both = CALL_IS_DONE | CALL_HAS_RETURNED;
+    unsigned before = atomic_fetch_or(&call->state, side);
+    if ((before & both) == both || ((before | side) & both) != both)
+        return;
+    struct provider *provider = call->provider;
+    deadline_remove(call);
+    if (call->gate != NULL)
+        dispatch_ended(call);
+    call_unref(call);
+    provider_leave(provider);
+}
+
+/* ---- answered ---- */
+
+bool call_answer(struct call *call, const struct call_result *result)
+{
+    pthread_mutex_lock(&call->event_mutex);
+    unsigned before = atomic_fetch_or(&call->state, CALL_IS_ANSWERED);
+    bool waiting = (before & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) == 0;
+    if (waiting)
+        call->events->finished(call, result);
+    pthread_mutex_unlock(&call->event_mutex);
+    return waiting;
+}
+
+static void answer_text(struct call *call, enum call_end end, const char *text)
+{
+    const struct call_result result = {.end = end, .text = bytes_of(text)};
+    call_answer(call, &result);
+}
+
+void call_turn_away(struct call *call, enum call_end end, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    atomic_fetch_or(&call->state, CALL_IS_ENDED);
+    answer_text(call, end, text);
+    call_side_done(call, CALL_IS_DONE);
+    call_side_done(call, CALL_HAS_RETURNED);
+}
+
+/* ---- cancelled ---- */
+
+void call_cancel(struct call *call)
+{
+    unsigned before = atomic_fetch_or(&call->state, CALL_IS_CANCELLED);
+    if ((before & (CALL_IS_CANCELLED | CALL_IS_DONE)) != 0)
+        return;
+    if (dispatch_withdraw(call)) {
+        call_enter(call); /* turns it away */
+        return;
+    }
+    pthread_mutex_lock(&call->mutex);
+    if (call->cancel_fd >= 0)
+        eventfd_write(call->cancel_fd, 1);
+    pthread_mutex_unlock(&call->mutex);
+
+    if ((atomic_load(&call->state) & CALL_HAS_CALLBACK) == 0)
+        return;
+    pthread_mutex_lock(&call->cancel_mutex);
+    void (*fn)(void *) = call->on_cancel;
+    call->on_cancel = NULL;
+    if (fn != NULL)
+        fn(call->on_cancel_data);
+    pthread_mutex_unlock(&call->cancel_mutex);
+}
+
+void call_abandon(struct call *call)
+{
+    atomic_fetch_or(&call->state, CALL_IS_ABANDONED);
+    call_cancel(call);
+    /* Waits for an event that is running; on its own thread it does not. */
+    pthread_mutex_lock(&call->event_mutex);
+    pthread_mutex_unlock(&call->event_mutex);
+}
+
+void call_late(struct call *call)
+{
+    atomic_fetch_or(&call->state, CALL_IS_LATE);
+    dispatch_count_late();
+    call_cancel(call);
+}
+
+void call_overdue_text(const struct call *call, char *out, size_t size)
+{
+    snprintf(out, size, "%s/%s did not finish within %u ms", call->provider->id, call->name,
+             call->limit_ms);
+}
+
+void call_overdue(struct call *call, const char *text)
+{
+    answer_text(call, CALL_TIMEOUT, text);
+}

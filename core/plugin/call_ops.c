@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/* What a plugin may do with a call: struct mcp_call_ops of <mcp/plugin.h>. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "plugin/call_private.h"
+
+static _Atomic(uint32_t) max_result_bytes = 16u << 20;
+
+void call_set_limits(uint32_t bytes)
+{
+    atomic_store(&max_result_bytes, bytes);
+}
+
+static struct bytes host_bytes(struct mcp_bytes b)
+{
+    return (struct bytes){b.data != NULL ? b.data : "", b.data != NULL ? b.size : 0};
+}
+
+/* ---- beginning and completing an end ---- */
+
+/* A call that is done and has returned has let go of its provider. */
+static void complain_ended_twice(struct call *call, unsigned state)
+{
+    static atomic_bool said_late;
+    const unsigned gone = CALL_IS_DONE | CALL_HAS_RETURNED;
+
+    if ((state & gone) == gone) {
+        if (!atomic_exchange(&said_late, true))
+            log_warning("a plugin has ended a call of its tool that had ended before: a call is "
+                        "ended exactly once");
+        return;
+    }
+    if ((atomic_fetch_or(&call->provider->said, SAID_ENDED_TWICE) & SAID_ENDED_TWICE) == 0)
+        log_warning("%s/%s: the plugin has ended a call twice: a call is ended exactly once",
+                    call->provider->id, call->name);
+}
+
+/* Makes this thread the one that ends the call. False: it was ended before. */
+static bool begin_end(struct call *call)
+{
+    unsigned before = atomic_fetch_or(&call->state, CALL_IS_ENDED);
+    if ((before & CALL_IS_ENDED) != 0)
+        return false;
+    if ((before & CALL_HAS_CALLBACK) != 0) {
+        /* Waits for it, if it is running. */
+        pthread_mutex_lock(&call->cancel_mutex);
+        call->on_cancel = NULL;
+        pthread_mutex_unlock(&call->cancel_mutex);
+    }
+    return true;
+}
+
+static bool nobody_waits(const struct call *call)
+{
+    return (atomic_load(&call->state) & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) != 0;
+}
+
+static int32_t end(struct call *call, const struct call_result *result)
+{
+    bool waiting = call_answer(call, result);
+    call_side_done(call, CALL_IS_DONE);
+    return waiting ? MCP_OK : MCP_ECANCELLED;
+}
+
+__attribute__((format(printf, 2, 0))) static void end_broken(struct call *call, const char *format,
+                                                             va_list args)
+{
+    char text[1024];
+    struct provider *provider = call->provider;
+    int size = snprintf(text, sizeof(text), "%s/%s: ", provider->id, call->name);
+    vsnprintf(text + size, sizeof(text) - (size_t)size, format, args);
+    bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
+    log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
+    const struct call_result result = {.end = CALL_BROKEN, .text = bytes_of(text)};
+    end(call, &result);
+}
+
+void call_end_broken(struct call *call, const char *format, ...)
+{
+    va_list args;
+    if (!begin_end(call))
+        return;
+    va_start(args, format);
+    end_broken(call, format, args);
+    va_end(args);
+}
+
+/* Ends a call whose end the plugin got wrong. */
+__attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, int32_t code,
+                                                            const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    end_broken(call, format, args);
+    va_end(args);
+    return code;
+}
+
+/* ---- ending with a text ---- */
+
+static bool fits(size_t size)
+{
+    return size <= atomic_load_explicit(&max_result_bytes, memory_order_relaxed);
+}
+
+static int32_t too_large(struct call *call, size_t size)
+{
+    return spoilt(call, MCP_ENOMEM,
+                  "the provider gave a result of %zu bytes: calls.max_result_bytes is %u", size,
+                  atomic_load(&max_result_bytes));
+}
+
+static int32_t not_utf8(struct call *call, struct bytes text)
+{
+    return spoilt(call, MCP_EINVAL, "the provider gave a text that is not UTF-8 (byte %zu)",
+                  utf8_valid_prefix(text));
+}
+
+/* A failure after the deadline is most likely that of a tool that was
+ * interrupted: the truth for the caller is that there was not enough time. */
+static int32_t end_late(struct call *call, struct bytes said)
+{
+    char text[512];
+    int shown = said.size < 200 ? (int)said.size : 200;
+    shown = (int)utf8_valid_prefix((struct bytes){said.data, (size_t)shown});
+    int size = snprintf(text, sizeof(text), "%s/%s did not finish within %u ms (it said: %.*s)",
+                        call->provider->id, call->name, call->limit_ms, shown, said.data);
+    if (size >= (int)sizeof(text))
+        size = (int)utf8_valid_prefix((struct bytes){text, sizeof(text) - 1});
+    const struct call_result result = {.end = CALL_TIMEOUT, .text = {text, (size_t)size}};
+    return end(call, &result);
+}
+
+static int32_t finish_plain(struct mcp_call *abi, struct mcp_bytes text, enum call_end how)
+{
+    struct call *call = call_from_abi(abi);
+    struct call_result result = {.end = how, .text = host_bytes(text)};
+
+    if (!begin_end(call)) {
+        complain_ended_twice(call, atomic_load(&call->state));
+        return MCP_EINVAL;
+    }
+    if (nobody_waits(call))
+        return end(call, &result);
+    if (!fits(result.text.size))
+        return too_large(call, result.text.size);
+    if (!utf8_valid(result.text))
+        return not_utf8(call, result.text);
+    if (how == CALL_FAILURE && (atomic_load(&call->state) & CALL_IS_LATE) != 0)
+        return end_late(call, result.text);
+    return end(call, &result);
+}
+
+static int32_t finish_text(struct mcp_call *abi, struct mcp_bytes text)
+{
+    return finish_plain(abi, text, CALL_TEXT);
+}
+
+static int32_t finish_failure(struct mcp_call *abi, struct mcp_bytes text)
+{
+    return finish_plain(abi, text, CALL_FAILURE);
+}
+
+/* ---- ending with JSON ---- */
+
+/* The rule that a CallToolResult breaks, or NULL. */
+static const char *result_fault(const struct json *json)
+{
+    const struct json_node *root = json->root;
+    if (root->type != JSON_OBJECT)
+        return "it must be an object";
+    const struct json_node *content = json_get(json, root, "content");
+    if (content == NULL || content->type != JSON_ARRAY)
+        return "\"content\" must be there, an array";
+    const struct json_node *stop = content + content->span;
+    for (const struct json_node *block = json_first(content); block != NULL;
+         block = json_next(block, stop)) {
+        const struct json_node *type = json_get(json, block, "type");
+        if (type == NULL || type->type != JSON_STRING)
+            return "each element of \"content\" must be an object with a string \"type\"";
+        const struct json_node *text = json_get(json, block, "text");
+        if (json_is(json, type, "text") && (text == NULL || text->type != JSON_STRING))
+            return "a block of type \"text\" must have a string \"text\"";
+    }
+    const struct json_node *error = json_get(json, root, "isError");
+    if (error != NULL && error->type != JSON_TRUE && error->type != JSON_FALSE)
+        return "\"isError\" must be true or false";
+    const struct json_node *meta = json_get(json, root, "_meta");
+    if (meta != NULL && meta->type != JSON_OBJECT)
+        return "\"_meta\" must be an object";
+    return NULL;
+}
+
+/* The rule that InputRequests break, or NULL. */
+static const char *requests_fault(const struct json *json)
+{
+    const struct json_node *root = json->root;
+    if (root->type != JSON_OBJECT || root->count == 0)
+        return "it must be an object with at least one request";
+    const struct json_node *stop = root + root->span;
+    for (const struct json_node *name = json_first(root); name != NULL;
+         name = json_next(name + 1, stop)) {
+        const struct json_node *method = json_get(json, name + 1, "method");
+        const struct json_node *params = json_get(json, name + 1, "params");
+        if (!json_is(json, method, "elicitation/create") &&
+            !json_is(json, method, "sampling/createMessage") && !json_is(json, method, "roots/list"))
+            return "each request must have a \"method\": elicitation/create, "
+                   "sampling/createMessage or roots/list";
+        if (params != NULL && params->type != JSON_OBJECT)
+            return "\"params\" of a request must be an object";
+    }
+    return NULL;
+}
+
+/* Ends the call with `result`, whose json_text and text are set, if they are
+ * legal. The call has begun to end. */
+static int32_t end_with_json(struct call *call, struct call_result *result, const char *what,
+                             const char *(*fault)(const struct json *))
+{
+    struct json_limits limits = json_default_limits;
+    struct json_error why;
+    struct json json;
+    const char *rule = NULL;
+
+    limits.max_size = atomic_load_explicit(&max_result_bytes, memory_order_relaxed);
+    struct arena *scratch = scratch_take();
+    if (scratch == NULL)
+        return spoilt(call, MCP_ENOMEM, "its %s cannot be read: out of memory", what);
+    if (!json_parse(&json, result->json_text, &limits, scratch, &why)) {
+        scratch_give_back(scratch);
+        return spoilt(call, why.kind == JSON_MEMORY ? MCP_ENOMEM : MCP_EINVAL,
+                      "the provider gave a %s that is not legal JSON: %s at byte %zu", what,
+                      why.text, why.offset);
+    }
+    if (fault != NULL)
+        rule = fault(&json);
+    int32_t code;
+    if (rule != NULL) {
+        code = spoilt(call, MCP_EINVAL, "the provider gave a %s that is not legal: %s", what, rule);
+    } else {
+        result->json = &json;
+        code = end(call, result);
+    }
+    scratch_give_back(scratch);
+    return code;
+}
+
+static int32_t finish_json(struct mcp_call *abi, struct call_result *result, const char *what,
+                           const char *(*fault)(const struct json *))
+{
+    struct call *call = call_from_abi(abi);
+
+    if (!begin_end(call)) {
+        complain_ended_twice(call, atomic_load(&call->state));
+        return MCP_EINVAL;
+    }
+    if (nobody_waits(call))
+        return end(call, result);
+    if (!fits(result->json_text.size) || !fits(result->text.size))
+        return too_large(call, result->json_text.size > result->text.size ? result->json_text.size
+                                                                          : result->text.size);
+    if (!utf8_valid(result->text))
+        return not_utf8(call, result->text);
+    return end_with_json(call, result, what, fault);
+}
+
+static int32_t finish_structured(struct mcp_call *abi, struct mcp_bytes text, struct mcp_bytes json)
+{
+    struct call_result result = {
+        .end = CALL_STRUCTURED, .text = host_bytes(text), .json_text = host_bytes(json)};
+    if (result.text.size == 0)
+        result.text = result.json_text;
+    return finish_json(abi, &result, "structured value", NULL);
+}
+
+static int32_t finish_result(struct mcp_call *abi, struct mcp_bytes json)
+{
+    struct call_result result = {.end = CALL_RESULT, .json_text = host_bytes(json)};
+    return finish_json(abi, &result, "CallToolResult", result_fault);
+}
+
+static int32_t finish_need_input(struct mcp_call *abi, struct mcp_bytes requests,
+                                 struct mcp_bytes state)
+{
+    struct call_result result = {
+        .end = CALL_NEED_INPUT, .text = host_bytes(state), .json_text = host_bytes(requests)};
+    if (!call_from_abi(abi)->can_ask)
+        return MCP_ENOTSUP;
+    return finish_json(abi, &result, "set of input requests", requests_fault);
+}
+
+/* ---- on the way ---- */
+
+/* What a report is answered with before anything is looked at. */
+static int32_t report_refused(const struct call *call)
+{
+    unsigned state = atomic_load(&call->state);
+    if ((state & CALL_IS_ENDED) != 0)
+        return MCP_EINVAL;
+    return (state & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) != 0 ? MCP_ECANCELLED : MCP_OK;
+}
+
+static int32_t op_progress(struct mcp_call *abi, double progress, double total,
+                           struct mcp_bytes message)
+{
+    struct call *call = call_from_abi(abi);
+    struct bytes text = host_bytes(message);
+    int32_t code = report_refused(call);
+
+    if (code != MCP_OK)
+        return code;
+    if (!isfinite(progress) || !isfinite(total) || progress < 0)
+        return MCP_EINVAL;
+    if (!call->wants_progress || call->events->progress == NULL)
+        return MCP_OK;
+    if (!fits(text.size))
+        return MCP_ENOMEM;
+    if (!utf8_valid(text))
+        return MCP_EINVAL;
+    pthread_mutex_lock(&call->event_mutex);
+    if (nobody_waits(call))
+        code = MCP_ECANCELLED;
+    else
+        call->events->progress(call, progress, total, text);
+    pthread_mutex_unlock(&call->event_mutex);
+    return code;
+}
+
+static int32_t op_log(struct mcp_call *abi, int32_t level, struct mcp_bytes data)
+{
+    struct call *call = call_from_abi(abi);
+    struct bytes text = host_bytes(data);
+    int32_t code = report_refused(call);
+
+    if (code != MCP_OK)
+        return code;
+    if (level < MCP_LOG_EMERGENCY || level > MCP_LOG_DEBUG)
+        return MCP_EINVAL;
+    if (level > call->log_level || call->events->log == NULL)
+        return MCP_OK;
+    if (!fits(text.size))
+        return MCP_ENOMEM;
+    if (!json_check(text, &json_default_limits, NULL))
+        return MCP_EINVAL;
+    pthread_mutex_lock(&call->event_mutex);
+    if (nobody_waits(call))
+        code = MCP_ECANCELLED;
+    else
+        call->events->log(call, level, text);
+    pthread_mutex_unlock(&call->event_mutex);
+    return code;
+}
+
+/* ---- cancellation ---- */
+
+static int32_t op_is_cancelled(const struct mcp_call *abi)
+{
+    const struct call *call = call_from_abi(abi);
+    return (atomic_load_explicit(&call->state, memory_order_relaxed) & CALL_IS_CANCELLED) != 0;
+}
+
+static int32_t op_cancel_fd(struct mcp_call *abi)
+{
+    struct call *call = call_from_abi(abi);
+    pthread_mutex_lock(&call->mutex);
+    if (call->cancel_fd < 0) {
+        bool already = (atomic_load(&call->state) & CALL_IS_CANCELLED) != 0;
+        call->cancel_fd = eventfd(already ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+    int32_t fd = call->cancel_fd >= 0 ? call->cancel_fd : MCP_ENOMEM;
+    pthread_mutex_unlock(&call->mutex);
+    return fd;
+}
+
+static int32_t op_on_cancel(struct mcp_call *abi, void (*fn)(void *data), void *data)
+{
+    struct call *call = call_from_abi(abi);
+    int32_t code = MCP_OK;
+
+    pthread_mutex_lock(&call->cancel_mutex);
+    unsigned before = atomic_fetch_or(&call->state, CALL_HAS_CALLBACK);
+    if ((before & CALL_IS_ENDED) != 0) {
+        call->on_cancel = NULL;
+        code = MCP_EINVAL;
+    } else if (fn != NULL && (before & CALL_IS_CANCELLED) != 0) {
+        call->on_cancel = NULL;
+        fn(data);
+    } else {
+        call->on_cancel = fn;
+        call->on_cancel_data = data;
+    }
+    pthread_mutex_unlock(&call->cancel_mutex);
+    return code;
+}
+
+/* ---- the rest ---- */
+
+static int32_t op_argument(struct mcp_call *abi, const char *pointer, int32_t *kind,
+                           struct mcp_bytes *value)
+{
+    struct call *call = call_from_abi(abi);
+    struct bytes text = BYTES("{}");
+
+    if (pointer == NULL || kind == NULL || value == NULL)
+        return MCP_EINVAL;
+    *kind = MCP_JSON_OBJECT;
+    if (call->arguments == NULL) {
+        if (pointer[0] != '\0')
+            return MCP_ENOENT;
+        *value = (struct mcp_bytes){text.data, text.size};
+        return MCP_OK;
+    }
+    const struct json_node *node = json_at(call->json, call->arguments, pointer);
+    if (node == NULL)
+        return MCP_ENOENT;
+    *kind = node->type; /* the two count alike */
+    if (node->type != JSON_STRING) {
+        text = json_raw(call->json, node);
+    } else if (!node->escaped) {
+        text = json_string(call->json, node, &call->arena); /* takes nothing from the arena */
+    } else {
+        pthread_mutex_lock(&call->mutex);
+        text = json_string(call->json, node, &call->arena);
+        pthread_mutex_unlock(&call->mutex);
+        if (text.data == NULL)
+            return MCP_ENOMEM;
+    }
+    *value = (struct mcp_bytes){text.data, text.size};
+    return MCP_OK;
+}
+
+static const void *op_get_extension(const struct mcp_call *abi, const char *id)
+{
+    (void)abi;
+    (void)id;
+    return NULL;
+}
+
+const struct mcp_call_ops call_ops = {
+    .struct_size = sizeof(struct mcp_call_ops),
+    .finish_text = finish_text,
+    .finish_structured = finish_structured,
+    .finish_result = finish_result,
+    .finish_failure = finish_failure,
+    .finish_need_input = finish_need_input,
+    .progress = op_progress,
+    .log = op_log,
+    .is_cancelled = op_is_cancelled,
+    .cancel_fd = op_cancel_fd,
+    .on_cancel = op_on_cancel,
+    .argument = op_argument,
+    .get_extension = op_get_extension,
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of struct call, for call.c, call_ops.c, call_memory.c, dispatch.c
+ * and deadline.c. */
+#ifndef PLUGIN_CALL_PRIVATE_H
+#define PLUGIN_CALL_PRIVATE_H
+
+#include <pthread.h>
+
+#include "plugin/call.h"
+
+/* Bits of call.state. Nobody takes one back. */
+enum {
+    CALL_IS_CANCELLED = 1,
+    CALL_IS_ABANDONED = 2, /* no event runs any more */
+    CALL_IS_ANSWERED = 4, /* `finished` has run, or is running */
+    CALL_IS_ENDED = 8, /* the plugin's side has begun to end it; nobody else may */
+    CALL_IS_DONE = 16, /* ... and the function that ends it is through */
+    CALL_HAS_RETURNED = 32, /* ops->call has, or was never called */
+    CALL_IS_LATE = 64, /* the deadline has passed */
+    CALL_HAS_CALLBACK = 128 /* on_cancel was set at some time */
+};
+
+/* Bits of provider.said. */
+enum { SAID_ENDED_TWICE = 1, SAID_BROKEN = 2 };
+
+struct call_cache;
+
+struct call {
+    struct mcp_call abi;
+    atomic_uint references;
+    atomic_uint state;
+    struct provider *provider; /* until the plugin's side has let go */
+    const struct call_events *events;
+    void *owner;
+    void (*release)(void *owner);
+    const struct json *json;
+    const struct json_node *arguments; /* NULL: none were given */
+    int log_level;
+    bool wants_progress, can_ask, nonblocking;
+    uint32_t limit_ms; /* its time, for the message; 0: none */
+
+    pthread_mutex_t event_mutex; /* recursive, as is the next */
+    pthread_mutex_t cancel_mutex;
+    void (*on_cancel)(void *data);
+    void *on_cancel_data;
+    pthread_mutex_t mutex; /* guards the next two */
+    struct arena arena; /* decoded arguments */
+    int cancel_fd; /* -1: none yet */
+
+    /* dispatch.c's, under its mutex. */
+    struct gate *gate; /* the first one on its way; a reference; NULL: none */
+    struct gate *at; /* the gate it waits at, or has to pass next */
+    struct call *previous, *next; /* in `line` */
+    struct line *line;
+    bool inside_tool; /* holds a place at the gate of its tool */
+
+    /* deadline.c's, under its mutex. */
+    int64_t due_ns;
+    size_t heap_index; /* from 1; 0: not watched */
+    atomic_bool watched;
+
+    struct call_cache *home; /* of the thread that made it */
+    char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool */
+};
+
+/* Runs the plugin on this thread. */
+void call_enter(struct call *call);
+
+/* Ends a call that has not entered the plugin and will not. */
+void call_turn_away(struct call *call, enum call_end end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The deadline has passed: cancels. */
+void call_late(struct call *call);
+/* ... and the plugin has not ended it: answers for it. The text is made while the
+ * call is sure to be inside its provider. */
+#define CALL_OVERDUE_TEXT 300
+void call_overdue_text(const struct call *call, char *out, size_t size);
+void call_overdue(struct call *call, const char *text);
+
+/* One side of the plugin layer is through: CALL_IS_DONE or CALL_HAS_RETURNED.
+ * The second one lets go of the call. */
+void call_side_done(struct call *call, unsigned side);
+
+/* Tells the host how it ended, if nobody has. False: nobody waits for it. */
+bool call_answer(struct call *call, const struct call_result *result);
+
+extern const struct mcp_call_ops call_ops; /* call_ops.c */
+
+/* ---- call_memory.c ---- */
+
+/* From this thread's cache, or new; NULL: no memory. What the comment of the
+ * definition names is initialised. */
+struct call *call_allocate(void);
+void call_recycle(struct call *call);
+
+/* This thread's arena for the time of one function; NULL: no memory. */
+struct arena *scratch_take(void);
+void scratch_give_back(struct arena *arena);
+
+#endif
