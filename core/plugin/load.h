@@ -19,6 +19,8 @@ struct image {
     char id[65]; /* from the manifest */
     char version[65];
     unsigned abi_major, abi_minor;
+    uint64_t generation;
+    bool borrowed; /* image_free leaves the file: it is somebody else's */
     struct image_needs *needs; /* manifest "needs"; for the sandbox of workers; may be NULL */
 };
 

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* What inproc.c, its unmapping half and try.c share. load.h is for all others. */
+#ifndef PLUGIN_INPROC_H
+#define PLUGIN_INPROC_H
+
+#include "plugin/host.h"
+#include "plugin/load.h"
+#include "plugin/plugin_threads.h"
+
+/* Told before each step that runs code of the plugin: "create". */
+typedef void inproc_step(void *context, const char *step);
+
+/* The link to an instance in this process. */
+struct inproc {
+    struct provider provider; /* first */
+    struct image *image;
+    const char *file_name; /* the end of image->source */
+    void *handle; /* of dlopen */
+    struct mcp_plugin plugin; /* a copy; what its own lacks is NULL */
+    void *self;
+    struct host *host;
+    struct plugin_code *code;
+    bool created, started;
+    inproc_step *step;
+    void *step_context;
+    struct inproc *next_leftover;
+};
+
+/* inproc_load, with a `step` (or NULL) and the failure in pieces. */
+struct provider *inproc_run(struct image *image, const char *provider_id, struct config *config,
+                            const struct config_provider *settings, struct plugins *owner,
+                            inproc_step *step, void *context, struct failure *failure);
+
+/* Something that runs plugin code; `link->code` is on this thread. */
+typedef int32_t inproc_action(struct inproc *link, void *argument);
+
+/* What inproc_enter returns when the plugin exited, and the provider is broken;
+ * `failure` says how. */
+#define INPROC_EXITED INT32_MIN
+
+/* Runs the action under a guard. */
+int32_t inproc_enter(struct inproc *link, const char *step, inproc_action *action, void *argument,
+                     struct failure *failure);
+
+/* ---- unmap.c ---- */
+
+/* Loads the copy into this process. */
+bool inproc_map(struct inproc *link, struct failure *failure);
+
+/* Stops and destroys what was created and started, and unmaps the code. False:
+ * something is left; it stays mapped, logged and counted, and keeps a reference
+ * to the provider for ever. */
+bool inproc_unload(struct inproc *link);
+
+#endif
