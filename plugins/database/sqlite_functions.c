@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SQLite can stop a statement only between two steps of its machine, and one step runs a
+ * whole function. Some functions take time that grows with the product of their
+ * arguments, or with a number in one: instr() of two long strings takes minutes. They
+ * are replaced here with ones that give the same results in linear time, or refuse the
+ * arguments that only an attack needs.
+ */
+#include "sqlite.h"
+
+#include <string.h>
+
+#define FORMAT_WIDTH_MAX 1000
+#define TRIM_CHARACTERS_MAX 100
+#define RANDOM_MAX 1024
+
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* ---- instr(haystack, needle) ---- */
+
+static void instr(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    if (sqlite3_value_type(values[0]) == SQLITE_NULL ||
+        sqlite3_value_type(values[1]) == SQLITE_NULL)
+        return;
+    bool blobs = sqlite3_value_type(values[0]) == SQLITE_BLOB &&
+                 sqlite3_value_type(values[1]) == SQLITE_BLOB;
+    const char *data[2];
+    size_t size[2];
+    for (int i = 0; i < 2; i++) {
+        data[i] =
+            blobs ? sqlite3_value_blob(values[i]) : (const char *)sqlite3_value_text(values[i]);
+        size[i] = (size_t)sqlite3_value_bytes(values[i]);
+        if (data[i] == NULL && size[i] > 0) {
+            sqlite3_result_error_nomem(context);
+            return;
+        }
+    }
+    if (size[1] == 0) {
+        sqlite3_result_int(context, 1);
+        return;
+    }
+    const char *found;
+    if (!blobs && continues(data[1][0])) /* no character begins so, but the text may */
+        found = size[1] <= size[0] && memcmp(data[0], data[1], size[1]) == 0 ? data[0] : NULL;
+    else
+        found = size[0] > 0 ? memmem(data[0], size[0], data[1], size[1]) : NULL;
+    if (found == NULL) {
+        sqlite3_result_int(context, 0);
+        return;
+    }
+    sqlite3_int64 position = 1;
+    for (const char *c = data[0]; c < found; c++)
+        position += blobs || c == data[0] || !continues(*c);
+    /* The bytes between are whole characters, so each has counted once. */
+    sqlite3_result_int64(context, position);
+}
+
+/* ---- replace(text, pattern, by) ---- */
+
+static void replace(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    size_t text_size = (size_t)sqlite3_value_bytes(values[0]);
+    const char *pattern = (const char *)sqlite3_value_text(values[1]);
+    size_t pattern_size = (size_t)sqlite3_value_bytes(values[1]);
+    if (text == NULL || pattern == NULL)
+        return;
+    if (pattern[0] == '\0') {
+        sqlite3_result_value(context, values[0]);
+        return;
+    }
+    const char *by = (const char *)sqlite3_value_text(values[2]);
+    size_t by_size = (size_t)sqlite3_value_bytes(values[2]);
+    if (by == NULL)
+        return;
+    sqlite3_str *result = sqlite3_str_new(sqlite3_context_db_handle(context));
+    const char *end = text + text_size;
+    while (sqlite3_str_errcode(result) == SQLITE_OK) {
+        const char *found = memmem(text, (size_t)(end - text), pattern, pattern_size);
+        const char *until = found != NULL ? found : end;
+        sqlite3_str_append(result, text, (int)(until - text));
+        if (found == NULL)
+            break;
+        sqlite3_str_append(result, by, (int)by_size);
+        text = found + pattern_size;
+    }
+    int rc = sqlite3_str_errcode(result);
+    int size = sqlite3_str_length(result);
+    char *replaced = sqlite3_str_finish(result);
+    if (rc == SQLITE_OK)
+        sqlite3_result_text(context, replaced != NULL ? replaced : "", size,
+                            replaced != NULL ? sqlite3_free : SQLITE_STATIC);
+    else
+        sqlite3_result_error_code(context, rc);
+}
+
+/* ---- trim, ltrim, rtrim (text, characters) ---- */
+
+struct character {
+    const char *data;
+    size_t size;
+};
+
+/* False: too many. */
+static bool split_characters(const char *text, struct character *out, size_t *count)
+{
+    *count = 0;
+    while (*text != '\0') {
+        if (*count == TRIM_CHARACTERS_MAX)
+            return false;
+        size_t size = 1;
+        if ((unsigned char)*text >= 0xc0)
+            while (continues(text[size]))
+                size++;
+        out[(*count)++] = (struct character){text, size};
+        text += size;
+    }
+    return true;
+}
+
+/* The size of the listed character that the text begins or ends with; 0: none. */
+static size_t match(const char *text, size_t size, bool at_end, const struct character *list,
+                    size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *at = at_end ? text + size - list[i].size : text;
+        if (list[i].size <= size && memcmp(at, list[i].data, list[i].size) == 0)
+            return list[i].size;
+    }
+    return 0;
+}
+
+/* Which ends: 1 left, 2 right. */
+static void trim(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    long ends = (long)(intptr_t)sqlite3_user_data(context);
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    size_t size = (size_t)sqlite3_value_bytes(values[0]);
+    const char *set = count == 2 ? (const char *)sqlite3_value_text(values[1]) : " ";
+    if (text == NULL || set == NULL)
+        return;
+    struct character list[TRIM_CHARACTERS_MAX];
+    size_t listed;
+    if (!split_characters(set, list, &listed)) {
+        sqlite3_result_error(context, "trim(): too many characters to remove", -1);
+        return;
+    }
+    size_t some;
+    while ((ends & 1) != 0 && (some = match(text, size, false, list, listed)) > 0) {
+        text += some;
+        size -= some;
+    }
+    while ((ends & 2) != 0 && (some = match(text, size, true, list, listed)) > 0)
+        size -= some;
+    sqlite3_result_text(context, text, (int)size, SQLITE_TRANSIENT);
+}
+
+/* ---- printf and format ---- */
+
+/* One conversion: from its % to its letter. */
+struct conversion {
+    char format[64]; /* for sqlite3_str_appendf, with "ll" where it takes an integer */
+    char letter;
+};
+
+/* Reads a conversion at *at, which stands behind the %. NULL, or what is wrong. */
+static const char *read_conversion(const char **at, struct conversion *out)
+{
+    const char *start = *at;
+    size_t length = strspn(start, "-+ 0#!,123456789.l");
+    int number = 0;
+    for (size_t i = 0; i < length; i++) {
+        bool digit = start[i] >= '0' && start[i] <= '9';
+        number = digit ? number * 10 + (start[i] - '0') : 0;
+        if (number > FORMAT_WIDTH_MAX)
+            return "format(): a width or precision is larger than 1000";
+    }
+    if (start[length] == '*')
+        return "format(): * is not offered; write the number";
+    if (length > sizeof(out->format) - 8)
+        return "format(): a conversion is too long";
+    out->letter = start[length];
+    size_t used = 0;
+    out->format[used++] = '%';
+    for (size_t i = 0; i < length; i++)
+        if (start[i] != 'l')
+            out->format[used++] = start[i];
+    out->format[used] = '\0';
+    *at = start + length + (out->letter != '\0');
+    return NULL;
+}
+
+/* What the functions of SQLite take for a missing argument. */
+static void append_value(sqlite3_str *out, struct conversion *conversion, sqlite3_value *value)
+{
+    size_t used = strlen(conversion->format);
+    char letter = conversion->letter;
+    bool integer = strchr("dixXopur", letter) != NULL;
+    char *tail = conversion->format + used;
+    if (integer) {
+        *tail++ = 'l';
+        *tail++ = 'l';
+        letter = letter == 'p' ? 'x' : letter;
+    }
+    *tail++ = letter == 'c' ? 's' : letter;
+    *tail = '\0';
+    if (integer) {
+        sqlite3_str_appendf(out, conversion->format,
+                            value != NULL ? sqlite3_value_int64(value) : (sqlite3_int64)0);
+    } else if (strchr("eEfgG", letter) != NULL) {
+        sqlite3_str_appendf(out, conversion->format,
+                            value != NULL ? sqlite3_value_double(value) : 0.0);
+    } else {
+        const char *text = value != NULL ? (const char *)sqlite3_value_text(value) : NULL;
+        char first[5] = "";
+        if (letter == 'c' && text != NULL) {
+            size_t size = 0;
+            do
+                first[size] = text[size];
+            while (text[size] != '\0' && ++size < 4 && continues(text[size]));
+            first[size] = '\0';
+            text = first;
+        }
+        sqlite3_str_appendf(out, conversion->format, text);
+    }
+}
+
+/* NULL, or what is wrong. */
+static const char *format_values(sqlite3_str *out, const char *format, int count,
+                                 sqlite3_value **values)
+{
+    int next = 0;
+    while (*format != '\0' && sqlite3_str_errcode(out) == SQLITE_OK) {
+        size_t plain = strcspn(format, "%");
+        sqlite3_str_append(out, format, (int)plain);
+        format += plain;
+        if (*format++ == '\0')
+            break;
+        struct conversion conversion;
+        const char *wrong = read_conversion(&format, &conversion);
+        if (wrong != NULL)
+            return wrong;
+        if (conversion.letter == '%')
+            sqlite3_str_appendchar(out, 1, '%');
+        else if (conversion.letter != '\0' && strchr("dixXopureEfgGszqQwc", conversion.letter))
+            append_value(out, &conversion, next < count ? values[next++] : NULL);
+        else if (conversion.letter != 'n')
+            break; /* as SQLite does */
+    }
+    return NULL;
+}
+
+static void format(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const char *text = count > 0 ? (const char *)sqlite3_value_text(values[0]) : NULL;
+    if (text == NULL)
+        return;
+    sqlite3_str *out = sqlite3_str_new(sqlite3_context_db_handle(context));
+    const char *wrong = format_values(out, text, count - 1, values + 1);
+    int rc = sqlite3_str_errcode(out);
+    int size = sqlite3_str_length(out);
+    char *result = sqlite3_str_finish(out);
+    if (wrong != NULL || rc != SQLITE_OK) {
+        sqlite3_free(result);
+        if (wrong != NULL)
+            sqlite3_result_error(context, wrong, -1);
+        else
+            sqlite3_result_error_code(context, rc);
+        return;
+    }
+    sqlite3_result_text(context, result != NULL ? result : "", size,
+                        result != NULL ? sqlite3_free : SQLITE_STATIC);
+}
+
+/* ---- randomblob(size) ---- */
+
+static void randomblob(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    char bytes[RANDOM_MAX];
+    sqlite3_int64 size = sqlite3_value_int64(values[0]);
+    if (size > RANDOM_MAX) {
+        sqlite3_result_error(context, "randomblob(): more than 1024 bytes", -1);
+        return;
+    }
+    size = size < 1 ? 1 : size;
+    sqlite3_randomness((int)size, bytes);
+    sqlite3_result_blob(context, bytes, (int)size, SQLITE_TRANSIENT);
+}
+
+int functions_install(sqlite3 *db)
+{
+    static const struct {
+        const char *name;
+        int arguments;
+        long data;
+        void (*run)(sqlite3_context *, int, sqlite3_value **);
+        bool random;
+    } functions[] = {
+        {"instr", 2, 0, instr, false},
+        {"replace", 3, 0, replace, false},
+        {"ltrim", 1, 1, trim, false},
+        {"ltrim", 2, 1, trim, false},
+        {"rtrim", 1, 2, trim, false},
+        {"rtrim", 2, 2, trim, false},
+        {"trim", 1, 3, trim, false},
+        {"trim", 2, 3, trim, false},
+        {"printf", -1, 0, format, false},
+        {"format", -1, 0, format, false},
+        {"randomblob", 1, 0, randomblob, true},
+    };
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < sizeof(functions) / sizeof(functions[0]); i++)
+        rc = sqlite3_create_function_v2(
+            db, functions[i].name, functions[i].arguments,
+            SQLITE_UTF8 | SQLITE_INNOCUOUS | (functions[i].random ? 0 : SQLITE_DETERMINISTIC),
+            (void *)(intptr_t)functions[i].data, functions[i].run, NULL, NULL, NULL);
+    return rc;
+}
