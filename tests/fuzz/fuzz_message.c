@@ -170,7 +170,7 @@ static void read_fields(struct message *message, struct bytes line, struct messa
 
     if (line.size < 3)
         return;
-    message->verb = (enum message_verb)(line.data[0] % 3);
+    message->verb = (enum message_verb)((unsigned char)line.data[0] % 3);
     if (line.data[1] >= '0' && line.data[1] <= '2')
         message->session_id = bytes_of(sessions[line.data[1] - '0']);
     message->takes_json = (line.data[2] & 1) != 0;
