@@ -8,8 +8,7 @@
  * and every 30 s (network and overlay file systems give no events). A file
  * counts as complete when it was closed after writing or renamed into place
  * and has not changed for a moment. A file that is bad never displaces a
- * working generation; its reason is logged once per content of the file and
- * kept for plugins_report.
+ * working generation; its reason is logged once per content of the file.
  *
  * Order of a replacement: private copy, checks on the copy, trial in a
  * throw-away process, load, create, start, get_tools, publish the snapshot,

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+/* The control thread: when to look at the plugin directory, and what others ask
+ * of it. What is then done is in replace.c. */
+#include "plugin/plugins.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "plugin/private_dir.h"
+#include "plugin/replace.h"
+#include "plugin/watch.h"
+
+/* How long nothing must have happened to a file before it is looked at. Renamed
+ * into place it is whole; written, it may be paused; gone, it may come again at
+ * once (install(1) removes before it writes). */
+#define AFTER_RENAME_NS (5 * NS_PER_MS)
+#define AFTER_WRITE_NS (200 * NS_PER_MS)
+#define AFTER_REMOVAL_NS (100 * NS_PER_MS)
+
+#define RESCAN_NS (30 * NS_PER_S)
+#define RESCAN_BLIND_NS NS_PER_S /* while the directory is not there, or not watched */
+/* Notifications of one provider within this time are one. */
+#define REFRESH_NS (20 * NS_PER_MS)
+/* plugins_settle does not wait longer for a file that is being written all the time. */
+#define SETTLE_NS (5 * NS_PER_S)
+
+struct refresh {
+    struct refresh *next;
+    struct provider *provider; /* a reference */
+    int64_t due_ns;
+};
+
+struct plugins {
+    /* The control thread's own. */
+    struct serving serving;
+    struct watch watch;
+    struct private_dir private;
+    int64_t rescan_ns;
+    bool directory_missing; /* and it has been said */
+
+    pthread_t thread;
+    int wake_fd;
+
+    pthread_mutex_t mutex; /* guards the rest; a leaf */
+    pthread_cond_t settled;
+    struct config *new_config;
+    struct refresh *refreshes;
+    uint64_t asked, done; /* plugins_settle */
+    int64_t asked_ns; /* when the oldest that is not done was asked */
+    bool stopping;
+};
+
+static void wake(void *context)
+{
+    const struct plugins *plugins = context;
+    eventfd_write(plugins->wake_fd, 1);
+}
+
+/* ---- looking at the directory ---- */
+
+static void take_event(void *context, enum watch_event event, const char *name)
+{
+    struct plugins *plugins = context;
+    int64_t now = clock_now();
+    switch (event) {
+    case WATCH_WRITTEN:
+        scan_touch(&plugins->serving.scan, name, now + AFTER_WRITE_NS);
+        break;
+    case WATCH_RENAMED:
+        scan_touch(&plugins->serving.scan, name, now + AFTER_RENAME_NS);
+        break;
+    case WATCH_GONE:
+        scan_touch(&plugins->serving.scan, name, now + AFTER_REMOVAL_NS);
+        break;
+    case WATCH_LOST:
+        plugins->rescan_ns = now;
+        break;
+    }
+}
+
+/* Lists the directory; what has changed becomes due after `settle_ns`. False: it
+ * cannot be opened, and all stays as it is. */
+static bool rescan(struct plugins *plugins, int64_t settle_ns, struct error *err)
+{
+    struct scan *scan = &plugins->serving.scan;
+    bool another;
+    bool ok = scan_open(scan, &another, err);
+    if (ok && (another || plugins->watch.descriptor < 0))
+        watch_directory(&plugins->watch, scan->path);
+    if (ok)
+        scan_list(scan, clock_now() + settle_ns);
+    bool blind = !ok || plugins->watch.descriptor < 0;
+    plugins->rescan_ns = clock_now() + (blind ? RESCAN_BLIND_NS : RESCAN_NS);
+    return ok;
+}
+
+static void rescan_and_say(struct plugins *plugins, int64_t settle_ns)
+{
+    struct error err;
+    bool missing = !rescan(plugins, settle_ns, &err);
+    if (missing && !plugins->directory_missing)
+        log_error("%s: what was loaded goes on being served", err.text);
+    plugins->directory_missing = missing;
+}
+
+/* Looks at the files that are due. True: there were some. */
+static bool look(struct plugins *plugins)
+{
+    struct scan *scan = &plugins->serving.scan;
+    int64_t now = clock_now();
+    bool any = false;
+    for (struct plugin_file *file = scan->files; file != NULL; file = file->next) {
+        if (file->due_ns == 0 || file->due_ns > now || plugins->directory_missing)
+            continue;
+        scan_look(scan, file);
+        any = true;
+    }
+    return any;
+}
+
+static int64_t next_due(const struct plugins *plugins)
+{
+    int64_t next_ns = INT64_MAX;
+    if (plugins->directory_missing)
+        return next_ns;
+    for (const struct plugin_file *f = plugins->serving.scan.files; f != NULL; f = f->next) {
+        if (f->due_ns != 0 && f->due_ns < next_ns)
+            next_ns = f->due_ns;
+    }
+    return next_ns;
+}
+
+/* ---- what others ask ---- */
+
+static struct config *take_config(struct plugins *plugins)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    struct config *config = plugins->new_config;
+    plugins->new_config = NULL;
+    pthread_mutex_unlock(&plugins->mutex);
+    return config;
+}
+
+static void change_directory(struct plugins *plugins, const char *path)
+{
+    struct scan scan;
+    if (strcmp(path, plugins->serving.scan.path) == 0 || !scan_init(&scan, path))
+        return;
+    scan_free(&plugins->serving.scan);
+    plugins->serving.scan = scan;
+    plugins->directory_missing = false;
+}
+
+static void take_new_config(struct plugins *plugins, struct config *config)
+{
+    struct config *old = plugins->serving.config;
+    plugins->serving.config = config;
+    change_directory(plugins, config->plugins.directory);
+    rescan_and_say(plugins, 0);
+    scan_doubt(&plugins->serving.scan, clock_now());
+    slots_forgive(&plugins->serving);
+    plugins->serving.dirty = true; /* order, prefixes, and what the lists say besides tools */
+    look(plugins);
+    /* The slots point into the old one until they are planned anew. */
+    if (!slots_plan(&plugins->serving)) {
+        log_error("the new configuration is not in force for plugins: out of memory");
+        plugins->serving.config = old;
+        config_unref(config);
+        return;
+    }
+    slots_bring_up(&plugins->serving);
+    config_unref(old);
+}
+
+/* Refreshes that are due; *next_ns: when the next will be. */
+static void run_refreshes(struct plugins *plugins, int64_t *next_ns)
+{
+    struct refresh *due = NULL;
+    int64_t now = clock_now();
+    *next_ns = INT64_MAX;
+    pthread_mutex_lock(&plugins->mutex);
+    struct refresh **place = &plugins->refreshes;
+    while (*place != NULL) {
+        struct refresh *refresh = *place;
+        if (refresh->due_ns > now) {
+            if (refresh->due_ns < *next_ns)
+                *next_ns = refresh->due_ns;
+            place = &refresh->next;
+            continue;
+        }
+        *place = refresh->next;
+        refresh->next = due;
+        due = refresh;
+    }
+    pthread_mutex_unlock(&plugins->mutex);
+    while (due != NULL) {
+        struct refresh *next = due->next;
+        slots_refresh(&plugins->serving, due->provider);
+        provider_unref(due->provider);
+        free(due);
+        due = next;
+    }
+}
+
+/* Answers plugins_settle when nothing is left to do of what came before `ticket`
+ * was read. */
+static void tell_settled(struct plugins *plugins, uint64_t ticket, bool idle)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    bool waited_enough = clock_now() > plugins->asked_ns + SETTLE_NS;
+    idle = idle && plugins->new_config == NULL && plugins->refreshes == NULL;
+    if (plugins->done < ticket && (idle || waited_enough)) {
+        plugins->done = ticket;
+        pthread_cond_broadcast(&plugins->settled);
+    }
+    pthread_mutex_unlock(&plugins->mutex);
+}
+
+/* ---- the thread ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void wait_until(struct plugins *plugins, int64_t until_ns)
+{
+    struct pollfd fds[2] = {{.fd = plugins->wake_fd, .events = POLLIN},
+                            {.fd = plugins->watch.fd, .events = POLLIN}};
+    int64_t rest = until_ns - clock_now();
+    if (rest < 0)
+        rest = 0;
+    const struct timespec timeout = {.tv_sec = rest / NS_PER_S, .tv_nsec = rest % NS_PER_S};
+    eventfd_t count;
+    if (ppoll(fds, 2, &timeout, NULL) > 0 && fds[0].revents != 0)
+        eventfd_read(plugins->wake_fd, &count);
+}
+
+/* One round: does all that is to be done now. Returns when the next is due. */
+static int64_t round_of(struct plugins *plugins, uint64_t ticket)
+{
+    int64_t refresh_ns;
+    watch_read(&plugins->watch, take_event, plugins);
+    struct config *config = take_config(plugins);
+    if (config != NULL)
+        take_new_config(plugins, config);
+    else if (plugins->rescan_ns <= clock_now())
+        rescan_and_say(plugins, AFTER_WRITE_NS);
+    if (look(plugins)) {
+        if (slots_plan(&plugins->serving))
+            slots_bring_up(&plugins->serving);
+        else
+            plugins->rescan_ns = clock_now() + RESCAN_BLIND_NS;
+    }
+    run_refreshes(plugins, &refresh_ns);
+    serving_publish(&plugins->serving);
+    int64_t next_ns = earlier(serving_retire(&plugins->serving), next_due(plugins));
+    tell_settled(plugins, ticket, next_due(plugins) == INT64_MAX);
+    if (plugins->serving.dirty) /* there was no memory */
+        next_ns = earlier(next_ns, clock_now() + NS_PER_S);
+    return earlier(earlier(next_ns, refresh_ns), plugins->rescan_ns);
+}
+
+static void *run(void *argument)
+{
+    struct plugins *plugins = argument;
+    for (;;) {
+        pthread_mutex_lock(&plugins->mutex);
+        bool stopping = plugins->stopping;
+        uint64_t ticket = plugins->asked;
+        bool asked = ticket != plugins->done;
+        pthread_mutex_unlock(&plugins->mutex);
+        if (stopping)
+            return NULL;
+        int64_t next_ns = round_of(plugins, ticket);
+        if (asked)
+            next_ns = earlier(next_ns, clock_now() + SETTLE_NS);
+        wait_until(plugins, next_ns);
+    }
+}
+
+/* ---- from other threads ---- */
+
+void plugins_reload(struct plugins *plugins, struct config *config)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    struct config *unused = plugins->new_config;
+    plugins->new_config = config_ref(config);
+    pthread_mutex_unlock(&plugins->mutex);
+    config_unref(unused);
+    wake(plugins);
+}
+
+void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_t what)
+{
+    if ((what & MCP_CHANGED_TOOLS) == 0)
+        return;
+    pthread_mutex_lock(&plugins->mutex);
+    struct refresh *refresh = plugins->refreshes;
+    while (refresh != NULL && refresh->provider != provider)
+        refresh = refresh->next;
+    bool asked_before = refresh != NULL;
+    if (!asked_before && (refresh = malloc(sizeof(*refresh))) != NULL) {
+        refresh->provider = provider_ref(provider);
+        refresh->due_ns = clock_now() + REFRESH_NS;
+        refresh->next = plugins->refreshes;
+        plugins->refreshes = refresh;
+    }
+    pthread_mutex_unlock(&plugins->mutex);
+    if (!asked_before)
+        wake(plugins);
+}
+
+void plugins_settle(struct plugins *plugins)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    uint64_t ticket = ++plugins->asked;
+    if (plugins->done == ticket - 1)
+        plugins->asked_ns = clock_now();
+    wake(plugins);
+    while (plugins->done < ticket)
+        pthread_cond_wait(&plugins->settled, &plugins->mutex);
+    pthread_mutex_unlock(&plugins->mutex);
+}
+
+/* ---- start and stop ---- */
+
+/* What never started, or has stopped. Providers that could not be stopped may
+ * still call us: then the struct stays. */
+static void plugins_free(struct plugins *plugins)
+{
+    static struct plugins *left_behind; /* the newest, for those who look for leaks */
+    unsigned left = serving_free(&plugins->serving);
+    watch_close(&plugins->watch);
+    private_dir_close(&plugins->private);
+    config_unref(plugins->new_config);
+    plugins->new_config = NULL;
+    while (plugins->refreshes != NULL) {
+        struct refresh *next = plugins->refreshes->next;
+        provider_unref(plugins->refreshes->provider);
+        free(plugins->refreshes);
+        plugins->refreshes = next;
+    }
+    if (left > 0) {
+        left_behind = plugins;
+        (void)left_behind;
+        return;
+    }
+    if (plugins->wake_fd >= 0)
+        close(plugins->wake_fd);
+    pthread_cond_destroy(&plugins->settled);
+    pthread_mutex_destroy(&plugins->mutex);
+    free(plugins);
+}
+
+static struct plugins *plugins_new(struct config *config, struct registry *registry,
+                                   struct error *err)
+{
+    struct plugins *plugins = calloc(1, sizeof(*plugins));
+    if (plugins == NULL) {
+        error_set(err, "plugins cannot be loaded: out of memory");
+        return NULL;
+    }
+    pthread_mutex_init(&plugins->mutex, NULL);
+    pthread_cond_init(&plugins->settled, NULL);
+    plugins->private.fd = -1;
+    plugins->serving.owner = plugins;
+    plugins->serving.registry = registry;
+    plugins->serving.config = config_ref(config);
+    plugins->serving.dirty = true; /* the first snapshot, be it empty */
+    watch_open(&plugins->watch);
+    plugins->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (plugins->wake_fd < 0) {
+        error_set(err, "plugins cannot be watched: eventfd: %s", strerror(errno));
+    } else if (!scan_init(&plugins->serving.scan, config->plugins.directory)) {
+        error_set(err, "plugins cannot be loaded: out of memory");
+    } else if (private_dir_open(&plugins->private, config->plugins.private_directory, err)) {
+        plugins->serving.private_directory = plugins->private.path;
+        return plugins;
+    }
+    plugins_free(plugins);
+    return NULL;
+}
+
+struct plugins *plugins_start(struct config *config, struct registry *registry, struct error *err)
+{
+    struct plugins *plugins = plugins_new(config, registry, err);
+    if (plugins == NULL)
+        return NULL;
+    if (!rescan(plugins, 0, err)) {
+        plugins_free(plugins);
+        return NULL;
+    }
+    provider_on_drained(wake, plugins);
+    look(plugins);
+    if (slots_plan(&plugins->serving)) {
+        slots_bring_up(&plugins->serving);
+        serving_publish(&plugins->serving);
+    }
+    if (plugins->serving.dirty)
+        error_set(err, "plugins cannot be served: out of memory");
+    else if (thread_start(&plugins->thread, "mcpd-control", run, plugins, err))
+        return plugins;
+    provider_on_drained(NULL, NULL);
+    serving_retire_all(&plugins->serving, clock_now());
+    serving_retire(&plugins->serving);
+    plugins_free(plugins);
+    return NULL;
+}
+
+void plugins_stop(struct plugins *plugins, int64_t deadline_ns)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    plugins->stopping = true;
+    pthread_mutex_unlock(&plugins->mutex);
+    wake(plugins);
+    pthread_join(plugins->thread, NULL);
+
+    /* The rest of the control thread's work is done here. */
+    serving_retire_all(&plugins->serving, deadline_ns - CANCEL_GRACE_NS);
+    for (;;) {
+        int64_t next_ns = serving_retire(&plugins->serving);
+        if (plugins->serving.retiring == NULL || clock_now() >= deadline_ns)
+            break;
+        wait_until(plugins, earlier(next_ns, deadline_ns));
+    }
+    provider_on_drained(NULL, NULL);
+    for (struct retiring *out = plugins->serving.retiring; out != NULL; out = out->next) {
+        atomic_store(&out->provider->owner, NULL);
+        log_error("%s: %u calls have not ended: it is not stopped", out->provider->id,
+                  provider_inside(out->provider));
+    }
+    plugins_free(plugins);
+}
+
+/* ---- mcpd --check ---- */
+
+static bool check_provider(const struct scan *scan, const struct private_dir *private,
+                           const struct config *config, const struct config_provider *settings,
+                           uint64_t number, struct error *err)
+{
+    char name[PLUGIN_ID_MAX + 16];
+    snprintf(name, sizeof(name), "%.*s.so", PLUGIN_ID_MAX, settings->plugin);
+    struct image *image = image_open(scan->fd, name, private->path, number, err);
+    bool ok = image != NULL &&
+              image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
+    image_free(image);
+    return ok;
+}
+
+static void tell(config_complain *complain, void *context, const struct config_provider *settings,
+                 const struct error *err)
+{
+    char place[512], line[2048];
+    config_place(settings, "", place, sizeof(place));
+    snprintf(line, sizeof(line), "%s: providers.%s: %s", place, settings->id, err->text);
+    complain(context, line);
+}
+
+size_t plugins_check(struct config *config, config_complain *complain, void *context)
+{
+    struct scan scan = {.fd = -1};
+    struct private_dir private = {.fd = -1};
+    struct error err = {"out of memory"};
+    size_t complaints = 0;
+    bool changed;
+
+    if (!scan_init(&scan, config->plugins.directory) || !scan_open(&scan, &changed, &err) ||
+        !private_dir_open_temporary(&private, &err)) {
+        complain(context, err.text);
+        complaints = 1;
+        goto out;
+    }
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct config_provider *settings = &config->providers[i];
+        if (!settings->enabled ||
+            check_provider(&scan, &private, config, settings, i + 1, &err))
+            continue;
+        tell(complain, context, settings, &err);
+        complaints++;
+    }
+out:
+    private_dir_close(&private);
+    scan_free(&scan);
+    return complaints;
+}
