@@ -27,8 +27,8 @@ sysusersdir   ?= $(prefix)/lib/sysusers.d
 tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
 
 # Switches: DEV=1 makes warnings errors; SANITIZE=address,undefined or thread;
-# COVERAGE=1; FUZZ=1 instruments for libFuzzer (CC=clang). `make run PORT=8081`;
-# `make fuzz FUZZ_SECONDS=600`.
+# COVERAGE=1; FUZZ=1 instruments for libFuzzer (CC=clang); V=1 shows the commands.
+# `make run PORT=8081`; `make fuzz FUZZ_SECONDS=600`.
 DEV      ?=
 SANITIZE ?=
 COVERAGE ?=
@@ -59,6 +59,9 @@ mcpd_ldlibs := -lmicrohttpd -lcjson -lsodium -lpcre2-8 -ldl -lm -pthread
 compile = $(CC) $(mcpd_cflags) $(CPPFLAGS) $(CFLAGS) $(instrument)
 link    = $(CC) $(mcpd_ldflags) $(LDFLAGS) $(instrument)
 
+# One short line for each file made; with V=1 the whole command.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
+
 core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
 core_obj := $(core_src:%.c=$(B)/%.o)
 plugin_names := $(notdir $(patsubst %/Makefile,%,$(wildcard plugins/*/Makefile)))
@@ -68,14 +71,14 @@ all: $(B)/mcpd plugins ## Build mcpd and the bundled plugins into build/ (the de
 
 # ---- mcpd -------------------------------------------------------------------
 $(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
-	$(link) -o $@ $^ $(mcpd_ldlibs)
+	$(call say,LINK)$(link) -o $@ $^ $(mcpd_ldlibs)
 
 $(B)/libmcpd.a: $(core_obj)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/%.o: %.c $(B)/flags | $(B)/libraries
 	@mkdir -p $(@D)
-	$(compile) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(compile) -MMD -MP -c -o $@ $<
 
 # The schema is part of the program.
 $(B)/core/config/schema_text.o: etc/mcpd.schema.json
@@ -106,10 +109,13 @@ $(plugin_names:%=check-plugin-%): check-plugin-%: $(B)/plugins/%.so
 	@$(make_plugin) check
 
 # ---- Tests ------------------------------------------------------------------
-# One Check program for each tests/unit/test_*.c.
+# One Check program for each tests/unit/test_*.c; the other files there help them all.
 unit_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
-$(unit_bin): $(B)/%: $(B)/%.o $(B)/libmcpd.a
-	$(link) -o $@ $^ -lcheck -lsubunit -lrt $(mcpd_ldlibs)
+unit_help := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+$(B)/tests/unit/libhelp.a: $(unit_help)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$(unit_bin): $(B)/%: $(B)/%.o $(B)/tests/unit/libhelp.a $(B)/libmcpd.a
+	$(call say,LINK)$(link) -o $@ $^ -lcheck -lsubunit -lrt $(mcpd_ldlibs)
 unit-programs: $(unit_bin)
 unit: $(unit_bin) all ## Build and run the unit tests only
 	@B=$(B) scripts/check --only unit
@@ -118,7 +124,7 @@ unit: $(unit_bin) all ## Build and run the unit tests only
 # drives it, else replay_main.c feeds it the files that it is given.
 fuzz_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(fuzz_bin): $(B)/%: $(B)/%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay_main.o) $(B)/libmcpd.a
-	$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(mcpd_ldlibs)
+	$(call say,LINK)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(mcpd_ldlibs)
 fuzz-programs: $(fuzz_bin)
 
 # What each kind of test builds besides: test-plugins, check-abi, ...
@@ -183,10 +189,11 @@ help: ## This list
 	@echo "DEV=1           warnings are errors"
 	@echo "SANITIZE=LIST   address,undefined or thread, in a build directory of its own"
 	@echo "CC=clang        likewise"
+	@echo "V=1             show the commands"
 	@echo "prefix= DESTDIR= CFLAGS= LDFLAGS= ... as everywhere"
 
 FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
         coverage lint format run deps install uninstall dist clean help FORCE
--include $(patsubst %.o,%.d,$(core_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(fuzz_bin:=.o))
+-include $(patsubst %.o,%.d,$(core_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))
