@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Broken: a constructor crashes. */
+#define SAMPLE_ID "bad_constructor_crash"
+#include "sample.h"
+
+__attribute__((constructor)) static void crash(void)
+{
+    *(volatile int *)0 = 1;
+}
+
+SAMPLE_PLUGIN(SAMPLE_TOOLS)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Broken: call_tool crashes. */
+#define SAMPLE_ID "bad_crash_call"
+#include "sample.h"
+
+static int32_t call_tool(void *self, struct mcp_call *call)
+{
+    (void)self, (void)call;
+    *(volatile int *)0 = 1;
+    return MCP_OK;
+}
+
+SAMPLE_PLUGIN(.get_tools = sample_get_tools, .call_tool = call_tool)
