@@ -112,8 +112,9 @@ $(plugin_names:%=check-plugin-%): check-plugin-%: $(B)/plugins/%.so
 # One Check program for each tests/unit/test_*.c; the other files there help them all.
 unit_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 unit_help := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
-$(B)/tests/unit/libhelp.a: $(unit_help)
-	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$(B)/tests/unit/libhelp.a: $(unit_help) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $(unit_help)
 $(unit_bin): $(B)/%: $(B)/%.o $(B)/tests/unit/libhelp.a $(B)/libmcpd.a
 	$(call say,LINK)$(link) -o $@ $^ -lcheck -lsubunit -lrt $(mcpd_ldlibs)
 unit-programs: $(unit_bin)
