@@ -375,7 +375,7 @@ END_TEST
 START_TEST(pages)
 {
     char body[512], cursor[64] = "";
-    int tools = 0, pages = 0;
+    int tools = 0, page_count = 0;
 
     do {
         snprintf(body, sizeof body,
@@ -391,10 +391,10 @@ START_TEST(pages)
             cursor[0] = '\0';
         else
             snprintf(cursor, sizeof cursor, "%.*s", (int)strcspn(next + 14, "\""), next + 14);
-        pages++;
-    } while (cursor[0] != '\0' && pages < 10);
+        page_count++;
+    } while (cursor[0] != '\0' && page_count < 10);
     ck_assert_int_eq(tools, 5);
-    ck_assert_int_eq(pages, 3);
+    ck_assert_int_eq(page_count, 3);
     expect(post(modern("tools/list", NULL),
                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{"
                 "\"cursor\":\"AAAA\"," META "}}}"),
@@ -544,7 +544,7 @@ START_TEST(leaving_cancels_only_in_2026)
     snprintf(id, sizeof id, "%s", begin_session("2025-11-25"));
     fake = post(legacy(id), "{\"jsonrpc\":\"2.0\",\"id\":\"w\",\"method\":\"tools/call\","
                             "\"params\":{\"name\":\"wait\"}}");
-    ck_assert_ptr_null(fake->reply.gone);
+    ck_assert(fake->reply.gone == NULL);
     post(legacy(id), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                      "\"params\":{\"requestId\":\"other\"}}");
     ck_assert_int_eq(waiting->ops->is_cancelled(waiting), 0);
