@@ -129,11 +129,11 @@ static const struct provider_ops provider_ops = {
     .call = provider_call, .stop = provider_stop, .free = provider_free};
 
 static const char *const definitions[] = {
-    "{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":"
-    "\"string\"},\"region\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"}},"
-    "\"required\":[\"text\"]},\"icons\":[{\"src\":\"https://example.com/i.png\"}]}",
-    "{\"name\":\"structured\",\"inputSchema\":{\"type\":\"object\"},"
-    "\"outputSchema\":{\"type\":\"object\"}}",
+    ("{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":"
+     "\"string\"},\"region\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"}},"
+     "\"required\":[\"text\"]},\"icons\":[{\"src\":\"https://example.com/i.png\"}]}"),
+    ("{\"name\":\"structured\",\"inputSchema\":{\"type\":\"object\"},"
+     "\"outputSchema\":{\"type\":\"object\"}}"),
     "{\"name\":\"result\",\"inputSchema\":{\"type\":\"object\"}}",
     "{\"name\":\"progress\",\"inputSchema\":{\"type\":\"object\"}}",
     "{\"name\":\"wait\",\"inputSchema\":{\"type\":\"object\"}}",
