@@ -103,7 +103,7 @@ static bool read_content(struct reading *r, int fd, struct mcp_call *call)
         /* With nothing left, one byte more tells whether the file goes on. */
         size_t want = left == 0 ? 1 : left < (int64_t)sizeof(chunk) ? (size_t)left : sizeof(chunk);
         int64_t at = r->offset + (int64_t)r->content.size;
-        ssize_t got = at < 0 ? 0 : pread(fd, chunk, want, at);
+        ssize_t got = at > INT64_MAX - (int64_t)want ? 0 : pread(fd, chunk, want, at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
@@ -123,7 +123,7 @@ static bool read_content(struct reading *r, int fd, struct mcp_call *call)
         return false;
     }
     int64_t seen = r->offset + (int64_t)r->content.size + (r->eof ? 0 : 1);
-    if (seen > r->size)
+    if (r->content.size > 0 && seen > r->size)
         r->size = seen; /* it has grown, or it does not tell its size */
     if (!r->eof && !r->partial) {
         fail_call(call,

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host for one instance of a plugin, without the daemon: loads the .so that
+ * was built beside the test program, gives it a configuration, calls its tools
+ * and keeps what they answer. Checks on the way what mcpd would: definitions
+ * are JSON, a call is ended once, structured results match the outputSchema.
+ */
+#ifndef TESTS_FAKE_HOST_H
+#define TESTS_FAKE_HOST_H
+
+#include <mcp/plugin.h>
+#include <pthread.h>
+
+#include "json/json.h"
+#include "json/schema.h"
+
+#define FAKE_TOOLS_MAX 16
+
+struct fake_tool {
+    struct arena arena;
+    struct json definition;
+    char name[64];
+    uint64_t tag;
+    uint32_t flags;
+    struct schema *output; /* NULL: none */
+};
+
+struct fake_host {
+    struct mcp_host abi;
+    void *library;
+    const struct mcp_plugin *plugin;
+    void *instance;
+    struct arena arena;
+    pthread_mutex_t mutex; /* guards arena */
+    struct json config;
+    struct fake_tool tools[FAKE_TOOLS_MAX];
+    size_t tool_count;
+    bool running; /* create, start and get_tools have succeeded */
+    char fail_pointer[256], fail_text[1024]; /* what the plugin said with fail */
+};
+
+/* Loads `plugin` ("filesystem") and starts an instance. `format` makes the
+ * configuration. host->running says whether it worked. */
+struct fake_host *fake_host_new(const char *plugin, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void fake_host_free(struct fake_host *host);
+
+const struct fake_tool *fake_host_tool(const struct fake_host *host, const char *name);
+
+enum fake_end { FAKE_NONE, FAKE_TEXT, FAKE_STRUCTURED, FAKE_RESULT, FAKE_FAILURE, FAKE_REFUSED };
+
+/* How a call ended. */
+struct fake_result {
+    enum fake_end end;
+    struct arena arena;
+    char *text; /* the first text block, or the failure; NUL-terminated copy */
+    size_t text_size;
+    struct json whole; /* of FAKE_RESULT: the CallToolResult */
+    struct json json; /* structuredContent */
+    int64_t took_ms;
+};
+
+struct fake_options {
+    int cancel_after_ms; /* 0: never; negative: before the call */
+    int deadline_ms; /* 0: none */
+};
+
+/* Calls a tool and waits for its end. `arguments` is JSON. */
+struct fake_result *fake_call(struct fake_host *host, const char *tool,
+                              const struct fake_options *options, const char *arguments);
+struct fake_result *fake_callf(struct fake_host *host, const char *tool, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void fake_result_free(struct fake_result *result);
+
+/* The value in structuredContent at a JSON Pointer, as it is written; for strings,
+ * decoded. "" when there is none. Lives as long as the result. */
+const char *fake_at(struct fake_result *result, const char *pointer);
+bool fake_has(const struct fake_result *result, const char *pointer);
+
+#endif
