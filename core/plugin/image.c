@@ -39,8 +39,9 @@ static bool check_directory(int directory_fd, struct error *err)
     if (!check_owner(&st, "its directory belongs", err))
         return false;
     if ((st.st_mode & OTHERS_MAY_WRITE) != 0)
-        return error_set(err, "users other than the owner may write to its directory (mode %04o): "
-                              "chmod go-w it",
+        return error_set(err,
+                         "users other than the owner may write to its directory (mode %04o): "
+                         "chmod go-w it",
                          (unsigned)(st.st_mode & 07777));
     return true;
 }
@@ -54,8 +55,9 @@ static bool check_file(const struct stat *st, struct error *err)
     if (!check_owner(st, "belongs", err))
         return false;
     if ((st->st_mode & OTHERS_MAY_WRITE) != 0)
-        return error_set(err, "users other than its owner may write to it (mode %04o): chmod go-w "
-                              "it",
+        return error_set(err,
+                         "users other than its owner may write to it (mode %04o): chmod go-w "
+                         "it",
                          (unsigned)(st->st_mode & 07777));
     if (st->st_size > (off_t)PLUGIN_FILE_MAX)
         return error_set(err, "is larger than %u MiB", PLUGIN_FILE_MAX >> 20);
@@ -146,16 +148,18 @@ static bool check_manifest(struct image *image, const char *name, struct bytes c
     if (!manifest_read(&manifest, content, err))
         return false;
     if (manifest.abi_major != MCP_ABI_MAJOR)
-        return error_set(err, "built for plugin ABI %u.%u, this mcpd serves %d.%d: rebuild it with "
-                              "this mcpd's header",
+        return error_set(err,
+                         "built for plugin ABI %u.%u, this mcpd serves %d.%d: rebuild it with "
+                         "this mcpd's header",
                          manifest.abi_major, manifest.abi_minor, MCP_ABI_MAJOR, MCP_ABI_MINOR);
     size_t length = strlen(manifest.id);
     if (strncmp(manifest.id, name, length) != 0 || strcmp(name + length, ".so") != 0)
         return error_set(err, "is the plugin \"%s\" by its manifest: name the file %s.so",
                          manifest.id, manifest.id);
     if (manifest.required[0] != '\0')
-        return error_set(err, "requires the host extension \"%s\", which this mcpd does not have: "
-                              "use a newer mcpd",
+        return error_set(err,
+                         "requires the host extension \"%s\", which this mcpd does not have: "
+                         "use a newer mcpd",
                          manifest.required);
     memcpy(image->id, manifest.id, sizeof(image->id));
     memcpy(image->version, manifest.version, sizeof(image->version));
@@ -180,12 +184,14 @@ static int open_private_directory(const char *path, struct error *err)
         error_set(err, "cannot be copied, the private directory %s cannot be opened: %s", path,
                   strerror(errno));
     else if (st.st_uid != geteuid() || (st.st_mode & 0077) != 0)
-        error_set(err, "cannot be copied, the private directory %s is not mcpd's alone (mode "
-                       "%04o): chmod 0700 it, or name another as plugins.private_directory",
+        error_set(err,
+                  "cannot be copied, the private directory %s is not mcpd's alone (mode "
+                  "%04o): chmod 0700 it, or name another as plugins.private_directory",
                   path, (unsigned)(st.st_mode & 07777));
     else if ((fs.f_flag & ST_NOEXEC) != 0)
-        error_set(err, "cannot be copied, the private directory %s is on a file system mounted "
-                       "noexec: name another as plugins.private_directory",
+        error_set(err,
+                  "cannot be copied, the private directory %s is on a file system mounted "
+                  "noexec: name another as plugins.private_directory",
                   path);
     else
         return fd;

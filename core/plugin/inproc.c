@@ -33,13 +33,20 @@ static struct inproc *inproc_of(struct provider *provider)
 static const char *result_name(int32_t result)
 {
     switch (result) {
-    case MCP_EINVAL: return "MCP_EINVAL";
-    case MCP_EFAIL: return "MCP_EFAIL";
-    case MCP_ENOMEM: return "MCP_ENOMEM";
-    case MCP_ENOENT: return "MCP_ENOENT";
-    case MCP_ENOTSUP: return "MCP_ENOTSUP";
-    case MCP_ECANCELLED: return "MCP_ECANCELLED";
-    default: return "a code that <mcp/plugin.h> does not have";
+    case MCP_EINVAL:
+        return "MCP_EINVAL";
+    case MCP_EFAIL:
+        return "MCP_EFAIL";
+    case MCP_ENOMEM:
+        return "MCP_ENOMEM";
+    case MCP_ENOENT:
+        return "MCP_ENOENT";
+    case MCP_ENOTSUP:
+        return "MCP_ENOTSUP";
+    case MCP_ECANCELLED:
+        return "MCP_ECANCELLED";
+    default:
+        return "a code that <mcp/plugin.h> does not have";
     }
 }
 
@@ -136,20 +143,24 @@ static bool check_header(const struct inproc *link, const struct mcp_plugin *giv
         return error_set(err, "its struct mcp_plugin does not begin with MCP_PLUGIN_MAGIC: begin "
                               "it with MCP_PLUGIN_HEADER");
     if (given->abi_major != MCP_ABI_MAJOR)
-        return error_set(err, "built for plugin ABI %u.%u, this mcpd serves %d.%d: rebuild it with "
-                              "this mcpd's header",
+        return error_set(err,
+                         "built for plugin ABI %u.%u, this mcpd serves %d.%d: rebuild it with "
+                         "this mcpd's header",
                          given->abi_major, given->abi_minor, MCP_ABI_MAJOR, MCP_ABI_MINOR);
     if (given->min_minor > MCP_ABI_MINOR)
-        return error_set(err, "needs plugin ABI %d.%u or newer, this mcpd serves %d.%d: use a newer "
-                              "mcpd",
+        return error_set(err,
+                         "needs plugin ABI %d.%u or newer, this mcpd serves %d.%d: use a newer "
+                         "mcpd",
                          MCP_ABI_MAJOR, given->min_minor, MCP_ABI_MAJOR, MCP_ABI_MINOR);
     if (given->struct_size < DESCRIPTOR_MIN)
-        return error_set(err, "its struct mcp_plugin claims %u bytes, at least %zu are needed: "
-                              "begin it with MCP_PLUGIN_HEADER",
+        return error_set(err,
+                         "its struct mcp_plugin claims %u bytes, at least %zu are needed: "
+                         "begin it with MCP_PLUGIN_HEADER",
                          given->struct_size, DESCRIPTOR_MIN);
     if (given->struct_size > DESCRIPTOR_MAX || !lies_within(link->code, given, given->struct_size))
-        return error_set(err, "its struct mcp_plugin claims %u bytes, more than there are: begin "
-                              "it with MCP_PLUGIN_HEADER",
+        return error_set(err,
+                         "its struct mcp_plugin claims %u bytes, more than there are: begin "
+                         "it with MCP_PLUGIN_HEADER",
                          given->struct_size);
     return true;
 }
@@ -159,12 +170,14 @@ static bool check_members(const struct inproc *link, struct error *err)
     const struct mcp_plugin *plugin = &link->plugin;
     const struct image *image = link->image;
     if (plugin->id == NULL || strcmp(plugin->id, image->id) != 0)
-        return error_set(err, "its struct mcp_plugin has the id \"%.64s\", its manifest \"%s\": "
-                              "make them equal",
+        return error_set(err,
+                         "its struct mcp_plugin has the id \"%.64s\", its manifest \"%s\": "
+                         "make them equal",
                          plugin->id != NULL ? plugin->id : "", image->id);
     if (plugin->version == NULL || strcmp(plugin->version, image->version) != 0)
-        return error_set(err, "its struct mcp_plugin has the version \"%.64s\", its manifest "
-                              "\"%s\": make them equal",
+        return error_set(err,
+                         "its struct mcp_plugin has the version \"%.64s\", its manifest "
+                         "\"%s\": make them equal",
                          plugin->version != NULL ? plugin->version : "", image->version);
     if (plugin->get_tools == NULL || plugin->call_tool == NULL)
         return error_set(err, "its struct mcp_plugin lacks %s, which is required",
@@ -206,6 +219,7 @@ static bool check_config(const struct inproc *link, const struct host_config *co
     struct arena arena;
     struct json json;
     struct json_error refusal;
+    const struct schema_options options = {.assert_format = false};
     struct schema *schema = NULL;
     bool ok = false;
     arena_init(&arena, 16u << 20);
@@ -214,7 +228,7 @@ static bool check_config(const struct inproc *link, const struct host_config *co
                   refusal.line, refusal.column, refusal.text);
     } else {
         struct error why;
-        schema = schema_compile(&json, json.root, NULL, &why);
+        schema = schema_compile(&json, json.root, &options, &why);
         if (schema == NULL)
             error_set(&failure->why, "its config_schema is not a legal JSON Schema: %s", why.text);
         else
@@ -285,6 +299,16 @@ static int32_t run_get_tools(struct inproc *link, void *argument)
     return link->plugin.get_tools(link->self, &collection->sink);
 }
 
+/* Many a plugin ends with `return sink->add(...)`. That one tool is left out,
+ * which has been logged, must not cost the others. */
+static bool only_passes_on(const struct collection *collection, int32_t result,
+                           struct failure *failure)
+{
+    return ((result == MCP_EINVAL && collection->left_out > 0) ||
+            (result == MCP_ENOMEM && collection->refused > 0)) &&
+           !host_get_failure(collection->link->host, failure);
+}
+
 static struct toolset *collect_tools(struct inproc *link, struct failure *failure)
 {
     struct collection collection = {
@@ -297,6 +321,8 @@ static struct toolset *collect_tools(struct inproc *link, struct failure *failur
         return NULL;
     }
     int32_t result = inproc_enter(link, "get_tools", run_get_tools, &collection, failure);
+    if (only_passes_on(&collection, result, failure))
+        result = MCP_OK;
     if (!succeeded(link, "get_tools", result, failure)) {
         toolset_free(collection.set);
         return NULL;
@@ -315,18 +341,17 @@ static void inproc_call(struct provider *provider, struct call *call)
     struct inproc *link = inproc_of(provider);
     struct exit_guard guard;
     if (is_broken(link)) {
-        call_end_broken(call, "The provider \"%s\" has failed and is not available.", provider->id);
+        call_end_broken(call, "the provider has failed and is not available");
     } else if (exit_guard_enter(&guard, link->code)) {
         int32_t result = link->plugin.call_tool(link->self, call_abi(call));
         exit_guard_leave(&guard);
         if (result != MCP_OK)
-            call_end_broken(call, "The provider \"%s\" did not take the call (%s).", provider->id,
-                            result_name(result));
+            call_end_broken(call, "the provider did not take the call (%s)", result_name(result));
     } else {
         struct error why;
         describe_exit(&guard, "call_tool", &why);
         mark_broken(link, &why);
-        call_end_broken(call, "The provider \"%s\" has failed and is not available.", provider->id);
+        call_end_broken(call, "the provider has failed and is not available");
     }
 }
 
@@ -466,8 +491,11 @@ static bool bring_up(struct inproc *link, struct failure *failure)
         return error_set(&failure->why, "out of memory");
     if (link->step != NULL)
         link->step(link->step_context, "its constructors");
-    if (!inproc_map(link, failure) || !get_descriptor(link, failure) ||
-        !check_config(link, config, failure))
+    if (!inproc_map(link, failure) || !get_descriptor(link, failure))
+        return false;
+    if (link->step != NULL)
+        link->step(link->step_context, "the check of its configuration");
+    if (!check_config(link, config, failure))
         return false;
     if (link->plugin.create != NULL && !run_step(link, "create", run_create, failure))
         return false;

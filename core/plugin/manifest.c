@@ -80,16 +80,18 @@ static bool check_identity(struct bytes file, ElfW(Ehdr) * header, struct error 
     if (file.size < EI_NIDENT || memcmp(file.data, ELFMAG, SELFMAG) != 0)
         return error_set(err, "is not an ELF shared object");
     if (file.data[EI_CLASS] != OUR_CLASS)
-        return error_set(err, "is an ELF file of %s bits, this mcpd has %zu: build it for this "
-                              "machine",
+        return error_set(err,
+                         "is an ELF file of %s bits, this mcpd has %zu: build it for this "
+                         "machine",
                          file.data[EI_CLASS] == ELFCLASS64 ? "64" : "32", sizeof(void *) * 8);
     if (file.data[EI_DATA] != OUR_ORDER)
         return error_set(err, "is an ELF file of the other byte order: build it for this machine");
     if (!read_at(file, 0, header, sizeof(*header)))
         return error_set(err, "is cut off inside its ELF header: copy it again");
     if (header->e_machine != OUR_MACHINE)
-        return error_set(err, "is built for another processor (ELF machine %u, this one is %u): "
-                              "build it for this machine",
+        return error_set(err,
+                         "is built for another processor (ELF machine %u, this one is %u): "
+                         "build it for this machine",
                          (unsigned)header->e_machine, (unsigned)OUR_MACHINE);
     if (header->e_type != ET_DYN)
         return error_set(err, "is an ELF file, but no shared object: link it with -shared");

@@ -72,9 +72,9 @@ static bool write_request(int fd, const struct image *image, const char *provide
                           struct bytes config)
 {
     const struct bytes strings[TRY_STRINGS] = {
-        [TRY_PATH] = bytes_of(image->path),       [TRY_SOURCE] = bytes_of(image->source),
-        [TRY_ID] = bytes_of(image->id),           [TRY_VERSION] = bytes_of(image->version),
-        [TRY_PROVIDER] = bytes_of(provider_id),   [TRY_CONFIG] = config,
+        [TRY_PATH] = bytes_of(image->path),     [TRY_SOURCE] = bytes_of(image->source),
+        [TRY_ID] = bytes_of(image->id),         [TRY_VERSION] = bytes_of(image->version),
+        [TRY_PROVIDER] = bytes_of(provider_id), [TRY_CONFIG] = config,
     };
     struct try_request request = {.parent = getpid(), .generation = image->generation};
     struct buf content;
@@ -119,10 +119,22 @@ static void close_one(int *fd)
 static char **make_environment(void)
 {
     static const char *const wanted[] = {
-        "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-        "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
 #ifdef MCPD_SANITIZE
-        "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
+        "ASAN_OPTIONS",
+        "UBSAN_OPTIONS",
+        "TSAN_OPTIONS",
+        "LSAN_OPTIONS",
 #endif
     };
     const size_t count = sizeof(wanted) / sizeof(wanted[0]);
@@ -316,8 +328,9 @@ static void describe_death(const struct trial *trial, const struct verdict *verd
                            uint32_t timeout_ms, struct error *why)
 {
     if (trial->overdue) {
-        error_set(why, "had not returned from %s after %u.%03u s of its trial: it hangs, or "
-                       "plugins.start_timeout_ms is too short for it",
+        error_set(why,
+                  "had not returned from %s after %u.%03u s of its trial: it hangs, or "
+                  "plugins.start_timeout_ms is too short for it",
                   verdict->step, timeout_ms / 1000, timeout_ms % 1000);
     } else if (WIFSIGNALED(trial->status)) {
         int number = WTERMSIG(trial->status);

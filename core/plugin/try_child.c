@@ -69,8 +69,8 @@ static char *read_request(struct try_request *request)
     char *strings = malloc(size > 0 ? size : 1);
     size_t got = 0;
     while (strings != NULL && got < size) {
-        ssize_t n = pread(TRY_REQUEST_FD, strings + got, size - got,
-                          (off_t)(sizeof(*request) + got));
+        ssize_t n =
+            pread(TRY_REQUEST_FD, strings + got, size - got, (off_t)(sizeof(*request) + got));
         if (n <= 0)
             break;
         got += (size_t)n;
@@ -99,7 +99,8 @@ static void become_trial(pid_t parent)
         signal(faults[i], SIG_DFL);
 }
 
-static char *string_at(const struct try_request *request, const char *strings, enum try_string which)
+static char *string_at(const struct try_request *request, const char *strings,
+                       enum try_string which)
 {
     for (size_t i = 0; i < which; i++)
         strings += request->sizes[i];

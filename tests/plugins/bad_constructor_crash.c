@@ -5,7 +5,7 @@
 
 __attribute__((constructor)) static void crash(void)
 {
-    *(volatile int *)0 = 1;
+    sample_crash();
 }
 
 SAMPLE_PLUGIN(SAMPLE_TOOLS)

@@ -6,7 +6,7 @@
 static int32_t call_tool(void *self, struct mcp_call *call)
 {
     (void)self, (void)call;
-    *(volatile int *)0 = 1;
+    sample_crash();
     return MCP_OK;
 }
 

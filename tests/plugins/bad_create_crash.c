@@ -9,7 +9,7 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
 {
     (void)host, (void)config, (void)instance;
     fprintf(stderr, "about to crash\n");
-    *(volatile int *)0 = 1;
+    sample_crash();
     return MCP_OK;
 }
 

@@ -5,8 +5,8 @@
 
 SAMPLE_MANIFEST;
 
-static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER, .id = "somebody_else", .version = "1.0.0", SAMPLE_TOOLS};
+static const struct mcp_plugin plugin = {MCP_PLUGIN_HEADER, .id = "somebody_else",
+                                         .version = "1.0.0", SAMPLE_TOOLS};
 
 MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
 {

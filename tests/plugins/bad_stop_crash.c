@@ -6,7 +6,7 @@
 static void stop(void *self)
 {
     (void)self;
-    *(volatile int *)0 = 1;
+    sample_crash();
 }
 
 SAMPLE_PLUGIN(.stop = stop, SAMPLE_TOOLS)

@@ -5,8 +5,10 @@
 
 static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
 {
-    sample_add(sink, 0, MCP_STR("{\"name\":\"misheaded\",\"inputSchema\":{\"type\":\"object\",\"properties\":"
-                             "{\"region\":{\"type\":\"string\",\"x-mcp-header\":\"my region\"}}}}"));
+    sample_add(
+        sink, 0,
+        MCP_STR("{\"name\":\"misheaded\",\"inputSchema\":{\"type\":\"object\",\"properties\":"
+                "{\"region\":{\"type\":\"string\",\"x-mcp-header\":\"my region\"}}}}"));
     return sample_get_tools(self, sink);
 }
 

@@ -5,8 +5,9 @@
 
 static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
 {
-    sample_add(sink, 0, MCP_STR("{\"name\":\"unschematic\",\"inputSchema\":{\"type\":\"object\","
-                             "\"properties\":{\"a\":{\"type\":\"integre\"}}}}"));
+    sample_add(sink, 0,
+               MCP_STR("{\"name\":\"unschematic\",\"inputSchema\":{\"type\":\"object\","
+                       "\"properties\":{\"a\":{\"type\":\"integre\"}}}}"));
     return sample_get_tools(self, sink);
 }
 

@@ -83,8 +83,8 @@ static int32_t call_config(struct instance *self, struct mcp_call *call)
     char pointer[200];
     int32_t kind;
     struct mcp_bytes value;
-    if (call->ops->argument(call, "/pointer", &kind, &value) != MCP_OK ||
-        kind != MCP_JSON_STRING || value.size >= sizeof(pointer))
+    if (call->ops->argument(call, "/pointer", &kind, &value) != MCP_OK || kind != MCP_JSON_STRING ||
+        value.size >= sizeof(pointer))
         return call->ops->finish_failure(call, MCP_STR("\"pointer\" must be a short string."));
     memcpy(pointer, value.data, value.size);
     pointer[value.size] = '\0';
@@ -115,14 +115,20 @@ static int32_t call_tool(void *data, struct mcp_call *call)
 {
     struct instance *self = data;
     switch (call->tag) {
-    case CONFIG: call_config(self, call); return MCP_OK;
-    case CHATTER: call_chatter(self, call); return MCP_OK;
+    case CONFIG:
+        call_config(self, call);
+        return MCP_OK;
+    case CHATTER:
+        call_chatter(self, call);
+        return MCP_OK;
     case GROW:
         atomic_store(&self->grown, 1);
         self->host->notify(self->host, MCP_CHANGED_TOOLS);
         call->ops->finish_text(call, MCP_STR("Grown."));
         return MCP_OK;
-    default: call->ops->finish_text(call, MCP_STR("Here.")); return MCP_OK;
+    default:
+        call->ops->finish_text(call, MCP_STR("Here."));
+        return MCP_OK;
     }
 }
 

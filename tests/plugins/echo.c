@@ -29,7 +29,7 @@ static int32_t call_tool(void *self, struct mcp_call *call)
 }
 
 static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER, .id = "echo",           .name = "Echo",
+    MCP_PLUGIN_HEADER,  .id = "echo",           .name = "Echo",
     .version = "1.0.0", .get_tools = get_tools, .call_tool = call_tool,
 };
 

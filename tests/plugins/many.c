@@ -18,7 +18,8 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
             definition, sizeof(definition),
             "{\"name\":\"tool_%03u\",\"title\":\"Tool number %u\",\"description\":\"Looks up the "
             "records of one customer in the table number %u and gives the newest ones first.\","
-            "\"inputSchema\":{\"type\":\"object\",\"properties\":{\"customer\":{\"type\":\"string\"},"
+            "\"inputSchema\":{\"type\":\"object\",\"properties\":{\"customer\":{\"type\":"
+            "\"string\"},"
             "\"limit\":{\"type\":\"integer\",\"minimum\":1}},\"required\":[\"customer\"]}}",
             i, i, i);
         const struct mcp_tool tool = {

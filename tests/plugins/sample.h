@@ -36,6 +36,13 @@ static inline int32_t sample_call_tool(void *self, struct mcp_call *call)
     return call->ops->finish_text(call, MCP_STR("Here."));
 }
 
+/* A null pointer that compilers cannot see through. */
+static inline void sample_crash(void)
+{
+    static int *volatile nowhere;
+    *nowhere = 1;
+}
+
 /* The first fields, and the tools where a sample has no others. */
 #define SAMPLE_HEADER MCP_PLUGIN_HEADER, .id = SAMPLE_ID, .version = "1.0.0"
 #define SAMPLE_TOOLS .get_tools = sample_get_tools, .call_tool = sample_call_tool

@@ -153,7 +153,8 @@ static int32_t call_whoami(struct mcp_call *call)
     char *json = malloc(room);
     if (json == NULL)
         return MCP_ENOMEM;
-    size_t n = put(json, caller->authenticated ? "{\"authenticated\":true" : "{\"authenticated\":false");
+    size_t n =
+        put(json, caller->authenticated ? "{\"authenticated\":true" : "{\"authenticated\":false");
     n += put(json + n, ",\"subject\":");
     n += quote(json + n, caller->subject);
     n += put(json + n, ",\"issuer\":");
@@ -298,26 +299,31 @@ static int32_t call_tool(void *self, struct mcp_call *call)
         ms = integer_argument(call, "/ms");
         finish_after(call, "slept", ms, wait_ms(call, ms));
         return MCP_OK;
-    case PROGRESS: call_progress(call); return MCP_OK;
-    case ASYNC: return call_async(self, call);
-    case LOG: call_log(call); return MCP_OK;
-    case IGNORE_CANCEL: call_ignore_cancel(call); return MCP_OK;
-    case BLOCKING_ECHO: call_blocking_echo(call); return MCP_OK;
-    case WHOAMI: return call_whoami(call);
-    default: return MCP_ENOENT;
+    case PROGRESS:
+        call_progress(call);
+        return MCP_OK;
+    case ASYNC:
+        return call_async(self, call);
+    case LOG:
+        call_log(call);
+        return MCP_OK;
+    case IGNORE_CANCEL:
+        call_ignore_cancel(call);
+        return MCP_OK;
+    case BLOCKING_ECHO:
+        call_blocking_echo(call);
+        return MCP_OK;
+    case WHOAMI:
+        return call_whoami(call);
+    default:
+        return MCP_ENOENT;
     }
 }
 
 static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER,
-    .id = "slow",
-    .name = "Slow",
-    .version = "1.0.0",
-    .create = create,
-    .stop = stop,
-    .destroy = destroy,
-    .get_tools = get_tools,
-    .call_tool = call_tool,
+    MCP_PLUGIN_HEADER,  .id = "slow",           .name = "Slow",
+    .version = "1.0.0", .create = create,       .stop = stop,
+    .destroy = destroy, .get_tools = get_tools, .call_tool = call_tool,
 };
 
 MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
