@@ -102,11 +102,11 @@ make_plugin = $(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $(B)/plug
     PLUGIN_API=$(abspath plugin-api) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS) $(instrument)' \
     CFLAGS='$(CFLAGS) $(fortify) $(warnings) $(instrument)'
 $(plugin_so): $(B)/plugins/%.so: FORCE | $(B)/libraries
-	@$(make_plugin)
+	+@$(make_plugin)
 # The checks that plugin.mk makes of every plugin, and the plugin's own.
 check-plugins: $(plugin_names:%=check-plugin-%)
 $(plugin_names:%=check-plugin-%): check-plugin-%: $(B)/plugins/%.so
-	@$(make_plugin) check
+	+@$(make_plugin) check
 
 # ---- Tests ------------------------------------------------------------------
 # One Check program for each tests/unit/test_*.c; the other files there help them all.
