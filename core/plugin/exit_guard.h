@@ -17,6 +17,7 @@
  *             why exit_guard_abort was called ...
  *     }
  *
+ * Leaving is harmless in the else branch, where the guard has been left already.
  * A local variable that changes between enter and the call of exit is undefined
  * in the else branch, as after any longjmp. Guards nest. Entering and leaving
  * cost some nanoseconds and no system call.

@@ -174,7 +174,7 @@ static void host_log(const struct mcp_host *abi, int32_t level, struct mcp_bytes
 /* Into a C string: control characters become spaces, what is too long is cut. */
 static void copy_sentence(char *out, size_t size, struct mcp_bytes text)
 {
-    struct bytes from = {text.data, text.data != NULL ? text.size : 0};
+    struct bytes from = {text.data != NULL ? text.data : "", text.data != NULL ? text.size : 0};
     size_t length = cut_length(from, size - 1);
     length = utf8_valid_prefix((struct bytes){from.data, length});
     for (size_t i = 0; i < length; i++)

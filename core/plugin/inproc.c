@@ -83,8 +83,7 @@ int32_t inproc_enter(struct inproc *link, const char *step, inproc_action *actio
     struct exit_guard guard;
     if (link->step != NULL)
         link->step(link->step_context, step);
-    if (link->host != NULL)
-        host_forget_failure(link->host);
+    host_forget_failure(link->host);
     if (exit_guard_enter(&guard, link->code)) {
         int32_t result = action(link, argument);
         exit_guard_leave(&guard);

@@ -300,7 +300,7 @@ static bool read_note(struct manifest *manifest, struct bytes note, struct error
 
 bool manifest_read(struct manifest *manifest, struct bytes file, struct error *err)
 {
-    ElfW(Ehdr) header;
+    ElfW(Ehdr) header = {0};
     if (!check_identity(file, &header, err) || !check_tables(file, &header, err))
         return false;
 

@@ -102,12 +102,11 @@ static void *run_thread(void *data)
     struct exit_guard guard;
     void *result = NULL;
     pthread_setspecific(thread_key, begin);
-    if (exit_guard_enter(&guard, begin->code)) {
+    if (exit_guard_enter(&guard, begin->code))
         result = begin->run(begin->argument);
-        exit_guard_leave(&guard);
-    } else {
+    else
         atomic_store(&guard.code->exited, true);
-    }
+    exit_guard_leave(&guard);
     return result;
 }
 
