@@ -232,8 +232,10 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
     request->message = message;
     request->reply = reply;
     if (!json_parse(&request->json, message->body, &json_default_limits, message->arena, &why)) {
-        refuse(reply, 400, RPC_PARSE_ERROR, "Parse error: %s (line %u, column %u)", why.text,
-               why.line, why.column);
+        refuse(reply, 400, why.kind == JSON_REPEATED ? RPC_INVALID_REQUEST : RPC_PARSE_ERROR,
+               "%s: %s (line %u, column %u)",
+               why.kind == JSON_REPEATED ? "Invalid request" : "Parse error", why.text, why.line,
+               why.column);
         return;
     }
     if (request->json.root->type == JSON_ARRAY) {

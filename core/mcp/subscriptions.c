@@ -3,6 +3,34 @@
 #include "mcp/listeners.h"
 #include "mcp/request.h"
 
+static bool all_strings(const struct json_node *array)
+{
+    const struct json_node *end = array + array->span;
+
+    for (const struct json_node *n = json_first(array); n != NULL; n = json_next(n, end))
+        if (n->type != JSON_STRING)
+            return false;
+    return true;
+}
+
+/* Whether the filter is what the revision says: three booleans and a list of
+ * URIs, all optional. */
+static bool filter_is_legal(const struct request *request, const struct json_node *filter)
+{
+    static const char *const flags[] = {"toolsListChanged", "promptsListChanged",
+                                        "resourcesListChanged"};
+    const struct json_node *uris = json_get(&request->json, filter, "resourceSubscriptions");
+
+    if (filter == NULL || filter->type != JSON_OBJECT)
+        return false;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        const struct json_node *flag = json_get(&request->json, filter, flags[i]);
+        if (flag != NULL && flag->type != JSON_TRUE && flag->type != JSON_FALSE)
+            return false;
+    }
+    return uris == NULL || (uris->type == JSON_ARRAY && all_strings(uris));
+}
+
 /* What of the filter this server can honour; the acknowledgement tells. */
 static uint32_t read_filter(const struct request *request, const struct json_node *filter)
 {
@@ -32,9 +60,10 @@ void subscriptions_listen(struct request *request)
 {
     const struct json_node *filter = json_get(&request->json, request->params, "notifications");
 
-    if (filter == NULL || filter->type != JSON_OBJECT) {
+    if (!filter_is_legal(request, filter)) {
         respond_error(request, 400, RPC_INVALID_PARAMS, (struct bytes){NULL, 0},
-                      "Invalid params: notifications must be an object");
+                      "Invalid params: notifications must be an object of booleans, and a list of "
+                      "URIs as resourceSubscriptions");
         return;
     }
     if (!request->message->takes_stream) {

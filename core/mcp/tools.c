@@ -14,6 +14,7 @@
 #define PROGRESS_INTERVAL_NS (10 * NS_PER_MS)
 /* How often a call looks again when it met a generation that has been retired. */
 #define ENTER_TRIES 8
+#define LOG_LEVEL_KEY "io.modelcontextprotocol/logLevel"
 
 static const struct bytes no_data = {NULL, 0};
 
@@ -58,6 +59,9 @@ struct tool_call {
     double progress; /* the last that was sent */
     int64_t progress_ns;
     struct mcp_caller caller;
+    /* For a tool with an outputSchema: the snapshot, referenced, that keeps it. */
+    const struct snapshot *snapshot;
+    const struct registry_tool *entry;
     struct session *session; /* referenced; NULL: 2026-07-28 */
     struct tool_call *next; /* in session->calls */
 };
@@ -118,19 +122,60 @@ void tools_cancel(struct session *session, struct bytes id)
     }
 }
 
+static bool note_failure(void *context, const struct schema_failure *failure)
+{
+    error_set(context, "%s%s%s", failure->instance[0] == '/' ? failure->instance + 1 : "",
+              failure->instance[0] == '/' ? ": " : "", failure->text);
+    return false;
+}
+
+/* What a tool promised with its outputSchema (2026-07-28, server/tools, "Output
+ * Schema"). Failures promise nothing. */
+static bool keeps_promise(const struct tool_call *tc, const struct call_result *result,
+                          struct error *why)
+{
+    const struct json *json = result->json;
+    const struct json_node *value = NULL;
+
+    if (tc->snapshot == NULL || result->end == CALL_FAILURE || result->end == CALL_TIMEOUT)
+        return true;
+    if (result->end == CALL_STRUCTURED) {
+        value = json->root;
+    } else if (result->end == CALL_RESULT) {
+        const struct json_node *failed = json_get(json, json->root, "isError");
+        if (failed != NULL && failed->type == JSON_TRUE)
+            return true;
+        value = json_get(json, json->root, "structuredContent");
+    }
+    const struct schema *schema = tc->entry->tool->output;
+    if (value != NULL && schema_validate(schema, json, value, NULL, NULL))
+        return true;
+    error_set(why, "there is no structured result");
+    if (value != NULL)
+        schema_validate(schema, json, value, note_failure, why);
+    return error_prefix(why, "%s: the result of %.*s does not match its outputSchema",
+                        tc->entry->provider->id, BYTES_FMT(tc->entry->name));
+}
+
 static void finished(struct call *call, const struct call_result *result)
 {
     struct tool_call *tc = call_owner(call);
     struct request *request = tc->request;
     struct call *mine = atomic_exchange(&tc->call, NULL);
+    struct error why;
+    struct buf out;
 
     leave_session(tc);
-    if (result->end == CALL_BUSY || result->end == CALL_BROKEN) {
-        respond_error(request, STATUS_IN_PROTOCOL,
-                      result->end == CALL_BUSY ? RPC_SERVER_BUSY : RPC_INTERNAL_ERROR, no_data,
-                      "%.*s", BYTES_FMT(result->text));
+    if (result->end == CALL_BUSY) {
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %.*s",
+                      BYTES_FMT(result->text));
+    } else if (result->end == CALL_BROKEN) {
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%.*s",
+                      BYTES_FMT(result->text));
+    } else if (!keeps_promise(tc, result, &why)) {
+        log_warning("%s", why.text);
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%s", why.text);
     } else {
-        struct buf out;
         respond_begin(request, &out);
         buf_reserve(&out, result->text.size + result->json_text.size + 256);
         write_tool_result(&out, request->revision, server_meta(request->mcp), result);
@@ -191,8 +236,11 @@ static void log_message(struct call *call, int level, struct bytes data)
 
 static void release_exchange(void *owner)
 {
-    struct reply *reply = ((struct tool_call *)owner)->request->reply;
+    struct tool_call *tc = owner;
+    struct reply *reply = tc->request->reply;
 
+    if (tc->snapshot != NULL)
+        snapshot_unref(tc->snapshot);
     reply->ops->release(reply);
 }
 
@@ -204,13 +252,6 @@ static const struct json_node empty_object = {
     .start = 0, .end = 2, .span = 1, .count = 0, .type = JSON_OBJECT};
 static const struct json empty_arguments = {
     .text = {"{}", 2}, .root = &empty_object, .nodes = 1};
-
-static bool note_failure(void *context, const struct schema_failure *failure)
-{
-    error_set(context, "%s%s%s", failure->instance[0] == '/' ? failure->instance + 1 : "",
-              failure->instance[0] == '/' ? ": " : "", failure->text);
-    return false;
-}
 
 /* Arguments that the schema refuses are the model's to correct (SEP-1303): a
  * result with isError. */
@@ -280,17 +321,25 @@ static void read_caller(const struct request *request, struct mcp_caller *caller
     }
 }
 
-static int wanted_log_level(const struct request *request)
+/* Sets *level to what the client wants to hear; -1: nothing. False: it named a
+ * level that there is not. */
+static bool read_log_level(const struct request *request, int *level)
 {
+    const struct json_node *named =
+        json_get(&request->json, request->meta, LOG_LEVEL_KEY);
+
+    *level = -1;
+    if (request->session != NULL) {
+        *level = atomic_load(&request->session->log_level);
+    } else if (named != NULL) {
+        struct bytes name = json_string(&request->json, named, request->message->arena);
+        *level = name.data != NULL ? log_level_from_name(name) : -1;
+        if (*level < 0)
+            return false;
+    }
     if (!request->message->takes_stream)
-        return -1;
-    if (request->session != NULL)
-        return atomic_load(&request->session->log_level);
-    struct bytes name = json_string(
-        &request->json,
-        json_get(&request->json, request->meta, "io.modelcontextprotocol/logLevel"),
-        request->message->arena);
-    return name.data != NULL ? log_level_from_name(name) : -1;
+        *level = -1; /* there is nothing to say it on */
+    return true;
 }
 
 static struct bytes read_progress_token(const struct request *request)
@@ -303,27 +352,17 @@ static struct bytes read_progress_token(const struct request *request)
     return json_raw(&request->json, token);
 }
 
-void tools_call(struct request *request)
+/* Enters the provider of the tool. NULL: answered. */
+static struct call *enter(struct tool_call *tc, int log_level)
 {
+    struct request *request = tc->request;
     const struct json_node *arguments;
-    struct tool_call *tc = arena_calloc(request->message->arena, 1, sizeof *tc);
-    struct call *call = NULL;
 
-    if (tc == NULL) {
-        respond_error(request, 500, RPC_INTERNAL_ERROR, no_data, "Out of memory");
-        return;
-    }
-    tc->request = request;
-    tc->progress_token = read_progress_token(request);
-    read_caller(request, &tc->caller);
-    request->reply->ops->hold(request->reply);
-    for (int i = 0; i < ENTER_TRIES && call == NULL; i++) {
+    for (int i = 0; i < ENTER_TRIES; i++) {
         const struct registry_tool *entry = find_tool(request, &arguments);
-        if (entry == NULL) {
-            request->reply->ops->release(request->reply);
-            return;
-        }
-        call = call_new(&(struct call_request){
+        if (entry == NULL)
+            return NULL;
+        struct call *call = call_new(&(struct call_request){
             .tool = entry,
             .json = &request->json,
             .arguments = arguments,
@@ -331,15 +370,45 @@ void tools_call(struct request *request)
             .caller = &tc->caller,
             .max_time_ms = atomic_load(&request->mcp->call_timeout_ms),
             .wants_progress = tc->progress_token.data != NULL,
-            .log_level = wanted_log_level(request),
+            .log_level = log_level,
             .events = &events,
             .owner = tc,
             .release = release_exchange,
         });
+        if (call == NULL)
+            continue;
+        if (entry->tool->output != NULL) {
+            tc->entry = entry;
+            tc->snapshot = snapshot_ref(request->message->reader->snapshot);
+        }
+        return call;
     }
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
+                  "Server busy: the provider of this tool is being replaced; try again");
+    return NULL;
+}
+
+void tools_call(struct request *request)
+{
+    struct tool_call *tc = arena_calloc(request->message->arena, 1, sizeof *tc);
+    int log_level;
+
+    if (tc == NULL) {
+        respond_error(request, 500, RPC_INTERNAL_ERROR, no_data, "Out of memory");
+        return;
+    }
+    if (!read_log_level(request, &log_level)) {
+        respond_error(request, 400, RPC_INVALID_PARAMS, no_data,
+                      "Invalid params: " LOG_LEVEL_KEY " must be one of debug, info, notice, "
+                      "warning, error, critical, alert, emergency");
+        return;
+    }
+    tc->request = request;
+    tc->progress_token = read_progress_token(request);
+    read_caller(request, &tc->caller);
+    request->reply->ops->hold(request->reply);
+    struct call *call = enter(tc, log_level);
     if (call == NULL) {
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                      "The provider of this tool is being replaced: try again");
         request->reply->ops->release(request->reply);
         return;
     }

@@ -85,6 +85,7 @@ struct connection {
     enum connection_phase phase;
     int64_t deadline_ns; /* when the phase must have ended */
     int64_t since_ns; /* when PHASE_WORKING began */
+    uint64_t acknowledged; /* what the peer had taken when PHASE_WRITING was last looked at */
     bool suspended;
     bool watched; /* in io->epoll, for the peer's leaving */
     const char *target_error; /* what is wrong with the request target; NULL: nothing */
@@ -140,10 +141,16 @@ struct MHD_Response *exchange_response(struct exchange *exchange);
 
 /* The raw request target, before anything is decoded. Sets target_error. */
 void filter_target(struct connection *connection, const char *target);
+/* Why a request is refused: JSON-RPC code and text. */
+struct refusal {
+    int code;
+    const char *text;
+};
+
 /* The raw header fields: fills the exchange's message. 0: fine; otherwise the
- * HTTP status to refuse with, and *why. */
+ * HTTP status to refuse with, and *refusal. */
 int filter_request(struct exchange *exchange, struct MHD_Connection *mhd, const char *method,
-                   const char *version, const char **why);
+                   const char *version, struct refusal *refusal);
 
 /* ---- origin.c: who may talk to us (DNS rebinding) ---- */
 

@@ -14,6 +14,10 @@
 #define PARAMS_MAX 64
 #define PARAM_PREFIX "mcp-param-"
 
+/* JSON-RPC's and MCP's codes for what is refused here. */
+#define INVALID_REQUEST (-32600)
+#define HEADER_MISMATCH (-32020)
+
 /* ---- the target ---- */
 
 void filter_target(struct connection *connection, const char *target)
@@ -79,6 +83,7 @@ struct walk {
     struct exchange *ex;
     struct bytes values[FIELD_COUNT]; /* .data is NULL: absent */
     const char *error;
+    bool mcp_field; /* the error is in one of MCP's fields */
 };
 
 static enum field field_of(struct bytes name)
@@ -147,6 +152,7 @@ static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char 
     }
     if (!is_printable(value)) {
         walk->error = "a header field has a control or non-ASCII character";
+        walk->mcp_field = name.size > 4 && strncasecmp(name.data, "mcp-", 4) == 0;
         return MHD_NO;
     }
     if (name.size > sizeof PARAM_PREFIX - 1 &&
@@ -155,7 +161,7 @@ static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char 
     enum field field = field_of(name);
     if (field == FIELD_OTHER)
         return MHD_YES;
-    if (walk->values[field].data != NULL && field != FIELD_ACCEPT) {
+    if (walk->values[field].data != NULL) {
         walk->error = "a header field that may stand once stands twice";
         return MHD_NO;
     }
@@ -197,7 +203,7 @@ static bool is_json(struct bytes content_type)
     return bytes_equal_nocase(bytes_trim(type), BYTES("application/json"));
 }
 
-static int negotiate(struct message *message, const struct walk *walk, const char **why)
+static int negotiate(struct message *message, const struct walk *walk, struct refusal *refusal)
 {
     struct bytes accept = walk->values[FIELD_ACCEPT];
     struct bytes type = walk->values[FIELD_CONTENT_TYPE];
@@ -209,11 +215,11 @@ static int negotiate(struct message *message, const struct walk *walk, const cha
     if (message->verb != MESSAGE_POST)
         return 0;
     if (type.data == NULL || !is_json(type)) {
-        *why = "Content-Type must be application/json";
+        refusal->text = "Content-Type must be application/json";
         return 415;
     }
     if (!message->takes_json && !message->takes_stream) {
-        *why = "Accept must allow application/json or text/event-stream";
+        refusal->text = "Accept must allow application/json or text/event-stream";
         return 406;
     }
     return 0;
@@ -246,6 +252,9 @@ static const char *check_framing(const struct walk *walk, const char *method, co
     if (walk->values[FIELD_CONTENT_LENGTH].data != NULL &&
         walk->values[FIELD_TRANSFER_ENCODING].data != NULL)
         return "Content-Length and Transfer-Encoding must not stand together";
+    if (walk->values[FIELD_TRANSFER_ENCODING].data != NULL &&
+        !bytes_equal_nocase(walk->values[FIELD_TRANSFER_ENCODING], BYTES("chunked")))
+        return "Transfer-Encoding must be chunked";
     if (walk->values[FIELD_HOST].data == NULL)
         return "Host is missing";
     return NULL;
@@ -261,7 +270,7 @@ static uint64_t read_length(struct bytes digits)
 }
 
 int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *method,
-                   const char *version, const char **why)
+                   const char *version, struct refusal *refusal)
 {
     const struct config *config = ex->http->config;
     struct message *message = &ex->message;
@@ -269,34 +278,35 @@ int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *
     struct walk walk = {.ex = ex};
 
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, see_field, &walk);
-    *why = check_framing(&walk, method, version);
-    if (*why == NULL && connection->target_status == 400)
-        *why = connection->target_error;
-    if (*why != NULL) {
+    refusal->code = walk.mcp_field ? HEADER_MISMATCH : INVALID_REQUEST;
+    refusal->text = check_framing(&walk, method, version);
+    if (refusal->text == NULL && connection->target_status == 400)
+        refusal->text = connection->target_error;
+    if (refusal->text != NULL) {
         ex->close = true;
         return 400;
     }
     ex->plain = strcmp(version, "HTTP/1.0") == 0;
     ex->content_length = read_length(walk.values[FIELD_CONTENT_LENGTH]);
-    *why = "Forbidden: this Host is not one of this server's names (http.allowed_hosts)";
+    refusal->text = "Forbidden: this Host is not one of this server's names (http.allowed_hosts)";
     if (!host_is_allowed(config, walk.values[FIELD_HOST]))
         return 403;
-    *why = "Forbidden: this Origin is not allowed (http.allowed_origins)";
+    refusal->text = "Forbidden: this Origin is not allowed (http.allowed_origins)";
     if (walk.values[FIELD_ORIGIN].data != NULL &&
         !origin_is_allowed(config, walk.values[FIELD_ORIGIN]))
         return 403;
-    *why = connection->target_error;
+    refusal->text = connection->target_error;
     if (connection->target_status != 0)
         return connection->target_status;
-    *why = "Method not allowed";
+    refusal->text = "Method not allowed";
     if (check_method(message, method) != 0)
         return 405;
     message->protocol_version = walk.values[FIELD_PROTOCOL_VERSION];
     message->method = walk.values[FIELD_METHOD];
     message->name = walk.values[FIELD_NAME];
     message->session_id = walk.values[FIELD_SESSION_ID];
-    *why = "Content too large";
+    refusal->text = "Content too large (http.max_body_bytes)";
     if (ex->content_length > config->http.max_body_bytes)
         return 413;
-    return negotiate(message, &walk, why);
+    return negotiate(message, &walk, refusal);
 }

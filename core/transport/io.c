@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -32,8 +32,6 @@
 /* A refused request whose body is at most this is read to its end, so that the
  * connection can be used again and the answer is not lost in a reset. */
 #define DISCARD_MAX 65536
-/* What a slow reader may take for its answer beyond the write timeout. */
-#define WRITE_BYTES_PER_S 65536
 
 /* ---- connections ---- */
 
@@ -154,15 +152,15 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 static enum MHD_Result queue_answer(struct connection *connection, struct exchange *ex)
 {
-    int64_t size = (int64_t)(ex->answer.head_size + ex->answer.shared.size);
     unsigned status = (unsigned)ex->answer.status;
     struct MHD_Response *response = exchange_response(ex);
 
     if (response == NULL)
         return MHD_NO;
     connection->phase = PHASE_WRITING;
-    connection_set_deadline(connection, in_ms(connection->io->http->config->http.write_timeout_ms) +
-                                            size / WRITE_BYTES_PER_S * NS_PER_S);
+    connection->acknowledged = 0;
+    connection_set_deadline(connection,
+                            in_ms(connection->io->http->config->http.write_timeout_ms));
     enum MHD_Result queued = MHD_queue_response(connection->mhd, status, response);
     MHD_destroy_response(response);
     return queued;
@@ -171,7 +169,7 @@ static enum MHD_Result queue_answer(struct connection *connection, struct exchan
 static enum MHD_Result begin_request(struct connection *connection, const char *method,
                                      const char *version, struct exchange **exchange)
 {
-    const char *why = NULL;
+    struct refusal refusal = {.code = 0};
 
     if (connection->exchange == NULL)
         connection->exchange = exchange_new(connection);
@@ -179,20 +177,18 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     if (ex == NULL)
         return MHD_NO;
     *exchange = ex;
-    ex->receiving = true; /* an answer from here needs nobody to be woken */
-    int status = filter_request(ex, connection->mhd, method, version, &why);
-    ex->receiving = false;
+    int status = filter_request(ex, connection->mhd, method, version, &refusal);
     if (status == 0) {
         connection->phase = PHASE_BODY;
         connection_set_deadline(connection,
                                 in_ms(connection->io->http->config->http.body_timeout_ms));
         return MHD_YES;
     }
-    ex->receiving = true;
+    ex->receiving = true; /* an answer from here needs nobody to be woken */
     if (status == 405)
         ex->reply.ops->send(&ex->reply, &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
     else
-        mcp_refuse(&ex->reply, status, -32600, why);
+        mcp_refuse(&ex->reply, status, refusal.code, refusal.text);
     ex->receiving = false;
     if (ex->close || ex->content_length > DISCARD_MAX)
         return queue_answer(connection, ex);
@@ -363,6 +359,34 @@ static void peer_left(struct connection *connection)
     resume(connection);
 }
 
+/* A peer that reads, however slowly, gets its whole answer. True: it has read
+ * something since the last look. */
+static bool peer_reads(struct connection *connection)
+{
+    struct tcp_info info = {.tcpi_bytes_acked = 0};
+    socklen_t size = sizeof info;
+    uint64_t before = connection->acknowledged;
+
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return false;
+    connection->acknowledged = info.tcpi_bytes_acked;
+    return info.tcpi_bytes_acked != before;
+}
+
+static void deadline_passed(struct connection *connection)
+{
+    if (connection->phase == PHASE_WORKING) {
+        watch(connection);
+    } else if (connection->phase == PHASE_WRITING && peer_reads(connection)) {
+        connection_set_deadline(connection,
+                                in_ms(connection->io->http->config->http.write_timeout_ms));
+    } else {
+        /* libmicrohttpd sees the end of the stream and closes. */
+        shutdown(connection->fd, SHUT_RDWR);
+        connection->deadline_ns = NO_DEADLINE;
+    }
+}
+
 static void check_deadlines(struct io *io)
 {
     int64_t now = clock_now_coarse();
@@ -375,13 +399,7 @@ static void check_deadlines(struct io *io)
                 io->check_ns = c->deadline_ns;
             continue;
         }
-        if (c->phase == PHASE_WORKING) {
-            watch(c);
-        } else {
-            /* libmicrohttpd sees the end of the stream and closes. */
-            shutdown(c->fd, SHUT_RDWR);
-            c->deadline_ns = NO_DEADLINE;
-        }
+        deadline_passed(c);
     }
 }
 

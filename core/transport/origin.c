@@ -22,7 +22,7 @@ static struct bytes host_part(struct bytes text)
     if (size == 0)
         return none;
     if (size < text.size) {
-        if (text.data[size] != ':' || text.size - size > 6)
+        if (text.data[size] != ':' || text.size - size < 2 || text.size - size > 6)
             return none;
         for (size_t i = size + 1; i < text.size; i++)
             if (text.data[i] < '0' || text.data[i] > '9')
