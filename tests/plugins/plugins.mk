@@ -5,7 +5,7 @@
 # Without the instrumentation of SANITIZE and COVERAGE: they stand for foreign
 # code, and some of them must crash in their own way.
 
-sample_flags := -std=c17 -O2 -g -fPIC -shared -pthread -fvisibility=hidden -Iplugin-api -Wall -Wextra \
+sample_flags := -std=c17 -D_DEFAULT_SOURCE -O2 -g -fPIC -shared -pthread -fvisibility=hidden -Iplugin-api -Wall -Wextra \
                 -Wl,-Bsymbolic,-z,defs,-z,now
 samples := $(patsubst %.c,$(B)/%.so,$(wildcard tests/plugins/*.c))
 # More builds of versioned.c, to be copied over one another as versioned.so.
