@@ -88,6 +88,9 @@ int parameters_named(struct job *job, const struct statement *statement, const c
 
 /* ---- rows.c: results as JSON ---- */
 
+/* How much larger than max_bytes a result may be: what stands around the rows. */
+#define ROWS_FRAME 8192
+
 /*
  * Writes {"columns":[...],"rows":[{...}],"row_count":N,"truncated":...,...}. A
  * backend says rows_columns once, then for each row rows_begin, a rows_value_*

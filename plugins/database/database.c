@@ -88,9 +88,6 @@ bool job_complain(struct job *job, enum job_state state)
 
 /* ---- tools ---- */
 
-/* What a result may be larger than max_bytes: what stands around the rows. */
-#define FRAME_SIZE 8192
-
 static int32_t execute_query(struct database *database, struct mcp_call *call)
 {
     const struct settings *settings = &database->settings;
@@ -105,7 +102,7 @@ static int32_t execute_query(struct database *database, struct mcp_call *call)
     if (session == NULL)
         return fail_call(call, "%s", job.complaint.text);
     struct text json;
-    text_init(&json, (size_t)settings->max_bytes + FRAME_SIZE);
+    text_init(&json, (size_t)settings->max_bytes + ROWS_FRAME);
     struct statement statement = {.pointer = "", .sql = sql};
     struct rows rows = {
         .json = &json, .max_rows = (size_t)max_rows, .max_size = (size_t)settings->max_bytes};
@@ -132,7 +129,7 @@ static int32_t get_schema(struct database *database, struct mcp_call *call)
     if (session == NULL)
         return fail_call(call, "%s", job.complaint.text);
     struct text json;
-    text_init(&json, (size_t)settings->max_bytes + FRAME_SIZE);
+    text_init(&json, (size_t)settings->max_bytes + ROWS_FRAME);
     bool good = database->ops->schema(session, table, &json, (size_t)settings->max_bytes);
     database->ops->release(session);
     if (good && !json.failed)
@@ -220,7 +217,7 @@ static int32_t execute_transaction(struct database *database, struct mcp_call *c
     if (session == NULL)
         return fail_call(call, "%s", job.complaint.text);
     struct text json;
-    text_init(&json, (size_t)settings->max_bytes + STATEMENTS_MAX * FRAME_SIZE);
+    text_init(&json, (size_t)settings->max_bytes + STATEMENTS_MAX * ROWS_FRAME);
     text_adds(&json, "{\"results\":[");
     int failed;
     bool good = run_all(database, session, &job, count, &json, &failed);

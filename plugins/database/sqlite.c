@@ -177,10 +177,10 @@ static void interrupt(void *data)
 /* An idle session, or the right to open one; false: complained. */
 static bool wait_for_turn(struct backend *backend, struct job *job, struct session **session)
 {
-    enum job_state state = JOB_RUNS;
+    enum job_state state = job_state(job);
     pthread_mutex_lock(&backend->mutex);
-    while (backend->idle == NULL && backend->sessions >= backend->settings->max_connections &&
-           (state = job_state(job)) == JOB_RUNS) {
+    while (state == JOB_RUNS && backend->idle == NULL &&
+           backend->sessions >= backend->settings->max_connections) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += 20 * 1000000; /* to look whether the call is over */
@@ -189,6 +189,7 @@ static bool wait_for_turn(struct backend *backend, struct job *job, struct sessi
             until.tv_sec++;
         }
         pthread_cond_timedwait(&backend->freed, &backend->mutex, &until);
+        state = job_state(job);
     }
     *session = NULL;
     if (state == JOB_RUNS && backend->idle != NULL) {
@@ -293,15 +294,15 @@ bool session_complain(struct session *session, int rc, const char *sql)
     const struct settings *settings = session->backend->settings;
     const char *message = sqlite3_errmsg(session->db);
     char place[64];
+    /* A statement inside a statement (of a table-valued PRAGMA) is refused as an error. */
+    if (session->denied[0] != '\0' && ((rc & 0xff) == SQLITE_AUTH || rc == SQLITE_ERROR))
+        return complain(complaint, "Not allowed: %s.%s", session->denied,
+                        settings->read_only ? " This database is read-only here." : "");
     switch (rc & 0xff) {
     case SQLITE_INTERRUPT: {
         enum job_state state = job_state(session->job);
         return job_complain(session->job, state == JOB_RUNS ? JOB_CANCELLED : state);
     }
-    case SQLITE_AUTH:
-        return complain(complaint, "Not allowed: %s.%s",
-                        session->denied[0] != '\0' ? session->denied : message,
-                        settings->read_only ? " This database is read-only here." : "");
     case SQLITE_READONLY:
         return complain(complaint, "This database is read-only here.");
     case SQLITE_BUSY:
