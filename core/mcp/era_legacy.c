@@ -26,6 +26,10 @@ static bool version_is_legal(const struct message *message)
 static struct session *find_session(struct mcp *mcp, const struct message *message,
                                     struct reply *reply)
 {
+    if (message->header_error != NULL) {
+        refuse(reply, 400, RPC_INVALID_REQUEST, "Invalid request: %s", message->header_error);
+        return NULL;
+    }
     if (!version_is_legal(message)) {
         refuse(reply, 400, RPC_INVALID_REQUEST,
                "MCP-Protocol-Version %.*s is not a revision with sessions that this server speaks",

@@ -48,9 +48,10 @@ static bool read_revision(struct request *request)
     struct bytes header = request->message->protocol_version;
     struct bytes version = header;
 
-    if (header.data == NULL) {
-        respond_error(request, 400, RPC_HEADER_MISMATCH, no_data,
-                      "Header mismatch: MCP-Protocol-Version is missing");
+    if (header.data == NULL || request->message->header_error != NULL) {
+        respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: %s",
+                      header.data == NULL ? "MCP-Protocol-Version is missing"
+                                          : request->message->header_error);
         return false;
     }
     if (request->id.data != NULL) {

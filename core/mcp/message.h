@@ -33,6 +33,8 @@ struct message {
     /* Header fields, trimmed; .data is NULL when absent. Valid, like params,
      * only until mcp_receive returns. */
     struct bytes protocol_version, method, name, session_id;
+    /* One of those fields is not legal, in words; NULL: all are. */
+    const char *header_error;
     const struct message_param *params;
     size_t param_count;
     /* Set by mcp_receive: body and arena are needed until the exchange has

@@ -80,7 +80,7 @@ struct exchange *exchange_recycle(struct exchange *ex)
     arena_reset(&ex->arena, KEEP_ARENA);
     ex->message = (struct message){.verb = MESSAGE_POST};
     ex->params = NULL;
-    ex->plain = ex->close = ex->too_large = false;
+    ex->plain = ex->close = false;
     return ex;
 }
 

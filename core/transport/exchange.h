@@ -70,7 +70,6 @@ struct exchange {
     struct message_param *params;
     bool plain; /* HTTP/1.0: no chunks */
     bool close; /* the request was not well-formed: no further one on this connection */
-    bool too_large;
     uint64_t content_length;
 };
 
@@ -141,16 +140,10 @@ struct MHD_Response *exchange_response(struct exchange *exchange);
 
 /* The raw request target, before anything is decoded. Sets target_error. */
 void filter_target(struct connection *connection, const char *target);
-/* Why a request is refused: JSON-RPC code and text. */
-struct refusal {
-    int code;
-    const char *text;
-};
-
 /* The raw header fields: fills the exchange's message. 0: fine; otherwise the
- * HTTP status to refuse with, and *refusal. */
+ * HTTP status to refuse with, and *why. */
 int filter_request(struct exchange *exchange, struct MHD_Connection *mhd, const char *method,
-                   const char *version, struct refusal *refusal);
+                   const char *version, const char **why);
 
 /* ---- origin.c: who may talk to us (DNS rebinding) ---- */
 

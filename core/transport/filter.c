@@ -14,9 +14,6 @@
 #define PARAMS_MAX 64
 #define PARAM_PREFIX "mcp-param-"
 
-/* JSON-RPC's and MCP's codes for what is refused here. */
-#define INVALID_REQUEST (-32600)
-#define HEADER_MISMATCH (-32020)
 
 /* ---- the target ---- */
 
@@ -50,6 +47,7 @@ enum field {
     FIELD_ORIGIN,
     FIELD_ACCEPT,
     FIELD_CONTENT_TYPE,
+    FIELD_CONTENT_ENCODING,
     FIELD_CONTENT_LENGTH,
     FIELD_TRANSFER_ENCODING,
     FIELD_AUTHORIZATION,
@@ -69,6 +67,7 @@ static const struct {
     [FIELD_ORIGIN] = {"origin", 6},
     [FIELD_ACCEPT] = {"accept", 6},
     [FIELD_CONTENT_TYPE] = {"content-type", 12},
+    [FIELD_CONTENT_ENCODING] = {"content-encoding", 16},
     [FIELD_CONTENT_LENGTH] = {"content-length", 14},
     [FIELD_TRANSFER_ENCODING] = {"transfer-encoding", 17},
     [FIELD_AUTHORIZATION] = {"authorization", 13},
@@ -83,7 +82,6 @@ struct walk {
     struct exchange *ex;
     struct bytes values[FIELD_COUNT]; /* .data is NULL: absent */
     const char *error;
-    bool mcp_field; /* the error is in one of MCP's fields */
 };
 
 static enum field field_of(struct bytes name)
@@ -108,10 +106,18 @@ static bool is_token(struct bytes name)
     return name.size > 0;
 }
 
-static bool is_printable(struct bytes value)
+static bool has_control(struct bytes value)
 {
     for (size_t i = 0; i < value.size; i++)
-        if ((value.data[i] < 0x20 || value.data[i] > 0x7e) && value.data[i] != '\t')
+        if ((unsigned char)value.data[i] < 0x20 ? value.data[i] != '\t' : value.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+static bool is_ascii(struct bytes value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if ((unsigned char)value.data[i] > 0x7f)
             return false;
     return true;
 }
@@ -150,10 +156,17 @@ static enum MHD_Result see_field(void *cls, enum MHD_ValueKind kind, const char 
         walk->error = "the name of a header field is not a token";
         return MHD_NO;
     }
-    if (!is_printable(value)) {
-        walk->error = "a header field has a control or non-ASCII character";
-        walk->mcp_field = name.size > 4 && strncasecmp(name.data, "mcp-", 4) == 0;
+    if (has_control(value)) {
+        walk->error = "a header field has a control character";
         return MHD_NO;
+    }
+    if (!is_ascii(value)) {
+        if (name.size <= 4 || strncasecmp(name.data, "mcp-", 4) != 0) {
+            walk->error = "a header field has a character that is not ASCII";
+            return MHD_NO;
+        }
+        walk->ex->message.header_error = "an Mcp-* field has a character that is not ASCII; the "
+                                         "Base64 form can carry it";
     }
     if (name.size > sizeof PARAM_PREFIX - 1 &&
         strncasecmp(name.data, PARAM_PREFIX, sizeof PARAM_PREFIX - 1) == 0)
@@ -203,7 +216,7 @@ static bool is_json(struct bytes content_type)
     return bytes_equal_nocase(bytes_trim(type), BYTES("application/json"));
 }
 
-static int negotiate(struct message *message, const struct walk *walk, struct refusal *refusal)
+static int negotiate(struct message *message, const struct walk *walk, const char **why)
 {
     struct bytes accept = walk->values[FIELD_ACCEPT];
     struct bytes type = walk->values[FIELD_CONTENT_TYPE];
@@ -215,11 +228,16 @@ static int negotiate(struct message *message, const struct walk *walk, struct re
     if (message->verb != MESSAGE_POST)
         return 0;
     if (type.data == NULL || !is_json(type)) {
-        refusal->text = "Content-Type must be application/json";
+        *why = "Content-Type must be application/json";
+        return 415;
+    }
+    if (walk->values[FIELD_CONTENT_ENCODING].data != NULL &&
+        !bytes_equal_nocase(walk->values[FIELD_CONTENT_ENCODING], BYTES("identity"))) {
+        *why = "Content-Encoding is not understood: send the body as it is";
         return 415;
     }
     if (!message->takes_json && !message->takes_stream) {
-        refusal->text = "Accept must allow application/json or text/event-stream";
+        *why = "Accept must allow application/json or text/event-stream";
         return 406;
     }
     return 0;
@@ -270,7 +288,7 @@ static uint64_t read_length(struct bytes digits)
 }
 
 int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *method,
-                   const char *version, struct refusal *refusal)
+                   const char *version, const char **why)
 {
     const struct config *config = ex->http->config;
     struct message *message = &ex->message;
@@ -278,35 +296,34 @@ int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *
     struct walk walk = {.ex = ex};
 
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, see_field, &walk);
-    refusal->code = walk.mcp_field ? HEADER_MISMATCH : INVALID_REQUEST;
-    refusal->text = check_framing(&walk, method, version);
-    if (refusal->text == NULL && connection->target_status == 400)
-        refusal->text = connection->target_error;
-    if (refusal->text != NULL) {
+    *why = check_framing(&walk, method, version);
+    if (*why == NULL && connection->target_status == 400)
+        *why = connection->target_error;
+    if (*why != NULL) {
         ex->close = true;
         return 400;
     }
     ex->plain = strcmp(version, "HTTP/1.0") == 0;
     ex->content_length = read_length(walk.values[FIELD_CONTENT_LENGTH]);
-    refusal->text = "Forbidden: this Host is not one of this server's names (http.allowed_hosts)";
+    *why = "Forbidden: this Host is not one of this server's names (http.allowed_hosts)";
     if (!host_is_allowed(config, walk.values[FIELD_HOST]))
         return 403;
-    refusal->text = "Forbidden: this Origin is not allowed (http.allowed_origins)";
+    *why = "Forbidden: this Origin is not allowed (http.allowed_origins)";
     if (walk.values[FIELD_ORIGIN].data != NULL &&
         !origin_is_allowed(config, walk.values[FIELD_ORIGIN]))
         return 403;
-    refusal->text = connection->target_error;
+    *why = connection->target_error;
     if (connection->target_status != 0)
         return connection->target_status;
-    refusal->text = "Method not allowed";
+    *why = "Method not allowed";
     if (check_method(message, method) != 0)
         return 405;
     message->protocol_version = walk.values[FIELD_PROTOCOL_VERSION];
     message->method = walk.values[FIELD_METHOD];
     message->name = walk.values[FIELD_NAME];
     message->session_id = walk.values[FIELD_SESSION_ID];
-    refusal->text = "Content too large (http.max_body_bytes)";
+    *why = "Content too large (http.max_body_bytes)";
     if (ex->content_length > config->http.max_body_bytes)
         return 413;
-    return negotiate(message, &walk, refusal);
+    return negotiate(message, &walk, why);
 }

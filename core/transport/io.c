@@ -32,6 +32,7 @@
 /* A refused request whose body is at most this is read to its end, so that the
  * connection can be used again and the answer is not lost in a reset. */
 #define DISCARD_MAX 65536
+#define DISCARD_NS NS_PER_S
 
 /* ---- connections ---- */
 
@@ -169,7 +170,7 @@ static enum MHD_Result queue_answer(struct connection *connection, struct exchan
 static enum MHD_Result begin_request(struct connection *connection, const char *method,
                                      const char *version, struct exchange **exchange)
 {
-    struct refusal refusal = {.code = 0};
+    const char *why = NULL;
 
     if (connection->exchange == NULL)
         connection->exchange = exchange_new(connection);
@@ -177,7 +178,7 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     if (ex == NULL)
         return MHD_NO;
     *exchange = ex;
-    int status = filter_request(ex, connection->mhd, method, version, &refusal);
+    int status = filter_request(ex, connection->mhd, method, version, &why);
     if (status == 0) {
         connection->phase = PHASE_BODY;
         connection_set_deadline(connection,
@@ -188,32 +189,45 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     if (status == 405)
         ex->reply.ops->send(&ex->reply, &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
     else
-        mcp_refuse(&ex->reply, status, refusal.code, refusal.text);
+        mcp_refuse(&ex->reply, status, -32600, why);
     ex->receiving = false;
     if (ex->close || ex->content_length > DISCARD_MAX)
         return queue_answer(connection, ex);
     return MHD_YES;
 }
 
-static void take_body(struct exchange *ex, const char *data, size_t size)
+/* A body in chunks turns out too large while it arrives, and libmicrohttpd takes
+ * an answer only when it is all there. So the answer goes past it; what still
+ * comes is read for a moment, lest a reset destroys the answer. */
+static void refuse_body(struct connection *connection, struct exchange *ex)
 {
-    if (ex->state != EXCHANGE_OPEN || ex->too_large)
+    static const char answer[] =
+        "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n"
+        "Connection: close\r\nContent-Length: 93\r\n\r\n"
+        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600,"
+        "\"message\":\"Content too large (http.max_body_bytes)\"}}";
+
+    exchange_lost(ex);
+    buf_free(&ex->body);
+    send(connection->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(connection->fd, SHUT_WR);
+    connection_set_deadline(connection, clock_now_coarse() + DISCARD_NS);
+}
+
+static void take_body(struct connection *connection, struct exchange *ex, const char *data,
+                      size_t size)
+{
+    if (ex->state != EXCHANGE_OPEN)
         return; /* refused: read and forget */
     buf_add(&ex->body, data, size);
-    if (ex->body.failed) {
-        ex->too_large = true;
-        buf_free(&ex->body);
-    }
+    if (ex->body.failed)
+        refuse_body(connection, ex);
 }
 
 static void hand_to_mcp(struct connection *connection, struct exchange *ex)
 {
     struct message *message = &ex->message;
 
-    if (ex->too_large) {
-        mcp_refuse(&ex->reply, 413, -32600, "Content too large (http.max_body_bytes)");
-        return;
-    }
     message->body = (struct bytes){ex->body.data != NULL ? ex->body.data : "", ex->body.size};
     message->arena = &ex->arena;
     message->reader = &connection->io->reader;
@@ -281,7 +295,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         return result;
     }
     if (*upload_size > 0) {
-        take_body(ex, upload, *upload_size);
+        take_body(connection, ex, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }

@@ -22,11 +22,16 @@ static struct bytes host_part(struct bytes text)
     if (size == 0)
         return none;
     if (size < text.size) {
-        if (text.data[size] != ':' || text.size - size < 2 || text.size - size > 6)
+        unsigned port = 0;
+        if (text.data[size] != ':' || text.size - size > 6)
             return none;
-        for (size_t i = size + 1; i < text.size; i++)
+        for (size_t i = size + 1; i < text.size; i++) {
             if (text.data[i] < '0' || text.data[i] > '9')
                 return none;
+            port = port * 10 + (unsigned)(text.data[i] - '0');
+        }
+        if (port > UINT16_MAX)
+            return none;
     }
     return (struct bytes){text.data, size};
 }

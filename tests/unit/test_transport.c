@@ -31,6 +31,8 @@ static const struct {
 } hosts[] = {
     {"localhost", true},
     {"localhost:8080", true},
+    {"localhost:", true},
+    {"localhost:99999", false},
     {"LOCALHOST:1", true},
     {"127.0.0.1", true},
     {"127.0.0.1:8080", true},
