@@ -59,7 +59,7 @@ void complaint(struct reading *r, const char *format, ...)
     send_line(r, &line);
 }
 
-void place_write(struct buf *out, const char *file, const struct json *json, size_t offset)
+void complaint_place(struct buf *out, const char *file, const struct json *json, size_t offset)
 {
     unsigned line, column;
     json_place(json, offset, &line, &column);
@@ -141,7 +141,7 @@ static void path_write(struct buf *out, const struct json *json, const char *poi
 static void add_place(struct buf *line, const struct document *doc, const struct json_node *value,
                       const char *pointer)
 {
-    place_write(line, doc->file, &doc->json, value->start);
+    complaint_place(line, doc->file, &doc->json, value->start);
     BUF_LIT(line, ": ");
     if (*pointer != '\0') {
         path_write(line, &doc->json, pointer);
@@ -164,7 +164,7 @@ void complaint_at(struct reading *r, const struct document *doc, const struct js
 
 /* ---- what the schema found ---- */
 
-void describe_value(struct buf *out, const struct json *json, const struct json_node *value)
+void complaint_value(struct buf *out, const struct json *json, const struct json_node *value)
 {
     if (value->type == JSON_OBJECT) {
         BUF_LIT(out, "an object");
@@ -292,17 +292,16 @@ void complaint_failure(struct reading *r, const struct document *doc, const stru
     struct buf line;
     buf_init(&line, LINE_MAX_BYTES);
     add_place(&line, doc, failure->value, failure->instance);
-    const struct json_node *message = strcmp(keyword, "pattern") == 0
-                                          ? json_get(&r->schema_json, schema, "patternErrorMessage")
-                                          : NULL;
-    if (message != NULL)
-        buf_add_bytes(&line, json_string(&r->schema_json, message, &r->scratch));
-    else
-        buf_add(&line, failure->text, strlen(failure->text));
-    if (strstr(failure->text, ", got ") == NULL &&
-        (failure->value->type < JSON_ARRAY || strcmp(keyword, "type") == 0)) {
+    /* In place of the pattern, what it means. Editors show it, too. */
+    const struct json_node *meaning = NULL;
+    if (strcmp(keyword, "pattern") == 0 || strcmp(keyword, "type") == 0)
+        meaning = json_get(&r->schema_json, schema, "patternErrorMessage");
+    if (meaning != NULL) {
+        buf_add_bytes(&line, json_string(&r->schema_json, meaning, &r->scratch));
         BUF_LIT(&line, ", got ");
-        describe_value(&line, &doc->json, failure->value);
+        complaint_value(&line, &doc->json, failure->value);
+    } else {
+        buf_add_bytes(&line, bytes_of(failure->text));
     }
     send_line(r, &line);
 }

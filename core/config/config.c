@@ -10,7 +10,7 @@
 
 #define ARENA_MAX ((size_t)256 << 20)
 
-const char *copy_string(struct arena *arena, struct bytes text)
+const char *config_copy_string(struct arena *arena, struct bytes text)
 {
     return text.data != NULL ? arena_copy(arena, text).data : NULL;
 }
@@ -48,8 +48,8 @@ struct config *config_load(const char *path, config_complain *complain, void *co
 {
     struct reading r;
     if (reading_start(&r, complain, context)) {
-        read_files(&r, path);
-        check_providers(&r);
+        config_read_files(&r, path);
+        config_check_providers(&r);
     }
     return reading_finish(&r);
 }
@@ -99,7 +99,7 @@ static bool split_listen(struct arena *arena, const char *text, struct config_li
     bool brackets = address.size > 2 && text[0] == '[' && colon[-1] == ']';
     if (brackets)
         address = (struct bytes){text + 1, address.size - 2};
-    out->address = copy_string(arena, address);
+    out->address = config_copy_string(arena, address);
     return out->address != NULL && (strchr(out->address, ':') != NULL) == brackets &&
            parse_port(colon + 1, &out->port);
 }
@@ -118,12 +118,12 @@ bool config_set_listen(struct config *config, const char *listen, struct error *
     struct arena *arena = &config->private->arena;
     struct config_listen entry = {.allow_remote = remote_allowed(config)};
     unsigned char address[16];
-    if (!split_listen(arena, listen, &entry) || !address_parse(entry.address, address))
+    if (!split_listen(arena, listen, &entry) || !config_address_parse(entry.address, address))
         return error_set(err,
                          "%s: expected ADDRESS:PORT, [IPv6-ADDRESS]:PORT or PORT, with a numeric "
                          "address and a port from 0 to 65535, such as 127.0.0.1:8080",
                          listen);
-    if (!address_is_loopback(address) && !entry.allow_remote)
+    if (!config_address_is_loopback(address) && !entry.allow_remote)
         return error_set(err, "%s: %s in the configuration file", listen, REMOTE_REFUSED);
 
     struct config_listen *only = arena_alloc(arena, sizeof(*only));
@@ -139,7 +139,7 @@ bool config_set_plugin_directory(struct config *config, const char *directory, s
 {
     if (*directory == '\0')
         return error_set(err, "the plugin directory has no name: expected a path");
-    const char *copy = copy_string(&config->private->arena, bytes_of(directory));
+    const char *copy = config_copy_string(&config->private->arena, bytes_of(directory));
     if (copy == NULL)
         return error_set(err, "%s: out of memory", directory);
     config->plugins.directory = copy;
@@ -186,10 +186,11 @@ size_t config_needs_restart(const struct config *running, const struct config *l
         tell_restart(loaded, "/listen", complain, context);
         count++;
     }
-    for (size_t i = 0; i < setting_count; i++) {
-        if (settings[i].when != ON_RESTART || setting_equal(&settings[i], running, loaded))
+    for (size_t i = 0; i < config_setting_count; i++) {
+        if (config_settings[i].when != ON_RESTART ||
+            setting_equal(&config_settings[i], running, loaded))
             continue;
-        tell_restart(loaded, settings[i].pointer, complain, context);
+        tell_restart(loaded, config_settings[i].pointer, complain, context);
         count++;
     }
     return count;
@@ -231,7 +232,7 @@ void config_place(const struct config_provider *provider, const char *pointer, c
         node = nearest(provider->document, node, pointer);
     struct buf place;
     buf_init(&place, 8192);
-    place_write(&place, provider->file, provider->document, node->start);
+    complaint_place(&place, provider->file, provider->document, node->start);
     snprintf(out, size, "%s", place.data != NULL ? place.data : provider->file);
     buf_free(&place);
 }

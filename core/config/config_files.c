@@ -150,14 +150,14 @@ static void read_entry(struct reading *r, int directory, struct bytes path, cons
     struct bytes text;
     if (id.data == NULL) {
         complaint(r, "%s: out of memory", file);
-    } else if (!provider_name_legal(id)) {
+    } else if (!config_name_legal(id)) {
         complaint(
             r,
             "%s: the file's name without \".json\" is the provider's: expected 1 to 64 of the "
             "characters A-Z a-z 0-9 _ - .",
             file);
     } else if (read_file(r, directory, entry, file, &text)) {
-        read_provider_file(r, file, id.data, text);
+        config_read_provider(r, file, id.data, text);
     }
 }
 
@@ -190,17 +190,17 @@ static void read_directory(struct reading *r, struct bytes path)
     close(directory);
 }
 
-void read_files(struct reading *r, const char *path)
+void config_read_files(struct reading *r, const char *path)
 {
     struct bytes text;
-    const char *file = copy_string(r->arena, bytes_of(path));
+    const char *file = config_copy_string(r->arena, bytes_of(path));
     if (file == NULL) {
         complaint(r, "%s: out of memory", path);
         return;
     }
     r->config->file = file;
     if (read_file(r, AT_FDCWD, file, file, &text))
-        read_main(r, file, text);
+        config_read_main(r, file, text);
 
     const char *slash = strrchr(file, '/');
     size_t size = slash != NULL ? (size_t)(slash + 1 - file) : 0;

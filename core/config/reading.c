@@ -106,7 +106,7 @@ static void validate(struct reading *r, const struct document *doc, const struct
 
 /* ---- values ---- */
 
-bool provider_name_legal(struct bytes name)
+bool config_name_legal(struct bytes name)
 {
     for (size_t i = 0; i < name.size; i++) {
         char c = name.data[i];
@@ -125,7 +125,7 @@ static const char *read_string(struct reading *r, const struct json *json,
     const struct json_node *value = json_get(json, object, name);
     if (value == NULL || value->type != JSON_STRING)
         return otherwise;
-    return copy_string(r->arena, json_string(json, value, r->arena));
+    return config_copy_string(r->arena, json_string(json, value, r->arena));
 }
 
 static uint32_t read_number(const struct json *json, const struct json_node *object,
@@ -241,14 +241,14 @@ static bool read_providers(struct reading *r, const struct document *doc)
     const struct json_node *end = object + object->span;
     for (const struct json_node *name = json_first(object); name != NULL;
          name = json_next(name + 1, end)) {
-        const char *id = copy_string(r->arena, json_string(json, name, r->arena));
+        const char *id = config_copy_string(r->arena, json_string(json, name, r->arena));
         if (!read_provider(r, doc, id, name + 1))
             return false;
     }
     return true;
 }
 
-void read_main(struct reading *r, const char *file, struct bytes text)
+void config_read_main(struct reading *r, const char *file, struct bytes text)
 {
     const struct document *doc = parse_document(r, file, text);
     if (doc == NULL)
@@ -261,7 +261,7 @@ void read_main(struct reading *r, const char *file, struct bytes text)
         out_of_memory(r, file);
         return;
     }
-    check_main(r, doc);
+    config_check_main(r, doc);
 }
 
 static const struct config_provider *find_provider(const struct config *config, const char *id)
@@ -273,7 +273,7 @@ static const struct config_provider *find_provider(const struct config *config, 
     return NULL;
 }
 
-void read_provider_file(struct reading *r, const char *file, const char *name, struct bytes text)
+void config_read_provider(struct reading *r, const char *file, const char *name, struct bytes text)
 {
     const struct document *doc = parse_document(r, file, text);
     if (doc == NULL)
@@ -292,6 +292,6 @@ void read_provider_file(struct reading *r, const char *file, const char *name, s
                      name, place);
         return;
     }
-    if (!read_provider(r, doc, copy_string(r->arena, bytes_of(name)), doc->json.root))
+    if (!read_provider(r, doc, config_copy_string(r->arena, bytes_of(name)), doc->json.root))
         out_of_memory(r, file);
 }

@@ -69,10 +69,10 @@ void complaint_failure(struct reading *r, const struct document *doc, const stru
                        const struct schema_failure *failure);
 
 /* Adds a scalar as it stands in the file, cut if it is long; "an object", "an array". */
-void describe_value(struct buf *out, const struct json *json, const struct json_node *value);
+void complaint_value(struct buf *out, const struct json *json, const struct json_node *value);
 
 /* Writes "FILE:LINE:COLUMN". */
-void place_write(struct buf *out, const char *file, const struct json *json, size_t offset);
+void complaint_place(struct buf *out, const char *file, const struct json *json, size_t offset);
 
 /* ---- settings.c ---- */
 
@@ -90,8 +90,8 @@ struct setting {
     const char *string; /* default; NULL: none */
 };
 
-extern const struct setting settings[];
-extern const size_t setting_count;
+extern const struct setting config_settings[];
+extern const size_t config_setting_count;
 
 uint32_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_string(const struct config *config, const struct setting *setting);
@@ -114,27 +114,27 @@ bool reading_start(struct reading *r, config_complain *complain, void *context);
 struct config *reading_finish(struct reading *r);
 
 /* mcpd.json, and one file of providers.d. `file` and `text` are in r->arena. */
-void read_main(struct reading *r, const char *file, struct bytes text);
-void read_provider_file(struct reading *r, const char *file, const char *name, struct bytes text);
+void config_read_main(struct reading *r, const char *file, struct bytes text);
+void config_read_provider(struct reading *r, const char *file, const char *name, struct bytes text);
 
 /* 1 to 64 of A-Z a-z 0-9 _ - . */
-bool provider_name_legal(struct bytes name);
+bool config_name_legal(struct bytes name);
 
 /* ---- config_files.c ---- */
 
 /* Reads mcpd.json and providers.d beside it. */
-void read_files(struct reading *r, const char *path);
+void config_read_files(struct reading *r, const char *path);
 
 /* ---- rules.c ---- */
 
 /* Those of mcpd.json alone, and those over all providers. */
-void check_main(struct reading *r, const struct document *doc);
-void check_providers(struct reading *r);
+void config_check_main(struct reading *r, const struct document *doc);
+void config_check_providers(struct reading *r);
 
 /* The binary form of a numeric address, IPv4 as IPv4-mapped IPv6; false when it
  * is none. */
-bool address_parse(const char *text, unsigned char address[16]);
-bool address_is_loopback(const unsigned char address[16]);
+bool config_address_parse(const char *text, unsigned char address[16]);
+bool config_address_is_loopback(const unsigned char address[16]);
 
 /* Why an address that is not loopback is refused, and the ways out. */
 #define REMOTE_REFUSED                                                                             \
@@ -147,6 +147,6 @@ bool address_is_loopback(const unsigned char address[16]);
 
 struct config *config_new(void);
 /* A NUL-terminated copy in the arena; NULL: out of memory. */
-const char *copy_string(struct arena *arena, struct bytes text);
+const char *config_copy_string(struct arena *arena, struct bytes text);
 
 #endif

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-bool address_parse(const char *text, unsigned char address[16])
+bool config_address_parse(const char *text, unsigned char address[16])
 {
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (inet_pton(AF_INET6, text, address) == 1)
@@ -14,7 +14,7 @@ bool address_parse(const char *text, unsigned char address[16])
     return inet_pton(AF_INET, text, address + sizeof(mapped)) == 1;
 }
 
-bool address_is_loopback(const unsigned char address[16])
+bool config_address_is_loopback(const unsigned char address[16])
 {
     static const unsigned char mapped_127[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
     static const unsigned char one[16] = {[15] = 1};
@@ -22,10 +22,40 @@ bool address_is_loopback(const unsigned char address[16])
            memcmp(address, one, sizeof(one)) == 0;
 }
 
+/* ---- strings ---- */
+
+/* JSON allows U+0000 in strings; what follows it would be lost on us. */
+static void check_string(struct reading *r, const struct document *doc,
+                         const struct json_node *value, const char *pointer)
+{
+    if (value == NULL || value->type != JSON_STRING || !value->escaped)
+        return;
+    struct bytes text = json_string(&doc->json, value, &r->scratch);
+    if (text.data == NULL || memchr(text.data, '\0', text.size) == NULL)
+        return;
+    struct buf got;
+    buf_init(&got, 1024);
+    complaint_value(&got, &doc->json, value);
+    complaint_at(r, doc, value, pointer, "expected a string without the character U+0000, got %s",
+                 got.data != NULL ? got.data : "one");
+    buf_free(&got);
+}
+
+static void check_strings(struct reading *r, const struct document *doc)
+{
+    const struct json *json = &doc->json;
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const char *pointer = config_settings[i].pointer;
+        if (config_settings[i].kind == SETTING_STRING)
+            check_string(r, doc, json_at(json, json->root, pointer), pointer);
+    }
+}
+
+/* ---- addresses ---- */
+
 /* One entry of "listen" as rules see it. */
 struct entry {
     const struct json_node *node;
-    const struct json_node *address_node; /* or node */
     unsigned char address[16];
     uint16_t port;
     bool legal;
@@ -53,15 +83,15 @@ static void check_entry(struct reading *r, const struct document *doc, size_t in
         address = entry->node;
     else if (address->type != JSON_STRING)
         return;
-    entry->address_node = address;
+    check_string(r, doc, address, pointer);
     entry->port = listen->port;
-    entry->legal = address_parse(listen->address, entry->address);
+    entry->legal = config_address_parse(listen->address, entry->address);
     if (!entry->legal) {
         complaint_at(r, doc, address, pointer,
                      "expected a numeric IPv4 or IPv6 address, such as \"127.0.0.1\" or \"::1\", "
                      "got \"%s\"",
                      listen->address);
-    } else if (!address_is_loopback(entry->address) && !listen->allow_remote &&
+    } else if (!config_address_is_loopback(entry->address) && !listen->allow_remote &&
                r->config->http.allowed_host_count == 0 && !consent_is_unclear(json, entry->node)) {
         complaint_at(r, doc, address, pointer, REMOTE_REFUSED);
     }
@@ -104,12 +134,15 @@ static void check_listen(struct reading *r, const struct document *doc)
     }
 }
 
-void check_main(struct reading *r, const struct document *doc)
+void config_check_main(struct reading *r, const struct document *doc)
 {
+    check_strings(r, doc);
     check_listen(r, doc);
 }
 
-void check_providers(struct reading *r)
+/* ---- providers ---- */
+
+void config_check_providers(struct reading *r)
 {
     const struct config *config = r->config;
     for (size_t i = 0; i < config->provider_count; i++) {

@@ -25,7 +25,7 @@
         .count_offset = offsetof(struct config, count_member)                                      \
     }
 
-const struct setting settings[] = {
+const struct setting config_settings[] = {
     STRING("/server/name", server.name, ON_RELOAD, "mcpd"),
     STRING("/server/title", server.title, ON_RELOAD, NULL),
     STRING("/server/instructions", server.instructions, ON_RELOAD, NULL),
@@ -58,7 +58,7 @@ const struct setting settings[] = {
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
 };
-const size_t setting_count = sizeof(settings) / sizeof(settings[0]);
+const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 
 static void *member(struct config *config, size_t offset)
 {
@@ -89,8 +89,8 @@ size_t setting_strings(const struct config *config, const struct setting *settin
 
 void settings_default(struct config *config)
 {
-    for (size_t i = 0; i < setting_count; i++) {
-        const struct setting *setting = &settings[i];
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *setting = &config_settings[i];
         if (setting->kind == SETTING_NUMBER)
             *(uint32_t *)member(config, setting->offset) = setting->number;
         else if (setting->kind == SETTING_STRING)
@@ -110,7 +110,7 @@ static bool read_strings(struct config *config, const struct setting *setting, s
          item = json_next(item, end)) {
         if (item->type != JSON_STRING)
             continue;
-        strings[count] = copy_string(arena, json_string(json, item, arena));
+        strings[count] = config_copy_string(arena, json_string(json, item, arena));
         if (strings[count++] == NULL)
             return false;
     }
@@ -131,7 +131,7 @@ static bool read_setting(struct config *config, const struct setting *setting, s
     case SETTING_STRING:
         if (value->type != JSON_STRING)
             return true;
-        const char *string = copy_string(arena, json_string(json, value, arena));
+        const char *string = config_copy_string(arena, json_string(json, value, arena));
         *(const char **)member(config, setting->offset) = string;
         return string != NULL;
     case SETTING_STRINGS:
@@ -142,9 +142,9 @@ static bool read_setting(struct config *config, const struct setting *setting, s
 
 bool settings_read(struct config *config, struct arena *arena, const struct json *json)
 {
-    for (size_t i = 0; i < setting_count; i++) {
-        const struct json_node *value = json_at(json, json->root, settings[i].pointer);
-        if (value != NULL && !read_setting(config, &settings[i], arena, json, value))
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct json_node *value = json_at(json, json->root, config_settings[i].pointer);
+        if (value != NULL && !read_setting(config, &config_settings[i], arena, json, value))
             return false;
     }
     return true;

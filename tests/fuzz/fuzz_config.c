@@ -29,13 +29,13 @@ static void look_around(struct config *config)
         const struct config_provider *provider = &config->providers[i];
         char place[128];
         config_place(provider, "/a/0/b", place, sizeof(place));
-        if (strlen(provider->id) == 0 || !provider_name_legal(bytes_of(provider->plugin)) ||
+        if (strlen(provider->id) == 0 || !config_name_legal(bytes_of(provider->plugin)) ||
             !json_check(provider->config, &json_default_limits, NULL))
             abort();
     }
     for (size_t i = 0; i < config->listens; i++) {
         unsigned char address[16];
-        if (!address_parse(config->listen[i].address, address))
+        if (!config_address_parse(config->listen[i].address, address))
             abort();
     }
 }
@@ -48,12 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     struct bytes text = {(const char *)data, size};
     struct bytes first = {text.data, size > 0 ? strnlen(text.data, size) : 0};
-    read_main(&r, "mcpd.json", first);
+    config_read_main(&r, "mcpd.json", first);
     if (first.size < size) {
         struct bytes second = {text.data + first.size + 1, size - first.size - 1};
-        read_provider_file(&r, "providers.d/b.json", "b", second);
+        config_read_provider(&r, "providers.d/b.json", "b", second);
     }
-    check_providers(&r);
+    config_check_providers(&r);
     struct config *config = reading_finish(&r);
     if ((config == NULL) != (seen.complaints > 0))
         abort();

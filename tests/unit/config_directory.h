@@ -112,8 +112,8 @@ static inline struct config *load_text(const char *text)
 
 static inline void assert_settings_equal(const struct config *a, const struct config *b)
 {
-    for (size_t i = 0; i < setting_count; i++)
-        ck_assert_msg(setting_equal(&settings[i], a, b), "%s", settings[i].pointer);
+    for (size_t i = 0; i < config_setting_count; i++)
+        ck_assert_msg(setting_equal(&config_settings[i], a, b), "%s", config_settings[i].pointer);
     ck_assert_uint_eq(a->listens, b->listens);
     for (size_t i = 0; i < a->listens; i++) {
         ck_assert_str_eq(a->listen[i].address, b->listen[i].address);

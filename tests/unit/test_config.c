@@ -125,7 +125,8 @@ START_TEST(test_provider_files_with_mistakes)
     write_text("providers.d/4.json", "{");
     expect_complaints(
         "mcpd.json:1:2: serve: unknown key; did you mean \"server\"?\n"
-        "providers.d/1.json:2:12: plugin: expected a string, got 7\n"
+        "providers.d/1.json:2:12: plugin: expected the name of a plugin, its file without \".so\": "
+        "1 to 64 of the characters A-Z a-z 0-9 _ - ., got 7\n"
         "providers.d/2.json:1:3: confg: unknown key; did you mean \"config\"?\n"
         "providers.d/3.json:1:1: expected an object, got an array\n"
         "providers.d/4.json:1:2: expected a member name in quotes, found the end of the text\n"

@@ -124,17 +124,17 @@ START_TEST(test_schema_and_manual_agree_with_the_code)
 {
     struct published p;
     published_open(&p);
-    for (size_t i = 0; i < setting_count; i++) {
-        const struct json_node *schema = key_schema(&p, settings[i].pointer);
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct json_node *schema = key_schema(&p, config_settings[i].pointer);
         struct bytes text = json_raw(&p.schema, json_get(&p.schema, schema, "description"));
-        ck_assert_msg(text_has(text, "restart") == (settings[i].when == ON_RESTART), "%s",
-                      settings[i].pointer);
-        if (settings[i].kind == SETTING_NUMBER)
-            check_number(&p, &settings[i]);
-        else if (settings[i].kind == SETTING_STRING)
-            check_string(&p, &settings[i]);
+        ck_assert_msg(text_has(text, "restart") == (config_settings[i].when == ON_RESTART), "%s",
+                      config_settings[i].pointer);
+        if (config_settings[i].kind == SETTING_NUMBER)
+            check_number(&p, &config_settings[i]);
+        else if (config_settings[i].kind == SETTING_STRING)
+            check_string(&p, &config_settings[i]);
         else
-            ck_assert(text_has(manual_entry(&p, settings[i].pointer), "default none."));
+            ck_assert(text_has(manual_entry(&p, config_settings[i].pointer), "default none."));
     }
     published_close(&p);
 }
@@ -142,8 +142,8 @@ END_TEST
 
 static bool is_setting(const char *pointer)
 {
-    for (size_t i = 0; i < setting_count; i++) {
-        if (strcmp(settings[i].pointer, pointer) == 0)
+    for (size_t i = 0; i < config_setting_count; i++) {
+        if (strcmp(config_settings[i].pointer, pointer) == 0)
             return true;
     }
     return false;
@@ -169,7 +169,7 @@ START_TEST(test_schema_has_no_other_keys)
             ck_assert_msg(is_setting(pointer), "%s", pointer);
         }
     }
-    ck_assert_uint_eq(count, setting_count);
+    ck_assert_uint_eq(count, config_setting_count);
     /* $schema, listen, providers. */
     ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/properties")->count,
                       sizeof(sections) / sizeof(sections[0]) + 3);
