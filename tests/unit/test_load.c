@@ -213,8 +213,8 @@ static const struct broken {
     {"bad_symbol", AT_BOTH,
      "bad_symbol.so: does not export mcp_plugin_v1: define it with MCP_EXPORT"},
     {"bad_null", AT_BOTH, "bad_null.so: its mcp_plugin_v1 returned NULL"},
-    {"bad_heap", AT_BOTH,
-     "bad_heap.so: its mcp_plugin_v1 returned something that lies outside of the plugin: return a "
+    {"bad_outside", AT_BOTH,
+     "bad_outside.so: its mcp_plugin_v1 returned something that lies outside of the plugin: return a "
      "static struct mcp_plugin"},
     {"bad_members", AT_BOTH,
      "bad_members.so: its struct mcp_plugin lacks call_tool, which is required"},
