@@ -153,8 +153,22 @@ static bool keeps_promise(const struct tool_call *tc, const struct call_result *
     error_set(why, "there is no structured result");
     if (value != NULL)
         schema_validate(schema, json, value, note_failure, why);
-    return error_prefix(why, "%s: the result of %.*s does not match its outputSchema",
-                        tc->entry->provider->id, BYTES_FMT(tc->entry->name));
+    return false;
+}
+
+/* The operator is told what is wrong with the result; the client, only that it
+ * is: the result may hold what it was not meant to see. */
+static void refuse_result(const struct tool_call *tc, const struct error *why)
+{
+    const char *id = tc->entry->provider->id;
+    struct bytes name = tc->entry->name;
+
+    log_warning("%s: the result of %.*s does not match its outputSchema: %s", id, BYTES_FMT(name),
+                why->text);
+    respond_error(tc->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
+                  "The provider %s broke its promise: the result of %.*s does not match its "
+                  "outputSchema",
+                  id, BYTES_FMT(name));
 }
 
 static void finished(struct call *call, const struct call_result *result)
@@ -173,8 +187,7 @@ static void finished(struct call *call, const struct call_result *result)
         respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%.*s",
                       BYTES_FMT(result->text));
     } else if (!keeps_promise(tc, result, &why)) {
-        log_warning("%s", why.text);
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%s", why.text);
+        refuse_result(tc, &why);
     } else {
         respond_begin(request, &out);
         buf_reserve(&out, result->text.size + result->json_text.size + 256);

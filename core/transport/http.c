@@ -196,6 +196,9 @@ void http_stop_accepting(struct http *http)
         atomic_store(&http->io[i].accepting, false);
         io_wake(&http->io[i]);
     }
+    /* From now on connecting fails at once, instead of waiting in vain. */
+    for (size_t i = 0; i < http->listen_count; i++)
+        shutdown(http->listen_fds[i], SHUT_RDWR);
 }
 
 bool http_drain(struct http *http, int64_t deadline_ns)

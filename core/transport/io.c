@@ -455,6 +455,7 @@ static void accept_some(struct io *io, int listen_fd)
 
 static void stop_accepting(struct io *io)
 {
+    /* The sockets themselves are shut by http_stop_accepting. */
     for (size_t i = 0; i < io->http->listen_count; i++)
         epoll_ctl(io->epoll, EPOLL_CTL_DEL, io->http->listen_fds[i], NULL);
 }
