@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plugin ABI of today's header: nothing that a plugin of an earlier minor has
+ * compiled in has moved or changed. That the table itself is right, the frozen header
+ * says (tests/abi/layout_1.0.c).
+ */
+#include <check.h>
+#include <mcp/plugin.h>
+#include <stdlib.h>
+
+#include "../abi/layout.h"
+
+#define FIELD(type, field, offset) ck_assert_uint_eq(offsetof(struct type, field), offset);
+#define VALUE(name, value) ck_assert_int_eq((int64_t)(name), value);
+
+START_TEST(fields_are_where_they_were)
+{
+#if UINTPTR_MAX == UINT64_MAX
+#define SIZE(type, size) ck_assert_uint_ge(sizeof(struct type), size);
+    LAYOUT_1_0(FIELD, SIZE)
+#undef SIZE
+#endif
+}
+END_TEST
+
+/* These have no struct_size: they never grow. */
+START_TEST(structs_without_a_size_do_not_grow)
+{
+    ck_assert_uint_eq(sizeof(struct mcp_bytes), sizeof(void *) + sizeof(size_t));
+    ck_assert_uint_eq(sizeof(struct mcp_note_header), 16);
+}
+END_TEST
+
+START_TEST(numbers_are_what_they_were)
+{
+    VALUES_1_0(VALUE)
+    ck_assert_int_eq(MCP_ABI_MAJOR, 1);
+}
+END_TEST
+
+/* While the minor is the one of the last release, structs have the size of the last
+ * release: a field that was added calls for a new minor. */
+START_TEST(a_larger_struct_has_a_larger_minor)
+{
+#if UINTPTR_MAX == UINT64_MAX && MCP_ABI_MINOR == 0
+#define NOTHING(type, field, offset)
+#define SIZE(type, size) ck_assert_uint_eq(sizeof(struct type), size);
+    LAYOUT_1_0(NOTHING, SIZE)
+#undef SIZE
+#endif
+}
+END_TEST
+
+START_TEST(strings_become_bytes)
+{
+    struct mcp_bytes bytes = MCP_STR("a\0b");
+    ck_assert_uint_eq(bytes.size, 3);
+    ck_assert_int_eq(bytes.data[2], 'b');
+    ck_assert_uint_eq(MCP_STR("").size, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("abi");
+    TCase *tcase = tcase_create("layout");
+    tcase_add_test(tcase, fields_are_where_they_were);
+    tcase_add_test(tcase, structs_without_a_size_do_not_grow);
+    tcase_add_test(tcase, numbers_are_what_they_were);
+    tcase_add_test(tcase, a_larger_struct_has_a_larger_minor);
+    tcase_add_test(tcase, strings_become_bytes);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
