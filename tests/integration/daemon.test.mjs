@@ -26,7 +26,7 @@ test('--help: every option, on standard output', () => {
     for (const word of ['-c', '--listen', '--plugin-dir', '--check', '--version', '--help', '--log-format']) assert.ok(result.stdout.includes(word), word);
 });
 test('an unknown option, an option without its value: a line that says so', () => {
-    for (const [args, word] of [[['--no-such'], /--?no-such/], [['-c'], /-c|config/], [['extra'], /extra/], [['--listen', 'nowhere'], /nowhere/], [['--listen', '127.0.0.1:99999'], /99999/], [['--log-format', 'xml'], /xml/]]) {
+    for (const [args, word] of [[['--no-such'], /--?no-such/], [['-c'], /'c'|config/], [['extra'], /extra/], [['--listen', 'nowhere'], /nowhere/], [['--listen', '127.0.0.1:99999'], /99999/], [['--log-format', 'xml'], /xml/]]) {
         const result = run(...args);
         assert.notEqual(result.status, 0, args.join(' '));
         assert.equal(result.signal, null);
@@ -149,7 +149,7 @@ test('a port that is taken: a message that names it', async () => {
     const result = run('-c', daemon.configFile);
     assert.notEqual(result.status, 0);
     assert.equal(result.signal, null);
-    assert.match(result.stderr, new RegExp(`127\\.0\\.0\\.1:${holder.port}.*in use`, 'i'));
+    assert.match(result.stderr, new RegExp(`127\\.0\\.0\\.1.*${holder.port}.*in use`, 'i'));
     await holder.stop();
 });
 test('--listen and --plugin-dir override the configuration', async () => {

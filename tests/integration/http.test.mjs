@@ -37,7 +37,7 @@ function refused({ status, answer }, wantedStatus, code, id = 7) {
     assert.equal(answer.jsonrpc, '2.0');
     assert.equal(answer.error?.code, code, JSON.stringify(answer));
     assert.ok(answer.error.message.length > 5, 'an error says something');
-    if (id === undefined) assert.ok(!('id' in answer), JSON.stringify(answer));
+    if (id === null) assert.ok(!('id' in answer), JSON.stringify(answer));
     else assert.deepEqual(answer.id, id);
     conformsMessage(MODERN, answer);
 }
@@ -203,7 +203,11 @@ test('9: Base64 of a value', async () => {
     await mismatch({ region: 'Hello' }, { 'Mcp-Param-Region': '=?base64?SGVs!!!bG8=?=' });
     await mismatch({ region: 'Hello' }, { 'Mcp-Param-Region': 'SGVsbG8=' });
 });
-test('9: bytes that are no ASCII in the header', () => mismatch({ region: 'é' }, { 'Mcp-Param-Region': 'é' }));
+test('9: bytes that are no ASCII in the header', async () => {
+    const { status, answer } = await withParams({ region: 'é' }, { 'Mcp-Param-Region': 'é' });
+    assert.equal(status, 400);
+    assert.equal(answer.error.code, -32020, JSON.stringify(answer)); // before the body was read: no id
+});
 test('9: a header that no parameter has is of no interest', () => match({ level: 1 }, { 'Mcp-Param-Unknown': 'x' }));
 
 // ---- Names of header fields -----------------------------------------------------
@@ -331,7 +335,7 @@ test('invalid UTF-8, a byte order mark, text after the value: -32700', async () 
         Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('"}')]),
         Buffer.from('{"a":"\\ud800"}'), Buffer.alloc(0), Buffer.from('   '),
     ];
-    for (const bytes of bad) refused(await send('tools/list', {}, { body: bytes }), 400, -32700, undefined);
+    for (const bytes of bad) refused(await send('tools/list', {}, { body: bytes }), 400, -32700, null);
 });
 test('depth 100,000 is refused quickly', async () => {
     const start = performance.now();
@@ -362,7 +366,7 @@ for (const [status, list] of Object.entries(hosts))
             response.connection.destroy();
         });
 test('Host: an illegal one gets 400 or 403', async () => {
-    for (const host of ['localhost:', 'localhost:99999', 'localhost:80a', 'local host', '', '[::1', 'localhost,evil.example.com', 'localhost/evil']) {
+    for (const host of ['localhost:80a', 'local host', '', '[::1', 'localhost,evil.example.com', 'localhost/evil']) {
         const response = await http(port, { headers: { ...modernMessage('tools/list').headers, Host: host }, body: modernMessage('tools/list').body });
         assert.ok([400, 403].includes(response.status), `${host}: ${response.status}`);
         response.connection.destroy();
@@ -457,7 +461,6 @@ const rawBad = {
     'HTTP/2.0': () => lines([host(), ...goodLines, length], { start: 'POST /mcp HTTP/2.0' }),
     'HTTP/0.9': () => Buffer.from('GET /mcp\r\n\r\n'),
     'a method of 300 characters': () => lines([host(), ...goodLines, length], { start: `${'A'.repeat(300)} /mcp HTTP/1.1` }),
-    'a method in lower case': () => lines([host(), ...goodLines, length], { start: 'post /mcp HTTP/1.1' }),
 };
 const closedWithout = (error) => /closed without an answer|ECONNRESET/.test(error.message);
 for (const [name, make] of Object.entries(rawBad))
@@ -473,7 +476,6 @@ for (const [name, make] of Object.entries(rawBad))
                 throw error;
             }
             assert.ok([400, 404, 405, 413, 414, 431, 501, 505].includes(response.status), `status ${response.status}`);
-            if (response.status !== 404 && response.status !== 405) assert.ok(response.status >= 400);
             const body = await response.text();
             assert.doesNotMatch(body, /"result"/);
             await connection.closed(5000);
@@ -507,7 +509,7 @@ knownLimit('raw: bare LF as the end of lines', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...goodLines, length], { end: '\n' }));
     assert.equal(response.status, 400);
 });
-knownLimit('raw: an empty header name', MHD_HIDES_IT, async () => {
+test('raw: an empty header name', async () => {
     const response = await raw(port, lines([host(), ...goodLines, ': v', length]));
     assert.equal(response.status, 400);
 });
@@ -555,18 +557,34 @@ test('raw: Expect: 100-continue', async () => {
 
 // ---- Caps -----------------------------------------------------------------------------------
 
-test('a body over the cap: 413, announced or not', async () => {
+test('a body over the cap: 413, as soon as it is announced', async () => {
     const announced = await Connection.open(port);
     await announced.write(requestBytes({ port, headers: { ...good.headers, 'Content-Length': String(MAX_BODY + 1) } }));
     assert.equal((await announced.response()).status, 413);
     announced.destroy();
-    const chunked = await Connection.open(port);
-    chunked.socket.on('error', () => {});
-    await chunked.write(requestBytes({ port, headers: { ...good.headers, 'Transfer-Encoding': 'chunked' } }));
+});
+test('a body over the cap: 413, not announced', async () => {
+    const connection = await Connection.open(port);
+    connection.socket.on('error', () => {});
+    await connection.write(requestBytes({ port, headers: { ...good.headers, 'Transfer-Encoding': 'chunked' } }));
     const chunk = Buffer.from(`10000\r\n${' '.repeat(0x10000)}\r\n`);
-    for (let i = 0; i < 20; i++) chunked.socket.write(chunk);
-    assert.equal((await chunked.response()).status, 413);
-    chunked.destroy();
+    for (let i = 0; i < 20; i++) connection.socket.write(chunk);
+    connection.socket.write('0\r\n\r\n');
+    assert.equal((await connection.response()).status, 413);
+    connection.destroy();
+});
+test('a body that does not end is cut off soon after the cap', async () => {
+    const connection = await Connection.open(port);
+    connection.socket.on('error', () => {});
+    await connection.write(requestBytes({ port, headers: { ...good.headers, 'Transfer-Encoding': 'chunked' } }));
+    const chunk = Buffer.from(`10000\r\n${' '.repeat(0x10000)}\r\n`);
+    let sent = 0;
+    for (; !connection.ended && sent < 100 * MAX_BODY; sent += 0x10000) {
+        await connection.write(chunk);
+        await new Promise(setImmediate);
+    }
+    connection.destroy();
+    assert.ok(sent < 64 * MAX_BODY, `${sent} bytes were taken, the cap is ${MAX_BODY}`);
 });
 test('a body at the cap is read', async () => {
     const { headers, body } = modernMessage('tools/call', { name: 'echo', arguments: { text: '' } }, { id: 7 });
@@ -596,7 +614,7 @@ test('a request line over the cap: 414 or 431', async () => {
 
 // ---- Methods and types -------------------------------------------------------------------------
 
-for (const method of ['PUT', 'PATCH', 'OPTIONS', 'HEAD', 'TRACE', 'PROPFIND'])
+for (const method of ['post', 'Post', 'PUT', 'PATCH', 'OPTIONS', 'HEAD', 'TRACE', 'PROPFIND'])
     test(`${method} /mcp: 405 with Allow`, async () => {
         const response = await http(port, { method });
         assert.equal(response.status, 405);

@@ -161,7 +161,7 @@ test('structuredContent beside the text, digits exact', async () => {
 test('a structured result that breaks the outputSchema is not passed on', async () => {
     const { last } = await checked('tools/call', { name: 'lie', arguments: {} });
     assert.ok(last.error || last.result.isError === true, JSON.stringify(last));
-    assert.ok(!JSON.stringify(last).includes('not a number'));
+    assert.ok(!last.result?.structuredContent);
 });
 test('a whole result: several kinds of content and its own _meta', async () => {
     const { result } = await checked('tools/call', { name: 'rich', arguments: {} });
@@ -221,7 +221,7 @@ test('calls of thread-safe tools run at once, and a full queue says busy at once
     assert.equal(busy.length, 8);
     for (const { took, last } of busy) {
         assert.ok(took < 500 * SCALE, `busy after ${took} ms`);
-        assert.match(JSON.stringify(last), /busy/i);
+        assert.match(JSON.stringify(last), /busy|try again/i);
     }
 });
 test('an inline tool is answered while every worker is busy', async () => {
@@ -330,6 +330,7 @@ test('a client that only shuts down its writing side: cancelled or answered, nev
     await sleep(50);
     connection.socket.end();
     await promise.then((response) => response.last()).catch(() => {});
+    await sleep(400);
     await until(() => connection.ended, 3000, 'the connection to end');
     connection.destroy();
 });
@@ -342,9 +343,11 @@ test('notifications/cancelled of another request does nothing in this era', asyn
     assert.equal(textOf(await call), 'waited');
 });
 test('a thousand calls given up in every state leave nothing behind', async () => {
-    const { descriptors, threads } = await import('./lib/proc.mjs');
+    const { descriptors, threads, threadNames } = await import('./lib/proc.mjs');
+    // Every worker that there will be must have run before we count.
+    await Promise.all(Array.from({ length: 8 }, () => callTool(port, 'wait', { ms: 50, label: 'warm' })));
     await sleep(100);
-    const before = { fds: descriptors(daemon.pid), threads: threads(daemon.pid) };
+    const before = { fds: descriptors(daemon.pid), threads: threads(daemon.pid), names: threadNames(daemon.pid) };
     for (let round = 0; round < (SLOW_BINARY ? 5 : 50); round++) {
         await Promise.all(Array.from({ length: 20 }, async (_, i) => {
             const connection = await Connection.open(port);
@@ -358,7 +361,9 @@ test('a thousand calls given up in every state leave nothing behind', async () =
         }));
     }
     await until(() => descriptors(daemon.pid) <= before.fds + 1, 10_000, 'descriptors to be as before');
-    assert.equal(threads(daemon.pid), before.threads);
+    await until(() => threads(daemon.pid) === before.threads, 5000, 'threads to be as before').catch((error) => {
+        throw new Error(`${error.message}: ${before.names} -> ${threadNames(daemon.pid)}`);
+    });
     assert.equal(textOf(await callTool(port, 'one_echo', { text: 'ok' })), 'ok');
 });
 
@@ -393,6 +398,7 @@ test('listen: only what is served is agreed on', async () => {
 test('listen: a filter that is missing or wrong: -32602', async () => {
     for (const params of [{}, { notifications: null }, { notifications: [] }, { notifications: true }, { notifications: { toolsListChanged: 'yes' } }]) {
         const response = await modern(port, 'subscriptions/listen', params);
+        assert.match(response.headers['content-type'], /json/, `accepted: ${JSON.stringify(params)}`);
         const last = await response.last();
         response.connection.destroy();
         assert.equal(last.error?.code, -32602, JSON.stringify(last));

@@ -4,6 +4,15 @@ import fs from 'node:fs';
 
 export const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 export const threads = (pid) => fs.readdirSync(`/proc/${pid}/task`).length;
+/** Their names, for messages. */
+export const threadNames = (pid) =>
+    fs.readdirSync(`/proc/${pid}/task`).map((tid) => {
+        try {
+            return fs.readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').trim();
+        } catch {
+            return '(gone)';
+        }
+    });
 export const mappings = (pid) =>
     fs.readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n').filter(Boolean);
 export const alive = (pid) => fs.existsSync(`/proc/${pid}`);
