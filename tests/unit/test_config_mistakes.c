@@ -31,7 +31,7 @@ static const struct {
      "mcpd.json:1:30: listen[0].allow_remote: expected true or false, got 1\n"},
     {"{\"providers\": {\"a b\\u000ac\": {}}}",
      "mcpd.json:1:16: providers[\"a b\\nc\"]: expected a name of 1 to 64 of the characters A-Z a-z "
-     "0-9 _ - .\n"},
+     "0-9 _ - ., got \"a b\\u000ac\"\n"},
     {"{\"providers\": {\"a\": {\"config\": \"x\"}}}",
      "mcpd.json:1:32: providers.a.config: expected an object, got \"x\"\n"},
     {"{\"providers\": {\"a\": {\"enabled\": \"yes\"}}}",
