@@ -73,8 +73,8 @@ all: $(B)/mcpd plugins ## Build mcpd and the bundled plugins into build/ (the de
 $(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
 	$(call say,LINK)$(link) -o $@ $^ $(mcpd_ldlibs)
 
-$(B)/libmcpd.a: $(core_obj)
-	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$(B)/libmcpd.a: $(core_obj) $(B)/members
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $(core_obj)
 
 $(B)/%.o: %.c $(B)/flags | $(B)/libraries
 	@mkdir -p $(@D)
@@ -83,10 +83,13 @@ $(B)/%.o: %.c $(B)/flags | $(B)/libraries
 # The schema is part of the program.
 $(B)/core/config/schema_text.o: etc/mcpd.schema.json
 
-# Holds the command that compiles; when it changes, everything is made again.
-$(B)/flags: FORCE
+# Hold the command that compiles, and the names of the library's members: when
+# one of them changes, what was made by it is made again.
+$(B)/flags: remember = $(compile) : $(link)
+$(B)/members: remember = $(core_obj)
+$(B)/flags $(B)/members: FORCE
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(compile) : $(link))' >$@.new
+	@echo '$(subst ','\'',$(remember))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # One plain line when a library is missing, instead of a compiler's error.
