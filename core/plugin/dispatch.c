@@ -41,6 +41,7 @@ struct worker {
     pthread_t thread;
     pthread_cond_t wake;
     bool woken;
+    bool over; /* the thread is about to end */
     struct worker *next_idle;
 };
 
@@ -57,6 +58,8 @@ static struct {
     struct worker *idle; /* newest first */
     uint32_t idle_count;
     bool stopping;
+    uint32_t over; /* workers that have ended */
+    pthread_cond_t one_over;
     bool stuck; /* threads of an earlier start are still inside plugins */
     uint64_t calls, refused;
     _Atomic(uint64_t) late;
@@ -236,6 +239,8 @@ static void unlock(struct errand errand)
     bool started = start_worker(errand.start, &err);
     pthread_mutex_lock(&pool.mutex);
     pool.starting = false;
+    if (pool.stopping)
+        pthread_cond_signal(&pool.one_over);
     if (!started) {
         /* The others go on without it, for good: there is at least one. */
         log_warning("%s: going on with %u worker threads", err.text, pool.started - 1);
@@ -288,6 +293,9 @@ static void *work(void *argument)
             leave(serial); /* to the queue, where this thread looks next */
         gate_unref(serial);
     }
+    self->over = true;
+    pool.over++;
+    pthread_cond_signal(&pool.one_over);
     pthread_mutex_unlock(&pool.mutex);
     return NULL;
 }
@@ -386,49 +394,62 @@ void dispatch_count_late(void)
 
 /* ---- start and stop ---- */
 
+static bool make_workers(uint32_t maximum)
+{
+    pthread_condattr_t attributes;
+    pool.workers = calloc(maximum, sizeof(*pool.workers));
+    if (pool.workers == NULL)
+        return false;
+    for (uint32_t i = 0; i < maximum; i++)
+        pthread_cond_init(&pool.workers[i].wake, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool.one_over, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pool.maximum = maximum;
+    return true;
+}
+
+static void free_workers(void)
+{
+    for (uint32_t i = 0; i < pool.maximum; i++)
+        pthread_cond_destroy(&pool.workers[i].wake);
+    pthread_cond_destroy(&pool.one_over);
+    free(pool.workers);
+    pool.workers = NULL;
+    pool.started = pool.coming = pool.over = 0;
+}
+
 bool dispatch_start(uint32_t workers, uint32_t queue, struct error *err)
 {
     if (pool.stuck)
         return error_set(err, "the workers cannot start again: threads of before are still inside "
                               "plugins");
-    uint32_t maximum = workers > 0 ? workers : 1;
-    pool.workers = calloc(maximum, sizeof(*pool.workers));
-    if (pool.workers == NULL)
-        return error_set(err, "cannot start %u workers: out of memory", maximum);
-    for (uint32_t i = 0; i < maximum; i++)
-        pthread_cond_init(&pool.workers[i].wake, NULL);
-    pool.maximum = maximum;
+    if (!make_workers(workers > 0 ? workers : 1))
+        return error_set(err, "cannot start the workers: out of memory");
     pool.limit = queue;
-    pool.busy = 0;
-    pool.idle = NULL;
-    pool.idle_count = 0;
     pool.calls = pool.refused = 0;
-    pool.started = pool.coming = 1;
+    atomic_store(&pool.late, 0);
+    if (!deadline_start(err)) {
+        free_workers();
+        return false;
+    }
     pool.stopping = false;
-    if (!deadline_start(err))
-        goto no_threads;
+    pool.started = pool.coming = 1;
     if (start_worker(&pool.workers[0], err))
         return true;
-    deadline_stop();
-no_threads:
     pool.stopping = true;
-    pool.started = pool.coming = 0;
-    free(pool.workers);
-    pool.workers = NULL;
+    deadline_stop();
+    free_workers();
     return false;
 }
 
-static void stop_workers(int64_t deadline_ns)
+/* Wakes all that sleep and waits until all have ended. Mutex held. */
+static void send_home(int64_t deadline_ns)
 {
     const struct timespec until = {.tv_sec = deadline_ns / NS_PER_S,
                                    .tv_nsec = deadline_ns % NS_PER_S};
-    uint32_t stuck = 0;
-    pthread_mutex_lock(&pool.mutex);
-    while (pool.starting) { /* by a client's thread that came just before the end */
-        pthread_mutex_unlock(&pool.mutex);
-        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
-        pthread_mutex_lock(&pool.mutex);
-    }
+    int result = 0;
     for (struct worker *worker = pool.idle; worker != NULL; worker = worker->next_idle) {
         worker->woken = true;
         pool.coming++;
@@ -436,24 +457,25 @@ static void stop_workers(int64_t deadline_ns)
     }
     pool.idle = NULL;
     pool.idle_count = 0;
-    uint32_t started = pool.started;
+    /* One may be starting, by a client's thread that came just before the end. */
+    while ((pool.starting || pool.over < pool.started) && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&pool.one_over, &pool.mutex, &until);
+}
+
+static void stop_workers(int64_t deadline_ns)
+{
+    pthread_mutex_lock(&pool.mutex);
+    send_home(deadline_ns);
+    uint32_t stuck = pool.started - pool.over;
+    pool.stuck = stuck > 0;
     pthread_mutex_unlock(&pool.mutex);
-    for (uint32_t i = 0; i < started; i++) {
-        if (pthread_clockjoin_np(pool.workers[i].thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-            continue;
-        pthread_detach(pool.workers[i].thread);
-        stuck++;
-    }
-    if (stuck > 0) {
+    if (stuck > 0) { /* they still use pool.workers */
         log_error("%u worker threads are still inside plugins and are left behind", stuck);
-        pool.stuck = true; /* they still use pool.workers */
         return;
     }
-    for (uint32_t i = 0; i < pool.maximum; i++)
-        pthread_cond_destroy(&pool.workers[i].wake);
-    free(pool.workers);
-    pool.workers = NULL;
-    pool.started = 0;
+    for (uint32_t i = 0; i < pool.started; i++)
+        pthread_join(pool.workers[i].thread, NULL);
+    free_workers();
 }
 
 void dispatch_stop(int64_t deadline_ns)

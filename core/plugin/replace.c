@@ -284,7 +284,8 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     }
     if (slot_refused(slot, file->hash))
         return;
-    bool same_file = same_plugin && memcmp(current->file_hash, file->hash, 32) == 0;
+    bool works = same_plugin && !atomic_load(&current->broken);
+    bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
     bool same_config = same_plugin && memcmp(slot->running, slot->wanted, 32) == 0;
     if (same_file && (same_config || slot_reconfigure(slot)))
         return;

@@ -1,0 +1,809 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls: how they end, what a plugin may do with them, cancelling, abandoning. */
+#include <check.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "fake_provider.h"
+
+static struct registry *registry;
+static struct fake_provider *fake;
+static struct heard heard;
+static struct mcp_call *kept; /* a call that run_keep did not end */
+static atomic_int cancelled;
+
+static void set_up(void)
+{
+    struct error err;
+    ck_assert(dispatch_start(4, 16, &err));
+    registry = registry_new();
+    fake = fake_new("files", "", 1);
+    fake_add(fake, "inline", MCP_TOOL_NONBLOCKING, 0, 0);
+    fake_add(fake, "worker", MCP_TOOL_THREAD_SAFE, 0, 0);
+    fake_add(fake, "short", MCP_TOOL_THREAD_SAFE, 50, 0);
+    fake_add(fake, "short_inline", MCP_TOOL_NONBLOCKING, 50, 0);
+    struct provider *providers[] = {&fake->provider};
+    ck_assert(registry_publish(registry, providers, 1, &err));
+    heard_init(&heard);
+    call_set_limits(1u << 20);
+    kept = NULL;
+    atomic_store(&cancelled, 0);
+}
+
+static void tear_down(void)
+{
+    provider_retire(&fake->provider);
+    ck_assert(provider_drain(&fake->provider, in_ms(5000)));
+    dispatch_stop(in_ms(5000));
+    heard_free(&heard);
+    provider_unref(&fake->provider);
+    registry_free(registry);
+}
+
+static void start(const char *tool)
+{
+    struct call *call = fake_call(registry, tool, &heard, NULL, NULL);
+    ck_assert_ptr_nonnull(call);
+    call_start(call);
+    call_unref(call);
+}
+
+/* ---- ends ---- */
+
+START_TEST(inline_call_ends_on_this_thread)
+{
+    struct call *call = fake_call(registry, "inline", &heard, NULL, NULL);
+    ck_assert(call_is_inline(call));
+    call_start(call);
+    ck_assert_int_eq(heard.finished, 1);
+    ck_assert_int_eq(heard.end, CALL_TEXT);
+    ck_assert_str_eq(heard.text, "inline");
+    ck_assert(pthread_equal(heard.thread, pthread_self()));
+    ck_assert_int_eq(heard.released, 0);
+    call_unref(call);
+    ck_assert_int_eq(heard.released, 1);
+    ck_assert_uint_eq(provider_inside(&fake->provider), 0);
+}
+END_TEST
+
+START_TEST(worker_call_ends_on_another_thread)
+{
+    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    ck_assert(!call_is_inline(call));
+    call_start(call);
+    call_unref(call);
+    ck_assert(heard_finished(&heard));
+    ck_assert(heard_released(&heard));
+    ck_assert(!pthread_equal(heard.thread, pthread_self()));
+    ck_assert_str_eq(heard.text, "worker");
+}
+END_TEST
+
+static int32_t code; /* of the end that a run_ function gave */
+
+static void run_structured(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_structured(call, MCP_STR(""), *(struct mcp_bytes *)f->context);
+}
+
+static void run_result(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_result(call, *(struct mcp_bytes *)f->context);
+}
+
+static void run_text(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_text(call, *(struct mcp_bytes *)f->context);
+}
+
+static void run_need_input(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_need_input(call, *(struct mcp_bytes *)f->context, MCP_STR("state 1"));
+    if (code == MCP_ENOTSUP)
+        call->ops->finish_failure(call, MCP_STR("cannot ask"));
+}
+
+static void end_with(void (*run)(struct fake_provider *, struct mcp_call *), const char *text)
+{
+    static struct mcp_bytes given;
+    given = (struct mcp_bytes){text, strlen(text)};
+    fake->run = run;
+    fake->context = &given;
+    heard.finished = heard.released = 0;
+    heard.text[0] = heard.json[0] = '\0';
+    start("inline");
+    ck_assert_int_eq(heard.finished, 1);
+    ck_assert_int_eq(heard.released, 1);
+}
+
+START_TEST(json_ends_carry_their_index)
+{
+    end_with(run_structured, "{\"a\":1}");
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_STRUCTURED);
+    ck_assert_str_eq(heard.json, "{\"a\":1}");
+    ck_assert_str_eq(heard.text, "{\"a\":1}"); /* an empty text stands for the JSON */
+    ck_assert(heard.has_index);
+    end_with(run_result, "{\"content\":[{\"type\":\"text\",\"text\":\"x\"}],\"isError\":true}");
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_RESULT);
+    ck_assert(heard.has_index);
+}
+END_TEST
+
+START_TEST(illegal_ends_tell_the_rule)
+{
+    static const struct {
+        void (*run)(struct fake_provider *, struct mcp_call *);
+        const char *text, *said;
+    } cases[] = {
+        {run_structured, "{\"a\":1,}", "not legal JSON"},
+        {run_structured, "", "not legal JSON"},
+        {run_structured, "{\"a\":1,\"a\":2}", "not legal JSON"},
+        {run_result, "[]", "must be an object"},
+        {run_result, "{}", "\"content\""},
+        {run_result, "{\"content\":{}}", "\"content\""},
+        {run_result, "{\"content\":[1]}", "string \"type\""},
+        {run_result, "{\"content\":[{\"type\":\"text\"}]}", "string \"text\""},
+        {run_result, "{\"content\":[],\"isError\":1}", "\"isError\""},
+        {run_result, "{\"content\":[],\"_meta\":[]}", "\"_meta\""},
+        {run_text, "caf\xe9 au lait", "not UTF-8 (byte 3)"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        end_with(cases[i].run, cases[i].text);
+        ck_assert_msg(code == MCP_EINVAL, "case %zu: %d", i, code);
+        ck_assert_int_eq(heard.end, CALL_BROKEN);
+        ck_assert_msg(strstr(heard.text, cases[i].said) != NULL, "case %zu: %s", i, heard.text);
+        ck_assert_msg(strncmp(heard.text, "files/inline: ", 14) == 0, "%s", heard.text);
+    }
+}
+END_TEST
+
+START_TEST(results_are_limited)
+{
+    call_set_limits(8);
+    end_with(run_text, "123456789");
+    ck_assert_int_eq(code, MCP_ENOMEM);
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+    ck_assert_ptr_nonnull(strstr(heard.text, "max_result_bytes is 8"));
+    end_with(run_text, "12345678");
+    ck_assert_int_eq(heard.end, CALL_TEXT);
+    end_with(run_structured, "[1,2,3,4]");
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+}
+END_TEST
+
+static void may_ask(struct call_request *request)
+{
+    request->can_ask = true;
+}
+
+START_TEST(need_input_needs_a_client_that_can_be_asked)
+{
+    static struct mcp_bytes requests = {
+        "{\"who\":{\"method\":\"elicitation/create\",\"params\":{}}}", 49};
+    requests.size = strlen(requests.data);
+    end_with(run_need_input, requests.data);
+    ck_assert_int_eq(code, MCP_ENOTSUP);
+    ck_assert_int_eq(heard.end, CALL_FAILURE);
+
+    heard.finished = 0;
+    struct call *call = fake_call(registry, "inline", &heard, NULL, may_ask);
+    call_start(call);
+    call_unref(call);
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_NEED_INPUT);
+    ck_assert_str_eq(heard.text, "state 1");
+
+    static struct mcp_bytes wrong = {"{\"who\":{\"method\":\"tools/call\"}}", 0};
+    wrong.size = strlen(wrong.data);
+    fake->context = &wrong;
+    heard.finished = 0;
+    call = fake_call(registry, "inline", &heard, NULL, may_ask);
+    call_start(call);
+    call_unref(call);
+    ck_assert_int_eq(code, MCP_EINVAL);
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+}
+END_TEST
+
+static int32_t codes[3];
+
+static void run_ends_twice(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    codes[0] = call->ops->finish_text(call, MCP_STR("first"));
+    codes[1] = call->ops->finish_failure(call, MCP_STR("second"));
+    codes[2] = call->ops->progress(call, 1, 2, MCP_STR(""));
+}
+
+START_TEST(the_second_end_is_refused)
+{
+    fake->run = run_ends_twice;
+    start("inline");
+    ck_assert_int_eq(codes[0], MCP_OK);
+    ck_assert_int_eq(codes[1], MCP_EINVAL);
+    ck_assert_int_eq(codes[2], MCP_EINVAL);
+    ck_assert_int_eq(heard.finished, 1);
+    ck_assert_str_eq(heard.text, "first");
+    ck_assert_int_eq(heard.released, 1);
+}
+END_TEST
+
+static void run_keep(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    __atomic_store_n(&kept, call, __ATOMIC_RELEASE);
+}
+
+static void run_keep_and_end(struct fake_provider *f, struct mcp_call *call)
+{
+    run_keep(f, call);
+    run_echo_name(f, call);
+}
+
+static struct mcp_call *wait_kept(void)
+{
+    struct mcp_call *call;
+    while ((call = __atomic_load_n(&kept, __ATOMIC_ACQUIRE)) == NULL)
+        sleep_ms(1);
+    return call;
+}
+
+START_TEST(a_late_second_end_hits_no_other_call)
+{
+    fake->run = run_keep_and_end;
+    start("inline");
+    struct mcp_call *gone = wait_kept();
+    fake->run = run_keep;
+    struct heard other;
+    heard_init(&other);
+    struct call *call = fake_call(registry, "inline", &other, NULL, NULL);
+    call_start(call);
+    ck_assert_int_eq(gone->ops->finish_text(gone, MCP_STR("late")), MCP_EINVAL);
+    ck_assert_int_eq(other.finished, 0);
+    ck_assert_int_eq(kept->ops->finish_text(kept, MCP_STR("right")), MCP_OK);
+    ck_assert_str_eq(other.text, "right");
+    call_unref(call);
+    heard_free(&other);
+}
+END_TEST
+
+static void *end_later(void *argument)
+{
+    struct mcp_call *call = argument;
+    sleep_ms(10);
+    call->ops->finish_text(call, MCP_STR("later"));
+    return NULL;
+}
+
+static pthread_t later;
+
+static void run_later(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    pthread_create(&later, NULL, end_later, call);
+}
+
+START_TEST(a_call_may_end_after_call_tool_has_returned)
+{
+    fake->run = run_later;
+    start("inline");
+    ck_assert(heard_finished(&heard));
+    pthread_join(later, NULL);
+    ck_assert(heard_released(&heard));
+    ck_assert_str_eq(heard.text, "later");
+    ck_assert_uint_eq(provider_inside(&fake->provider), 0);
+}
+END_TEST
+
+static void run_refused(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    call_end_broken(call_from_abi(call), "did not take the call (%d)", -2);
+    call_end_broken(call_from_abi(call), "again");
+}
+
+START_TEST(a_link_can_end_a_call)
+{
+    fake->run = run_refused;
+    start("worker");
+    ck_assert(heard_finished(&heard));
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+    ck_assert_str_eq(heard.text, "files/worker: did not take the call (-2)");
+}
+END_TEST
+
+START_TEST(a_retired_provider_takes_no_call)
+{
+    provider_retire(&fake->provider);
+    ck_assert_ptr_null(fake_call(registry, "inline", &heard, NULL, NULL));
+    ck_assert_int_eq(heard.released, 0);
+}
+END_TEST
+
+/* ---- on the way ---- */
+
+static void run_arguments(struct fake_provider *f, struct mcp_call *call)
+{
+    static const struct {
+        const char *pointer;
+        int32_t code, kind;
+        const char *value;
+    } wanted[] = {
+        {"/path", MCP_OK, MCP_JSON_STRING, "a\"b"},
+        {"/plain", MCP_OK, MCP_JSON_STRING, "x"},
+        {"/list", MCP_OK, MCP_JSON_ARRAY, "[1, 2]"},
+        {"/list/1", MCP_OK, MCP_JSON_NUMBER, "2"},
+        {"/yes", MCP_OK, MCP_JSON_TRUE, "true"},
+        {"/none", MCP_OK, MCP_JSON_NULL, "null"},
+        {"/absent", MCP_ENOENT, 0, NULL},
+        {"path", MCP_ENOENT, 0, NULL},
+    };
+    int32_t kind;
+    struct mcp_bytes value;
+    (void)f;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        ck_assert_int_eq(call->ops->argument(call, wanted[i].pointer, &kind, &value),
+                         wanted[i].code);
+        if (wanted[i].value == NULL)
+            continue;
+        ck_assert_int_eq(kind, wanted[i].kind);
+        ck_assert_uint_eq(value.size, strlen(wanted[i].value));
+        ck_assert_mem_eq(value.data, wanted[i].value, value.size);
+    }
+    ck_assert_int_eq(call->ops->argument(call, NULL, &kind, &value), MCP_EINVAL);
+    ck_assert_int_eq((int)call->tag, 7);
+    run_echo_name(f, call);
+}
+
+static void run_no_arguments(struct fake_provider *f, struct mcp_call *call)
+{
+    int32_t kind;
+    struct mcp_bytes value;
+    ck_assert_int_eq(call->ops->argument(call, "", &kind, &value), MCP_OK);
+    ck_assert_int_eq(kind, MCP_JSON_OBJECT);
+    ck_assert_int_eq(call->ops->argument(call, "/x", &kind, &value), MCP_ENOENT);
+    ck_assert_uint_eq(call->arguments.size, 2);
+    run_echo_name(f, call);
+}
+
+START_TEST(arguments_are_read_by_pointer)
+{
+    struct arena arena;
+    struct json json;
+    arena_init(&arena, 1u << 20);
+    ck_assert(json_parse(&json,
+                         BYTES("{\"path\":\"a\\\"b\",\"plain\":\"x\",\"list\":[1, 2],"
+                               "\"yes\":true,\"none\":null}"),
+                         &json_default_limits, &arena, NULL));
+    fake->run = run_arguments;
+    struct call *call = fake_call(registry, "inline", &heard, &json, NULL);
+    call_start(call);
+    call_unref(call);
+    ck_assert_int_eq(heard.finished, 1);
+    arena_free(&arena);
+    heard.finished = 0;
+    fake->run = run_no_arguments;
+    start("inline");
+    ck_assert_int_eq(heard.finished, 1);
+}
+END_TEST
+
+static void run_reports(struct fake_provider *f, struct mcp_call *call)
+{
+    codes[0] = call->ops->progress(call, 1, 2, MCP_STR("half"));
+    codes[1] = call->ops->log(call, MCP_LOG_WARNING, MCP_STR("{\"a\":1}"));
+    codes[2] = call->ops->log(call, MCP_LOG_DEBUG, MCP_STR("1"));
+    if (f->context != NULL) {
+        double zero = 0;
+        ck_assert_int_eq(call->ops->progress(call, 1 / zero, 0, MCP_STR("")), MCP_EINVAL);
+        ck_assert_int_eq(call->ops->progress(call, 1, 0, MCP_STR("\xff")), MCP_EINVAL);
+        ck_assert_int_eq(call->ops->log(call, MCP_LOG_ERROR, MCP_STR("{")), MCP_EINVAL);
+        ck_assert_int_eq(call->ops->log(call, 8, MCP_STR("1")), MCP_EINVAL);
+    }
+    run_echo_name(f, call);
+}
+
+static void wants_reports(struct call_request *request)
+{
+    request->wants_progress = true;
+    request->log_level = MCP_LOG_INFO;
+}
+
+START_TEST(reports_reach_only_who_wants_them)
+{
+    fake->run = run_reports;
+    start("inline");
+    ck_assert_int_eq(codes[0], MCP_OK);
+    ck_assert_int_eq(codes[1], MCP_OK);
+    ck_assert_int_eq(heard.progress + heard.log, 0);
+
+    fake->context = &heard;
+    heard.finished = 0;
+    struct call *call = fake_call(registry, "inline", &heard, NULL, wants_reports);
+    call_start(call);
+    call_unref(call);
+    ck_assert_int_eq(heard.progress, 1);
+    ck_assert_int_eq(heard.log, 1); /* debug is less urgent than what it wants */
+    ck_assert_int_eq(heard.last_level, MCP_LOG_WARNING);
+    ck_assert_str_eq(heard.json, "");
+    ck_assert_int_eq(heard.finished, 1);
+}
+END_TEST
+
+/* ---- cancelling ---- */
+
+START_TEST(cancelling_reaches_the_plugin)
+{
+    fake->run = run_keep;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    int fd = abi->ops->cancel_fd(abi);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(abi->ops->cancel_fd(abi), fd);
+    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    ck_assert_int_eq(abi->ops->is_cancelled(abi), 0);
+    ck_assert_int_eq(poll(&pfd, 1, 0), 0);
+    call_cancel(call);
+    call_cancel(call);
+    ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
+    ck_assert_int_eq(poll(&pfd, 1, 0), 1);
+    ck_assert_int_eq(heard.finished, 0); /* it is still the plugin's to end */
+    ck_assert_int_eq(abi->ops->finish_failure(abi, MCP_STR("stopped")), MCP_OK);
+    ck_assert(heard_finished(&heard));
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+static atomic_bool in_callback, leave_callback;
+
+static void count_cancel(void *data)
+{
+    ck_assert_ptr_eq(data, &cancelled);
+    atomic_fetch_add(&cancelled, 1);
+}
+
+static void slow_cancel(void *data)
+{
+    (void)data;
+    atomic_store(&in_callback, true);
+    while (!atomic_load(&leave_callback))
+        sleep_ms(1);
+    atomic_store(&in_callback, false);
+}
+
+START_TEST(on_cancel_is_called_once)
+{
+    fake->run = run_keep;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
+    ck_assert_int_eq(abi->ops->on_cancel(abi, NULL, NULL), MCP_OK);
+    ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
+    call_cancel(call);
+    call_cancel(call);
+    ck_assert_int_eq(cancelled, 1);
+    /* Set when it is cancelled already: runs before the function returns. */
+    ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
+    ck_assert_int_eq(cancelled, 2);
+    abi->ops->finish_failure(abi, MCP_STR(""));
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+}
+END_TEST
+
+static void *cancel_it(void *argument)
+{
+    call_cancel(argument);
+    return NULL;
+}
+
+static void *finish_it(void *argument)
+{
+    struct mcp_call *abi = argument;
+    abi->ops->finish_text(abi, MCP_STR("done"));
+    ck_assert(!atomic_load(&in_callback)); /* finish returns when the callback has */
+    return NULL;
+}
+
+START_TEST(finishing_waits_for_a_running_callback)
+{
+    pthread_t canceller, finisher;
+    fake->run = run_keep;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    abi->ops->on_cancel(abi, slow_cancel, NULL);
+    pthread_create(&canceller, NULL, cancel_it, call);
+    while (!atomic_load(&in_callback))
+        sleep_ms(1);
+    pthread_create(&finisher, NULL, finish_it, abi);
+    sleep_ms(20);
+    ck_assert_int_eq(heard.finished, 0);
+    atomic_store(&leave_callback, true);
+    pthread_join(canceller, NULL);
+    pthread_join(finisher, NULL);
+    ck_assert(heard_finished(&heard));
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+}
+END_TEST
+
+START_TEST(an_abandoned_call_runs_no_event)
+{
+    fake->run = run_keep;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    call_abandon(call);
+    call_unref(call);
+    ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
+    ck_assert_int_eq(abi->ops->progress(abi, 1, 0, MCP_STR("")), MCP_ECANCELLED);
+    ck_assert_int_eq(abi->ops->log(abi, MCP_LOG_ERROR, MCP_STR("1")), MCP_ECANCELLED);
+    ck_assert_int_eq(heard.released, 0);
+    ck_assert_int_eq(abi->ops->finish_text(abi, MCP_STR("x")), MCP_ECANCELLED);
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(heard.finished + heard.progress + heard.log, 0);
+}
+END_TEST
+
+static void abandon_in_event(struct call *call)
+{
+    call_abandon(call);
+}
+
+static void run_progress(struct fake_provider *f, struct mcp_call *call)
+{
+    codes[0] = call->ops->progress(call, 1, 2, MCP_STR(""));
+    codes[1] = call->ops->progress(call, 2, 2, MCP_STR(""));
+    codes[2] = call->ops->finish_text(call, MCP_STR(""));
+    (void)f;
+}
+
+START_TEST(a_call_may_be_abandoned_inside_its_event)
+{
+    fake->run = run_progress;
+    heard.on_progress = abandon_in_event;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    call_start(call);
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(codes[0], MCP_OK);
+    ck_assert_int_eq(codes[1], MCP_ECANCELLED);
+    ck_assert_int_eq(codes[2], MCP_ECANCELLED);
+    ck_assert_int_eq(heard.progress, 1);
+    ck_assert_int_eq(heard.finished, 0);
+}
+END_TEST
+
+static atomic_bool event_running, event_over;
+
+static void slow_event(struct call *call)
+{
+    (void)call;
+    atomic_store(&event_running, true);
+    sleep_ms(50);
+    atomic_store(&event_over, true);
+}
+
+START_TEST(abandoning_waits_for_an_event_on_another_thread)
+{
+    fake->run = run_progress;
+    heard.on_progress = slow_event;
+    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    call_start(call);
+    while (!atomic_load(&event_running))
+        sleep_ms(1);
+    call_abandon(call);
+    ck_assert(atomic_load(&event_over));
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(heard.finished, 0);
+}
+END_TEST
+
+/* ---- deadlines ---- */
+
+START_TEST(a_call_that_overruns_is_cancelled_then_answered)
+{
+    fake->run = run_keep;
+    int64_t began = clock_now();
+    struct call *call = fake_call(registry, "short", &heard, NULL, NULL);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    ck_assert_int_gt(abi->deadline_ns, began);
+    ck_assert_int_le(abi->deadline_ns, began + 200 * NS_PER_MS);
+    ck_assert(heard_finished(&heard));
+    int64_t took = clock_now() - began;
+    ck_assert_int_ge(took, 290 * NS_PER_MS); /* 50 and a quarter of a second */
+    ck_assert_int_lt(took, 2000 * NS_PER_MS);
+    ck_assert_int_eq(heard.end, CALL_TIMEOUT);
+    ck_assert_str_eq(heard.text, "files/short did not finish within 50 ms");
+    ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
+    /* It is inside until the plugin ends it. */
+    ck_assert_uint_eq(provider_inside(&fake->provider), 1);
+    ck_assert_int_eq(heard.released, 0);
+    ck_assert_int_eq(abi->ops->finish_text(abi, MCP_STR("late")), MCP_ECANCELLED);
+    call_unref(call);
+    ck_assert(heard_released(&heard));
+    ck_assert_int_eq(heard.finished, 1);
+}
+END_TEST
+
+static void fail_when_cancelled(struct fake_provider *f, struct mcp_call *call)
+{
+    struct pollfd pfd = {.fd = call->ops->cancel_fd(call), .events = POLLIN};
+    poll(&pfd, 1, 5000);
+    code = call->ops->finish_failure(call, MCP_STR("interrupted"));
+    (void)f;
+}
+
+START_TEST(a_failure_after_the_deadline_is_a_timeout)
+{
+    fake->run = fail_when_cancelled;
+    start("short");
+    ck_assert(heard_finished(&heard));
+    ck_assert_int_eq(heard.end, CALL_TIMEOUT);
+    ck_assert_str_eq(heard.text,
+                     "files/short did not finish within 50 ms (it said: interrupted)");
+    ck_assert(heard_released(&heard));
+}
+END_TEST
+
+START_TEST(an_inline_call_that_goes_on_is_watched)
+{
+    fake->run = run_keep;
+    start("short_inline");
+    ck_assert_int_eq(heard.finished, 0);
+    ck_assert(heard_finished(&heard));
+    ck_assert_int_eq(heard.end, CALL_TIMEOUT);
+    kept->ops->finish_text(kept, MCP_STR("late"));
+    ck_assert(heard_released(&heard));
+}
+END_TEST
+
+static void short_time(struct call_request *request)
+{
+    request->max_time_ms = 20;
+}
+
+START_TEST(the_shorter_limit_counts)
+{
+    fake->run = fail_when_cancelled;
+    struct call *call = fake_call(registry, "short", &heard, NULL, short_time);
+    call_start(call);
+    call_unref(call);
+    ck_assert(heard_finished(&heard));
+    ck_assert_str_eq(heard.text,
+                     "files/short did not finish within 20 ms (it said: interrupted)");
+    ck_assert(heard_released(&heard));
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+#define RACERS 400
+
+static atomic_int left;
+
+static void *racing_end(void *argument)
+{
+    struct mcp_call *call = argument;
+    call->ops->finish_text(call, MCP_STR("end"));
+    return NULL;
+}
+
+static void run_race(struct fake_provider *f, struct mcp_call *call)
+{
+    pthread_t thread;
+    (void)f;
+    call->ops->on_cancel(call, count_cancel, &cancelled);
+    if (pthread_create(&thread, NULL, racing_end, call) == 0)
+        pthread_detach(thread);
+    else
+        racing_end(call);
+    atomic_fetch_sub(&left, 1);
+}
+
+START_TEST(ends_and_cancels_race)
+{
+    static struct heard many[RACERS];
+    fake->run = run_race;
+    for (int i = 0; i < RACERS; i++) {
+        heard_init(&many[i]);
+        struct call *call =
+            fake_call(registry, i % 2 != 0 ? "inline" : "worker", &many[i], NULL, NULL);
+        call_start(call);
+        if (i % 3 == 0)
+            call_cancel(call);
+        if (i % 3 == 1)
+            call_abandon(call);
+        call_unref(call);
+        ck_assert(heard_released(&many[i]));
+        ck_assert_int_le(many[i].finished, 1);
+        if (i % 3 != 1)
+            ck_assert_int_eq(many[i].finished, 1);
+        heard_free(&many[i]);
+    }
+}
+END_TEST
+
+/* A guard against a mistake of a magnitude; the target is 300 ns, and what it
+ * really is, is printed. */
+START_TEST(an_inline_call_is_cheap)
+{
+    enum { N = 200000 };
+    struct registry_reader reader = {NULL};
+    static const struct call_events none = {.finished = NULL};
+    (void)none;
+    registry_read(registry, &reader);
+    int64_t best = INT64_MAX;
+    for (int round = 0; round < 5; round++) {
+        int64_t began = clock_now();
+        for (int i = 0; i < N / 5; i++) {
+            heard.finished = heard.released = 0;
+            struct call *call = fake_call(registry, "inline", &heard, NULL, NULL);
+            call_start(call);
+            call_unref(call);
+        }
+        int64_t took = (clock_now() - began) / (N / 5);
+        best = took < best ? took : best;
+    }
+    registry_reader_close(&reader);
+    printf("an inline call, with the test's own part: %d ns\n", (int)best);
+    ck_assert_int_lt(best, 20000);
+}
+END_TEST
+
+int main(void)
+{
+    if (!crypto_init())
+        return 1;
+    setenv("CK_FORK", "no", 0);
+    Suite *suite = suite_create("call");
+    TCase *tests = tcase_create("call");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, inline_call_ends_on_this_thread);
+    tcase_add_test(tests, worker_call_ends_on_another_thread);
+    tcase_add_test(tests, json_ends_carry_their_index);
+    tcase_add_test(tests, illegal_ends_tell_the_rule);
+    tcase_add_test(tests, results_are_limited);
+    tcase_add_test(tests, need_input_needs_a_client_that_can_be_asked);
+    tcase_add_test(tests, the_second_end_is_refused);
+    tcase_add_test(tests, a_late_second_end_hits_no_other_call);
+    tcase_add_test(tests, a_call_may_end_after_call_tool_has_returned);
+    tcase_add_test(tests, a_link_can_end_a_call);
+    tcase_add_test(tests, a_retired_provider_takes_no_call);
+    tcase_add_test(tests, arguments_are_read_by_pointer);
+    tcase_add_test(tests, reports_reach_only_who_wants_them);
+    tcase_add_test(tests, cancelling_reaches_the_plugin);
+    tcase_add_test(tests, on_cancel_is_called_once);
+    tcase_add_test(tests, finishing_waits_for_a_running_callback);
+    tcase_add_test(tests, an_abandoned_call_runs_no_event);
+    tcase_add_test(tests, a_call_may_be_abandoned_inside_its_event);
+    tcase_add_test(tests, abandoning_waits_for_an_event_on_another_thread);
+    tcase_add_test(tests, a_call_that_overruns_is_cancelled_then_answered);
+    tcase_add_test(tests, a_failure_after_the_deadline_is_a_timeout);
+    tcase_add_test(tests, an_inline_call_that_goes_on_is_watched);
+    tcase_add_test(tests, the_shorter_limit_counts);
+    tcase_add_test(tests, ends_and_cancels_race);
+    tcase_add_test(tests, an_inline_call_is_cheap);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
