@@ -41,8 +41,8 @@ struct snapshot {
     void (*free_view)(void *view);
 };
 
-/* What the layer above does when a snapshot is made. Both are called on the
- * control thread. */
+/* What the layer above does when a snapshot is made, on the control thread; a view
+ * is freed on the thread of whoever reads its snapshot last. */
 struct registry_hooks {
     void *context;
     /* Prepares the lists of a new snapshot, before it is published. */

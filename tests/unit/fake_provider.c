@@ -163,7 +163,7 @@ bool heard_released(struct heard *heard)
     return wait_for(heard, &heard->released);
 }
 
-struct call *fake_call(struct registry *registry, const char *name, struct heard *heard,
+struct call *fake_tool_call(struct registry *registry, const char *name, struct heard *heard,
                        const struct json *arguments, void (*change)(struct call_request *request))
 {
     static const struct mcp_caller caller = {.struct_size = sizeof(caller),
@@ -181,7 +181,7 @@ struct call *fake_call(struct registry *registry, const char *name, struct heard
         .release = on_release,
     };
     if (request.tool == NULL) {
-        fprintf(stderr, "fake_call: there is no tool %s\n", name);
+        fprintf(stderr, "fake_tool_call: there is no tool %s\n", name);
         abort();
     }
     if (change != NULL)

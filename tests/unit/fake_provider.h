@@ -50,7 +50,7 @@ bool heard_released(struct heard *heard);
 /* Makes a call of the tool that a snapshot of this registry offers as `name`,
  * with `arguments` (JSON text that outlives the call, or NULL). `change` may
  * alter the request; NULL. */
-struct call *fake_call(struct registry *registry, const char *name, struct heard *heard,
+struct call *fake_tool_call(struct registry *registry, const char *name, struct heard *heard,
                        const struct json *arguments, void (*change)(struct call_request *request));
 
 /* Ends the call with its name, as finish_text. */

@@ -47,7 +47,7 @@ static void tear_down(void)
 
 static void start(const char *tool)
 {
-    struct call *call = fake_call(registry, tool, &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, tool, &heard, NULL, NULL);
     ck_assert_ptr_nonnull(call);
     call_start(call);
     call_unref(call);
@@ -57,7 +57,7 @@ static void start(const char *tool)
 
 START_TEST(inline_call_ends_on_this_thread)
 {
-    struct call *call = fake_call(registry, "inline", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "inline", &heard, NULL, NULL);
     ck_assert(call_is_inline(call));
     call_start(call);
     ck_assert_int_eq(heard.finished, 1);
@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(worker_call_ends_on_another_thread)
 {
-    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, NULL);
     ck_assert(!call_is_inline(call));
     call_start(call);
     call_unref(call);
@@ -193,7 +193,7 @@ START_TEST(need_input_needs_a_client_that_can_be_asked)
     ck_assert_int_eq(heard.end, CALL_FAILURE);
 
     heard.finished = 0;
-    struct call *call = fake_call(registry, "inline", &heard, NULL, may_ask);
+    struct call *call = fake_tool_call(registry, "inline", &heard, NULL, may_ask);
     call_start(call);
     call_unref(call);
     ck_assert_int_eq(code, MCP_OK);
@@ -204,7 +204,7 @@ START_TEST(need_input_needs_a_client_that_can_be_asked)
     wrong.size = strlen(wrong.data);
     fake->context = &wrong;
     heard.finished = 0;
-    call = fake_call(registry, "inline", &heard, NULL, may_ask);
+    call = fake_tool_call(registry, "inline", &heard, NULL, may_ask);
     call_start(call);
     call_unref(call);
     ck_assert_int_eq(code, MCP_EINVAL);
@@ -263,7 +263,7 @@ START_TEST(a_late_second_end_hits_no_other_call)
     fake->run = run_keep;
     struct heard other;
     heard_init(&other);
-    struct call *call = fake_call(registry, "inline", &other, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "inline", &other, NULL, NULL);
     call_start(call);
     ck_assert_int_eq(gone->ops->finish_text(gone, MCP_STR("late")), MCP_EINVAL);
     ck_assert_int_eq(other.finished, 0);
@@ -323,7 +323,7 @@ END_TEST
 START_TEST(a_retired_provider_takes_no_call)
 {
     provider_retire(&fake->provider);
-    ck_assert_ptr_null(fake_call(registry, "inline", &heard, NULL, NULL));
+    ck_assert_ptr_null(fake_tool_call(registry, "inline", &heard, NULL, NULL));
     ck_assert_int_eq(heard.released, 0);
 }
 END_TEST
@@ -384,7 +384,7 @@ START_TEST(arguments_are_read_by_pointer)
                                "\"yes\":true,\"none\":null}"),
                          &json_default_limits, &arena, NULL));
     fake->run = run_arguments;
-    struct call *call = fake_call(registry, "inline", &heard, &json, NULL);
+    struct call *call = fake_tool_call(registry, "inline", &heard, &json, NULL);
     call_start(call);
     call_unref(call);
     ck_assert_int_eq(heard.finished, 1);
@@ -427,7 +427,7 @@ START_TEST(reports_reach_only_who_wants_them)
 
     fake->context = &heard;
     heard.finished = 0;
-    struct call *call = fake_call(registry, "inline", &heard, NULL, wants_reports);
+    struct call *call = fake_tool_call(registry, "inline", &heard, NULL, wants_reports);
     call_start(call);
     call_unref(call);
     ck_assert_int_eq(heard.progress, 1);
@@ -443,7 +443,7 @@ END_TEST
 START_TEST(cancelling_reaches_the_plugin)
 {
     fake->run = run_keep;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, NULL);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     int fd = abi->ops->cancel_fd(abi);
@@ -485,7 +485,7 @@ static void slow_cancel(void *data)
 START_TEST(on_cancel_is_called_once)
 {
     fake->run = run_keep;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, NULL);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
@@ -521,7 +521,7 @@ START_TEST(finishing_waits_for_a_running_callback)
 {
     pthread_t canceller, finisher;
     fake->run = run_keep;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, NULL);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     abi->ops->on_cancel(abi, slow_cancel, NULL);
@@ -543,7 +543,7 @@ END_TEST
 START_TEST(an_abandoned_call_runs_no_event)
 {
     fake->run = run_keep;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     call_abandon(call);
@@ -575,7 +575,7 @@ START_TEST(a_call_may_be_abandoned_inside_its_event)
 {
     fake->run = run_progress;
     heard.on_progress = abandon_in_event;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
     call_start(call);
     call_unref(call);
     ck_assert(heard_released(&heard));
@@ -601,7 +601,7 @@ START_TEST(abandoning_waits_for_an_event_on_another_thread)
 {
     fake->run = run_progress;
     heard.on_progress = slow_event;
-    struct call *call = fake_call(registry, "worker", &heard, NULL, wants_reports);
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
     call_start(call);
     while (!atomic_load(&event_running))
         sleep_ms(1);
@@ -619,7 +619,7 @@ START_TEST(a_call_that_overruns_is_cancelled_then_answered)
 {
     fake->run = run_keep;
     int64_t began = clock_now();
-    struct call *call = fake_call(registry, "short", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "short", &heard, NULL, NULL);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     ck_assert_int_gt(abi->deadline_ns, began);
@@ -681,7 +681,7 @@ static void short_time(struct call_request *request)
 START_TEST(the_shorter_limit_counts)
 {
     fake->run = fail_when_cancelled;
-    struct call *call = fake_call(registry, "short", &heard, NULL, short_time);
+    struct call *call = fake_tool_call(registry, "short", &heard, NULL, short_time);
     call_start(call);
     call_unref(call);
     ck_assert(heard_finished(&heard));
@@ -723,7 +723,7 @@ START_TEST(ends_and_cancels_race)
     for (int i = 0; i < RACERS; i++) {
         heard_init(&many[i]);
         struct call *call =
-            fake_call(registry, i % 2 != 0 ? "inline" : "worker", &many[i], NULL, NULL);
+            fake_tool_call(registry, i % 2 != 0 ? "inline" : "worker", &many[i], NULL, NULL);
         call_start(call);
         if (i % 3 == 0)
             call_cancel(call);
@@ -753,7 +753,7 @@ START_TEST(an_inline_call_is_cheap)
         int64_t began = clock_now();
         for (int i = 0; i < N / 5; i++) {
             heard.finished = heard.released = 0;
-            struct call *call = fake_call(registry, "inline", &heard, NULL, NULL);
+            struct call *call = fake_tool_call(registry, "inline", &heard, NULL, NULL);
             call_start(call);
             call_unref(call);
         }

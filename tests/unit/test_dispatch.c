@@ -69,7 +69,7 @@ static void tear_down(void)
 
 static struct call *start(const char *tool, int number)
 {
-    struct call *call = fake_call(registry, tool, &heard[number], NULL, NULL);
+    struct call *call = fake_tool_call(registry, tool, &heard[number], NULL, NULL);
     ck_assert_ptr_nonnull(call);
     call_start(call);
     return call;
@@ -445,7 +445,7 @@ static void *run_client(void *argument)
     struct client *client = argument;
     for (int i = 0; i < 300; i++) {
         heard_init(&client->heard);
-        struct call *call = fake_call(registry, tools[i % 6], &client->heard, NULL, NULL);
+        struct call *call = fake_tool_call(registry, tools[i % 6], &client->heard, NULL, NULL);
         call_start(call);
         if (i % 7 == 0)
             call_cancel(call);
