@@ -32,8 +32,8 @@ const struct setting config_settings[] = {
     NUMBER("/server/list_ttl_ms", server.list_ttl_ms, ON_RELOAD, 300000),
     NUMBER("/server/page_size", server.page_size, ON_RELOAD, 250),
 
-    STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RELOAD),
-    STRINGS("/http/allowed_origins", http.allowed_origins, http.allowed_origin_count, ON_RELOAD),
+    STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RESTART),
+    STRINGS("/http/allowed_origins", http.allowed_origins, http.allowed_origin_count, ON_RESTART),
     NUMBER("/http/threads", http.threads, ON_RESTART, 0),
     NUMBER("/http/max_connections", http.max_connections, ON_RESTART, 16384),
     NUMBER("/http/max_header_bytes", http.max_header_bytes, ON_RESTART, 16384),
@@ -45,15 +45,15 @@ const struct setting config_settings[] = {
     NUMBER("/http/keepalive_ms", http.keepalive_ms, ON_RESTART, 25000),
     NUMBER("/http/max_streams", http.max_streams, ON_RESTART, 20000),
 
-    NUMBER("/sessions/max", sessions.max, ON_RESTART, 10000),
-    NUMBER("/sessions/idle_timeout_ms", sessions.idle_timeout_ms, ON_RESTART, 3600000),
+    NUMBER("/sessions/max", sessions.max, ON_RELOAD, 10000),
+    NUMBER("/sessions/idle_timeout_ms", sessions.idle_timeout_ms, ON_RELOAD, 3600000),
 
     NUMBER("/calls/workers", calls.workers, ON_RESTART, 16),
     NUMBER("/calls/queue", calls.queue, ON_RESTART, 1024),
     NUMBER("/calls/timeout_ms", calls.timeout_ms, ON_RELOAD, 60000),
     NUMBER("/calls/max_result_bytes", calls.max_result_bytes, ON_RELOAD, 16777216),
 
-    STRING("/plugins/directory", plugins.directory, ON_RESTART, MCPD_PLUGIN_DIR),
+    STRING("/plugins/directory", plugins.directory, ON_RELOAD, MCPD_PLUGIN_DIR),
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),

@@ -264,10 +264,11 @@ START_TEST(test_needs_restart)
                                    "\"plugins\": {\"private_directory\": \"/x\"}}");
     ck_assert_uint_eq(config_needs_restart(old, old, keep, &lines), 0);
     ck_assert_str_eq(complaints(), "");
-    ck_assert_uint_eq(config_needs_restart(old, new, keep, &lines), 3);
+    ck_assert_uint_eq(config_needs_restart(old, new, keep, &lines), 4);
     ck_assert_str_eq(
         complaints(),
         "mcpd.json: listen has changed: takes effect when mcpd is restarted\n"
+        "mcpd.json: http.allowed_hosts has changed: takes effect when mcpd is restarted\n"
         "mcpd.json: http.threads has changed: takes effect when mcpd is restarted\n"
         "mcpd.json: plugins.private_directory has changed: takes effect when mcpd is restarted\n");
     config_unref(old);

@@ -134,7 +134,9 @@ START_TEST(test_schema_and_manual_agree_with_the_code)
         else if (config_settings[i].kind == SETTING_STRING)
             check_string(&p, &config_settings[i]);
         else
-            ck_assert(text_has(manual_entry(&p, config_settings[i].pointer), "default none."));
+            ck_assert(text_has(manual_entry(&p, config_settings[i].pointer),
+                               config_settings[i].when == ON_RESTART ? "default none; restart."
+                                                                     : "default none."));
     }
     published_close(&p);
 }
