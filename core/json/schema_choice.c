@@ -3,12 +3,6 @@
  * anyOf, oneOf, not, if; and const and enum. */
 #include "json/schema_internal.h"
 
-static bool fail(struct run *run, enum failing why, const struct schema_node *node,
-                 const struct json_node *value)
-{
-    return run_fail(run, &(struct failed){.why = why, .node = node, .value = value});
-}
-
 /* ---- constants ---- */
 
 static bool check_constants(struct run *run, const struct schema_node *node,
@@ -17,7 +11,7 @@ static bool check_constants(struct run *run, const struct schema_node *node,
     const struct value_rules *rules = node->value;
     const struct json *constant = rules->constant, *choices = rules->choices;
     if (constant != NULL && !schema_equal(run->json, value, constant, constant->root, &run->left))
-        return run->left > 0 ? fail(run, FAILS_CONST, node, value) : run_charge(run, 0);
+        return run->left > 0 ? run_fail_at(run, FAILS_CONST, node, value) : run_charge(run, 0);
     if (choices == NULL)
         return true;
     const struct json_node *choice = choices->root + 1;
@@ -27,7 +21,7 @@ static bool check_constants(struct run *run, const struct schema_node *node,
         if (schema_equal(run->json, value, choices, choice, &run->left))
             return true;
     }
-    return run->left > 0 ? fail(run, FAILS_ENUM, node, value) : run_charge(run, 0);
+    return run->left > 0 ? run_fail_at(run, FAILS_ENUM, node, value) : run_charge(run, 0);
 }
 
 /* ---- references ---- */
@@ -227,6 +221,6 @@ bool choice_check(struct run *run, const struct schema_node *node, const struct 
     if (rules->condition != NULL && !(!ok && run->stop))
         ok &= check_condition(run, rules, value, marks);
     if (rules->not != NULL && !(!ok && run->stop) && schema_try(run, rules->not, value, NULL))
-        ok = fail(run, FAILS_NOT, node, value);
+        ok = run_fail_at(run, FAILS_NOT, node, value);
     return ok;
 }

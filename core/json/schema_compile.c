@@ -153,7 +153,7 @@ static void finish(struct subschema *s)
                   node->array == NULL && node->object == NULL && !node->never;
 }
 
-struct schema_node *compile(struct compiler *c, const struct where *where)
+struct schema_node *compiler_compile(struct compiler *c, const struct where *where)
 {
     struct bytes address = {(const char *)&where->object, sizeof(where->object)};
     const struct compiled *already = map_get(&c->compiled, address);
@@ -207,7 +207,7 @@ struct schema *schema_compile(const struct json *json, const struct json_node *r
     struct where where = {
         .json = json, .object = root, .place = &here, .uri = BYTES(""), .dialect = &dialect_2020};
     struct schema *schema = c.schema;
-    schema->root = compile(&c, &where);
+    schema->root = compiler_compile(&c, &where);
     if (schema->root == NULL || !refs_follow(&c) || !refs_check_loops(&c)) {
         schema_free(schema);
         schema = NULL;

@@ -97,7 +97,7 @@ struct where {
     const struct dialect *dialect; /* of a document that does not say */
     unsigned depth;
 };
-struct schema_node *compile(struct compiler *c, const struct where *where);
+struct schema_node *compiler_compile(struct compiler *c, const struct where *where);
 
 const struct place *place_new(struct compiler *c, const struct place *up, const char *keyword,
                               struct bytes name, int64_t index);
@@ -110,8 +110,53 @@ bool compiler_refuse(struct compiler *c, const struct place *place, const char *
 
 /* ---- schema_keywords.c ---- */
 
+enum vocabulary { CORE, APPLICATOR, UNEVALUATED, VALIDATION, FORMAT };
+
+struct keyword;
+typedef bool keyword_reader(struct subschema *s, const struct keyword *keyword,
+                            const struct json_node *value);
+struct keyword {
+    const char *name;
+    enum vocabulary vocabulary;
+    int drafts;
+    keyword_reader *read;
+    size_t offset; /* in the struct that `read` fills */
+};
+
 /* Reads all keywords of a schema that is an object. */
 bool keywords_read(struct subschema *s);
+
+/* ---- schema_applicators.c ---- */
+
+keyword_reader keyword_additional_items, keyword_aside, keyword_definitions, keyword_dependencies,
+    keyword_for_array, keyword_for_object, keyword_for_value, keyword_items, keyword_items_7,
+    keyword_list, keyword_pattern_properties, keyword_prefix, keyword_properties, keyword_required;
+/* Once all members have been read. */
+void members_finish(struct subschema *s);
+
+/* ---- schema_assertions.c ---- */
+
+keyword_reader keyword_array_count, keyword_bound, keyword_constant, keyword_enum, keyword_format,
+    keyword_multiple, keyword_object_count, keyword_pattern, keyword_string_count, keyword_type,
+    keyword_unique;
+
+/* "PLACE/keyword: expected ..., got ...". Returns false. */
+bool keyword_refuse(struct subschema *s, const struct keyword *keyword, const char *expected,
+                    const struct json_node *value);
+/* The structs, made when they are first needed; NULL (and the error set) when they cannot. */
+struct value_rules *subschema_value(struct subschema *s);
+struct number_rules *subschema_number(struct subschema *s);
+struct string_rules *subschema_string(struct subschema *s);
+struct array_rules *subschema_array(struct subschema *s);
+struct object_rules *subschema_object(struct subschema *s);
+/* Copies in the memory of the schema; .data NULL or NULL (and the error set). */
+struct bytes subschema_copy_string(struct subschema *s, const struct json_node *value);
+const struct json *subschema_copy_value(struct subschema *s, const struct json_node *value);
+const struct pattern *subschema_pattern(struct subschema *s, const struct place *place,
+                                        const char *keyword, const struct json_node *value);
+/* Walks the names of the members that count; begins with NULL, ends with NULL. */
+const struct json_node *keyword_next_member(const struct json_node *object,
+                                            const struct json_node *name);
 
 /* ---- schema_source.c ---- */
 

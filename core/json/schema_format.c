@@ -381,34 +381,57 @@ static bool check_iri_reference(struct bytes text)
     return check_reference(text, false, true);
 }
 
+/* Letters, digits, "_", "%XX", with single dots between them; returns the size. */
+static size_t variable_name_size(struct bytes text)
+{
+    size_t at = 0;
+    bool dot = true; /* none may come first, last or behind another one */
+    while (at < text.size) {
+        char c = text.data[at];
+        if (c == '%') {
+            if (text.size - at < 3 || !is_hex(text.data[at + 1]) || !is_hex(text.data[at + 2]))
+                return 0;
+            at += 2;
+        } else if (c == '.' ? dot : !is_letter(c) && !is_digit(c) && c != '_') {
+            break;
+        }
+        dot = c == '.';
+        at++;
+    }
+    return dot ? 0 : at;
+}
+
+/* "*" or ":1" to ":9999"; 0 when it is neither. */
+static size_t modifier_size(struct bytes text)
+{
+    size_t digits = 1;
+    if (text.data[0] == '*')
+        return 1;
+    while (digits < text.size && is_digit(text.data[digits]))
+        digits++;
+    return text.data[0] == ':' && digits > 1 && digits <= 5 && text.data[1] != '0' ? digits : 0;
+}
+
 /* One expression of a template, without its braces (RFC 6570, 2.2). */
 static bool check_expression(struct bytes text)
 {
     size_t at = text.size > 0 && in_set(text.data[0], "+#./;?&=,!@|") ? 1 : 0;
-    bool name = false;
-    for (; at < text.size; at++) {
-        char c = text.data[at];
-        if (is_letter(c) || is_digit(c) || c == '_' || (c == '.' && name)) {
-            name = true;
-        } else if (c == '%' && text.size - at >= 3 && is_hex(text.data[at + 1]) &&
-                   is_hex(text.data[at + 2])) {
-            name = true;
-            at += 2;
-        } else if (name && c == ',') {
-            name = false;
-        } else if (name && (c == '*' || c == ':')) {
-            size_t digits = at + 1;
-            while (c == ':' && digits < text.size && is_digit(text.data[digits]))
-                digits++;
-            if ((c == ':' && (digits == at + 1 || digits > at + 5)) ||
-                (digits < text.size && text.data[digits] != ','))
-                return false;
-            at = digits - 1;
-        } else {
+    while (true) {
+        size_t size = variable_name_size((struct bytes){text.data + at, text.size - at});
+        at += size;
+        if (size == 0)
             return false;
+        if (at < text.size && text.data[at] != ',') {
+            size = modifier_size((struct bytes){text.data + at, text.size - at});
+            at += size;
+            if (size == 0)
+                return false;
         }
+        if (at == text.size)
+            return true;
+        if (text.data[at++] != ',')
+            return false;
     }
-    return name;
 }
 
 static bool check_uri_template(struct bytes text)
@@ -423,7 +446,7 @@ static bool check_uri_template(struct bytes text)
             if (!check_expression((struct bytes){text.data + i + 1, end - i - 1}))
                 return false;
             i = end;
-        } else if (c <= ' ' || c == 0x7f || in_set((char)c, "\"'<>\\^`|}") ||
+        } else if (c <= ' ' || c == 0x7f || in_set((char)c, "\"<>\\^`|}") ||
                    (c == '%' && (text.size - i < 3 || !is_hex(text.data[i + 1]) ||
                                  !is_hex(text.data[i + 2])))) {
             return false;
@@ -469,11 +492,24 @@ static bool check_relative_json_pointer(struct bytes text)
     return bytes_equal(text, BYTES("#")) || check_json_pointer(text);
 }
 
+/* Behind "(?": what only PCRE2 knows? */
+static bool is_foreign_group(struct bytes text)
+{
+    size_t at = 0;
+    while (at < text.size && in_set(text.data[at], "ims-"))
+        at++;
+    if (at < text.size && text.data[at] == ':')
+        return false;
+    return at > 0 || text.size == 0 || !in_set(text.data[0], "=!<");
+}
+
 static bool check_regex(struct bytes text)
 {
-    /* Only PCRE2 knows these. */
     for (size_t i = 0; i + 1 < text.size; i++) {
-        if (text.data[i] == '\\' && in_set(text.data[++i], "aeghiojlmqyzAEFGHIJKLMNOQRTUVXYZ"))
+        if (text.data[i] == '\\' && in_set(text.data[++i], "aeghijlmoqyzAEFGHIJKLMNOQRTUVXYZ"))
+            return false;
+        if (text.data[i] == '(' && text.data[i + 1] == '?' &&
+            is_foreign_group((struct bytes){text.data + i + 2, text.size - i - 2}))
             return false;
     }
     size_t size;

@@ -4,11 +4,14 @@
  *
  *   schema_compile.c   documents and subschemas, from JSON to structs
  *   schema_source.c    resources: "$id", "$schema", anchors
- *   schema_keywords.c  each keyword: is it legal, and what it becomes
+ *   schema_keywords.c  the keywords, and the reading of those of the core
+ *   schema_applicators.c, schema_assertions.c  reading the others: is what stands
+ *                      there legal, and what it becomes
  *   schema_refs.c      where references lead; loops of them
  *   schema_uri.c       RFC 3986: resolving one reference against another
  *   schema_meta.c      the texts of the meta-schemas
  *   schema_validate.c  the walk over schema and instance
+ *   schema_container.c arrays and objects
  *   schema_choice.c    anyOf, oneOf and the other keywords that try a subschema
  *   schema_report.c    what a failure is called, and where it is
  *   schema_describe.c  a subschema in words
@@ -351,10 +354,36 @@ bool run_charge(struct run *run, uint64_t work);
 bool run_give_up(struct run *run, const char *why);
 /* Calls schema_failed when somebody wants to know. Returns false. */
 bool run_fail(struct run *run, const struct failed *failed);
+bool run_fail_at(struct run *run, enum failing why, const struct schema_node *node,
+                 const struct json_node *value);
+/* The characters of a string or name; .data NULL when out of memory. */
+struct bytes run_text(struct run *run, const struct json_node *value);
+enum pattern_verdict run_match(struct run *run, const struct pattern *pattern, struct bytes text);
 
 bool marks_begin(struct run *run, struct marks *marks, uint32_t count);
 void marks_end(struct run *run, struct marks *marks);
 void marks_merge(struct marks *into, const struct marks *from);
+
+static inline void mark(struct marks *marks, uint32_t index)
+{
+    if (marks != NULL)
+        marks->words[index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+static inline bool is_marked(const struct marks *marks, uint32_t index)
+{
+    return (marks->words[index / 64] >> (index % 64) & 1) != 0;
+}
+
+bool container_check_array(struct run *run, const struct schema_node *node,
+                           const struct json_node *array, struct marks *marks);
+bool container_check_object(struct run *run, const struct schema_node *node,
+                            const struct json_node *object, struct marks *marks);
+/* Those that are not marked: "unevaluatedItems", "unevaluatedProperties". */
+bool container_check_other_items(struct run *run, const struct schema_node *node,
+                                 const struct json_node *array, struct marks *marks);
+bool container_check_other_members(struct run *run, const struct schema_node *node,
+                                   const struct json_node *object, struct marks *marks);
 
 bool choice_check(struct run *run, const struct schema_node *node, const struct json_node *value,
                   struct marks *marks);

@@ -21,7 +21,7 @@ static struct source *add_document(struct compiler *c, const struct pending *p, 
                           .place = place,
                           .uri = uri,
                           .dialect = &p->source->dialect};
-    return compile(c, &where) != NULL ? map_get(&c->sources, uri) : NULL;
+    return compiler_compile(c, &where) != NULL ? map_get(&c->sources, uri) : NULL;
 }
 
 static const struct json *find_document(struct compiler *c, struct bytes uri)
@@ -76,7 +76,7 @@ static struct schema_node *compile_there(struct compiler *c, const struct source
     }
     struct where where = {.json = source->json, .object = node, .source = around};
     where.place = place_new(c, source->place, keyword, (struct bytes){NULL, 0}, -1);
-    return where.place != NULL ? compile(c, &where) : NULL;
+    return where.place != NULL ? compiler_compile(c, &where) : NULL;
 }
 
 /* One token of a JSON Pointer further. */

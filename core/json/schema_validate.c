@@ -40,7 +40,7 @@ bool run_fail(struct run *run, const struct failed *failed)
     return false;
 }
 
-static bool fail(struct run *run, enum failing why, const struct schema_node *node,
+bool run_fail_at(struct run *run, enum failing why, const struct schema_node *node,
                  const struct json_node *value)
 {
     return run_fail(run, &(struct failed){.why = why, .node = node, .value = value});
@@ -80,17 +80,6 @@ void marks_merge(struct marks *into, const struct marks *from)
         into->words[i] |= from->words[i];
 }
 
-static inline void mark(struct marks *marks, uint32_t index)
-{
-    if (marks != NULL)
-        marks->words[index / 64] |= UINT64_C(1) << (index % 64);
-}
-
-static inline bool is_marked(const struct marks *marks, uint32_t index)
-{
-    return (marks->words[index / 64] >> (index % 64) & 1) != 0;
-}
-
 /* ---- numbers and strings ---- */
 
 static bool check_number(struct run *run, const struct schema_node *node,
@@ -100,20 +89,19 @@ static bool check_number(struct run *run, const struct schema_node *node,
     struct decimal d = decimal_read(json_raw(run->json, value));
     bool ok = true;
     if (rules->minimum != NULL && decimal_compare(&d, rules->minimum) < 0)
-        ok = fail(run, FAILS_MINIMUM, node, value);
+        ok = run_fail_at(run, FAILS_MINIMUM, node, value);
     if (rules->maximum != NULL && decimal_compare(&d, rules->maximum) > 0)
-        ok = fail(run, FAILS_MAXIMUM, node, value);
+        ok = run_fail_at(run, FAILS_MAXIMUM, node, value);
     if (rules->above != NULL && decimal_compare(&d, rules->above) <= 0)
-        ok = fail(run, FAILS_ABOVE, node, value);
+        ok = run_fail_at(run, FAILS_ABOVE, node, value);
     if (rules->below != NULL && decimal_compare(&d, rules->below) >= 0)
-        ok = fail(run, FAILS_BELOW, node, value);
+        ok = run_fail_at(run, FAILS_BELOW, node, value);
     if (rules->multiple != NULL && !decimal_is_multiple(&d, rules->multiple))
-        ok = fail(run, FAILS_MULTIPLE, node, value);
+        ok = run_fail_at(run, FAILS_MULTIPLE, node, value);
     return ok;
 }
 
-/* The characters of a string; .data NULL when out of memory. */
-static struct bytes text_of(struct run *run, const struct json_node *value)
+struct bytes run_text(struct run *run, const struct json_node *value)
 {
     struct bytes text = schema_string(run->json, value, &run->arena);
     if (text.data == NULL)
@@ -139,7 +127,7 @@ static bool check_length(struct run *run, const struct schema_node *node,
         return true; /* however many bytes each character takes */
     if (!run_charge(run, bytes / 8))
         return false;
-    struct bytes text = text_of(run, value);
+    struct bytes text = run_text(run, value);
     if (text.data == NULL)
         return false;
     struct failed failed = {.node = node, .value = value, .number = count_characters(text)};
@@ -149,7 +137,7 @@ static bool check_length(struct run *run, const struct schema_node *node,
     return run_fail(run, &failed);
 }
 
-static enum pattern_verdict match(struct run *run, const struct pattern *pattern, struct bytes text)
+enum pattern_verdict run_match(struct run *run, const struct pattern *pattern, struct bytes text)
 {
     if (!run_charge(run, 8 + text.size / 64))
         return PATTERN_TOO_MUCH_WORK;
@@ -166,323 +154,14 @@ static bool check_string(struct run *run, const struct schema_node *node,
     bool ok = check_length(run, node, value);
     if ((!ok && run->stop) || (rules->pattern == NULL && rules->format == NULL))
         return ok;
-    struct bytes text = text_of(run, value);
+    struct bytes text = run_text(run, value);
     if (text.data == NULL)
         return false;
-    if (rules->pattern != NULL && match(run, rules->pattern, text) != PATTERN_MATCHES)
-        ok = fail(run, FAILS_PATTERN, node, value);
+    if (rules->pattern != NULL && run_match(run, rules->pattern, text) != PATTERN_MATCHES)
+        ok = run_fail_at(run, FAILS_PATTERN, node, value);
     if (rules->format != NULL && !(!ok && run->stop) && run_charge(run, text.size / 8) &&
         !format_check(rules->format, text))
-        ok = fail(run, FAILS_FORMAT, node, value);
-    return ok;
-}
-
-/* ---- arrays ---- */
-
-/* A value below the present one. */
-static bool check_child(struct run *run, const struct schema_node *node,
-                        const struct json_node *child)
-{
-    run->depth++;
-    bool ok = schema_check(run, node, child, NULL);
-    run->depth--;
-    return ok;
-}
-
-static bool check_items(struct run *run, const struct schema_node *node,
-                        const struct json_node *array, struct marks *marks)
-{
-    const struct array_rules *rules = node->array;
-    const struct json_node *element = array + 1;
-    bool ok = true;
-    if (rules->prefixes == 0 && rules->items == NULL)
-        return true;
-    uint32_t count = rules->items != NULL ? array->count : rules->prefixes;
-    for (uint32_t i = 0; i < count && i < array->count; i++, element += element->span) {
-        const struct schema_node *rule = i < rules->prefixes ? rules->prefix[i] : rules->items;
-        mark(marks, i);
-        if (rule->never && rule == rules->items) {
-            run_fail(run, &(struct failed){.why = FAILS_ITEMS,
-                                           .node = node,
-                                           .value = element,
-                                           .number = rules->prefixes,
-                                           .other = array->count});
-            return false; /* the others behind it are just as wrong */
-        }
-        ok &= check_child(run, rule, element);
-        if (!ok && run->stop)
-            return false;
-    }
-    return ok;
-}
-
-static bool check_contains(struct run *run, const struct schema_node *node,
-                           const struct json_node *array, struct marks *marks)
-{
-    const struct array_rules *rules = node->array;
-    const struct json_node *element = array + 1;
-    struct failed failed = {.node = node, .value = array};
-    for (uint32_t i = 0; i < array->count; i++, element += element->span) {
-        run->depth++;
-        if (schema_try(run, rules->contains, element, NULL)) {
-            mark(marks, i);
-            failed.number++;
-        }
-        run->depth--;
-        if (run->exhausted)
-            return false;
-        bool decided = failed.number >= rules->min_contains && rules->max_contains == UINT64_MAX;
-        if (decided && marks == NULL)
-            break;
-    }
-    if (failed.number > rules->max_contains)
-        failed.why = FAILS_MAX_CONTAINS;
-    else if (failed.number < rules->min_contains)
-        failed.why = rules->min_contains == 1 ? FAILS_CONTAINS : FAILS_MIN_CONTAINS;
-    else
-        return true;
-    return run_fail(run, &failed);
-}
-
-static bool check_unique(struct run *run, const struct schema_node *node,
-                         const struct json_node *array)
-{
-    uint32_t first = 0, second = 0;
-    bool repeats = schema_repeats(run->json, array, &run->left, &run->arena, &first, &second);
-    if (run->left == 0)
-        return run_charge(run, 0);
-    return !repeats || run_fail(run, &(struct failed){.why = FAILS_UNIQUE,
-                                                      .node = node,
-                                                      .value = array,
-                                                      .number = first,
-                                                      .other = second});
-}
-
-static bool check_array(struct run *run, const struct schema_node *node,
-                        const struct json_node *array, struct marks *marks)
-{
-    const struct array_rules *rules = node->array;
-    bool ok = true;
-    if (array->count < rules->min)
-        ok = fail(run, FAILS_MIN_ITEMS, node, array);
-    if (array->count > rules->max)
-        ok = fail(run, FAILS_MAX_ITEMS, node, array);
-    if (!ok && run->stop)
-        return false;
-    ok &= check_items(run, node, array, marks);
-    if (rules->contains != NULL && !(!ok && run->stop))
-        ok &= check_contains(run, node, array, marks);
-    if (rules->unique && !(!ok && run->stop))
-        ok &= check_unique(run, node, array);
-    return ok;
-}
-
-static bool check_unevaluated_items(struct run *run, const struct schema_node *node,
-                                    const struct json_node *array, struct marks *marks)
-{
-    const struct schema_node *rule = node->array->unevaluated;
-    const struct json_node *element = array + 1;
-    bool ok = true;
-    for (uint32_t i = 0; i < array->count; i++, element += element->span) {
-        if (is_marked(marks, i))
-            continue;
-        mark(marks, i);
-        if (rule->never)
-            ok = fail(run, FAILS_UNEVALUATED_ITEMS, node, element);
-        else
-            ok &= check_child(run, rule, element);
-        if (!ok && run->stop)
-            return false;
-    }
-    return ok;
-}
-
-/* ---- objects ---- */
-
-static int compare_name(struct bytes name, const struct member_rule *rule)
-{
-    if (name.size != rule->name.size)
-        return name.size < rule->name.size ? -1 : 1;
-    return memcmp(name.data, rule->name.data, name.size);
-}
-
-static const struct member_rule *find_member(const struct object_rules *rules, struct bytes name)
-{
-    uint32_t low = 0, high = rules->member_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = compare_name(name, &rules->members[middle]);
-        if (order == 0)
-            return &rules->members[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
-}
-
-/* A member that "patternProperties" may know; *known becomes true when so. */
-static bool check_by_pattern(struct run *run, const struct object_rules *rules,
-                             const struct json_node *name, struct bytes text, bool *known)
-{
-    bool ok = true;
-    for (uint32_t i = 0; i < rules->pattern_count; i++) {
-        enum pattern_verdict verdict = match(run, rules->patterns[i].pattern, text);
-        if (verdict == PATTERN_TOO_MUCH_WORK)
-            return false;
-        if (verdict == PATTERN_MATCHES) {
-            *known = true;
-            ok &= check_child(run, rules->patterns[i].node, name + 1);
-        }
-        if (!ok && run->stop)
-            return false;
-    }
-    return ok;
-}
-
-/* One member; *known becomes true when a keyword of this node knows it. */
-static bool check_member(struct run *run, const struct schema_node *node,
-                         const struct json_node *name, struct bytes text,
-                         const struct member_rule *rule, bool *known)
-{
-    const struct object_rules *rules = node->object;
-    bool ok = true;
-    if (rule != NULL && rule->node != NULL) {
-        *known = true;
-        ok = check_child(run, rule->node, name + 1);
-        if (!ok && run->stop)
-            return false;
-    }
-    if (rules->pattern_count > 0) {
-        ok &= check_by_pattern(run, rules, name, text, known);
-        if (!ok && run->stop)
-            return false;
-    }
-    if (!*known && rules->additional != NULL) {
-        *known = true;
-        if (rules->additional->never)
-            ok = fail(run, FAILS_ADDITIONAL, node, name + 1);
-        else
-            ok &= check_child(run, rules->additional, name + 1);
-    }
-    if (rules->names != NULL && !(!ok && run->stop))
-        ok &= check_child(run, rules->names, name);
-    return ok;
-}
-
-static bool check_missing(struct run *run, const struct schema_node *node,
-                          const struct json_node *object)
-{
-    const struct object_rules *rules = node->object;
-    for (uint32_t i = 0; i < rules->member_count && !run->stop; i++) {
-        const struct member_rule *rule = &rules->members[i];
-        if (rule->required && run_charge(run, object->count) &&
-            json_get_bytes(run->json, object, rule->name) == NULL)
-            run_fail(run,
-                     &(struct failed){
-                         .why = FAILS_REQUIRED, .node = node, .value = object, .name = rule->name});
-    }
-    return false;
-}
-
-static bool check_members(struct run *run, const struct schema_node *node,
-                          const struct json_node *object, struct marks *marks)
-{
-    const struct object_rules *rules = node->object;
-    const struct json_node *name = object + 1;
-    uint32_t required = 0;
-    bool ok = true;
-    if (!run_charge(run, object->count))
-        return false;
-    for (uint32_t i = 0; i < object->count; i++, name += 1 + name[1].span) {
-        if (name->repeated)
-            continue;
-        struct bytes text = text_of(run, name);
-        if (text.data == NULL)
-            return false;
-        const struct member_rule *rule = find_member(rules, text);
-        bool known = false;
-        required += rule != NULL && rule->required;
-        ok &= check_member(run, node, name, text, rule, &known);
-        if (!ok && run->stop)
-            return false;
-        if (known)
-            mark(marks, i);
-    }
-    return required == rules->required_count ? ok : check_missing(run, node, object);
-}
-
-static bool check_dependencies(struct run *run, const struct schema_node *node,
-                               const struct json_node *object, struct marks *marks)
-{
-    const struct object_rules *rules = node->object;
-    bool ok = true;
-    for (uint32_t i = 0; i < rules->dependency_count; i++) {
-        const struct dependency *d = &rules->dependencies[i];
-        if (!run_charge(run, object->count))
-            return false;
-        if (json_get_bytes(run->json, object, d->name) == NULL)
-            continue;
-        for (uint32_t j = 0; j < d->requires; j++) {
-            if (!run_charge(run, object->count))
-                return false;
-            if (json_get_bytes(run->json, object, d->required[j]) == NULL)
-                ok = run_fail(run, &(struct failed){.why = FAILS_DEPENDENT,
-                                                    .node = node,
-                                                    .value = object,
-                                                    .name = d->required[j],
-                                                    .asker = d->name,
-                                                    .keyword = d->keyword});
-            if (!ok && run->stop)
-                return false;
-        }
-        if (d->node != NULL)
-            ok &= schema_check(run, d->node, object, marks);
-        if (!ok && run->stop)
-            return false;
-    }
-    return ok;
-}
-
-static bool check_object(struct run *run, const struct schema_node *node,
-                         const struct json_node *object, struct marks *marks)
-{
-    const struct object_rules *rules = node->object;
-    bool ok = true;
-    if (rules->min > 0 || rules->max < object->count) {
-        uint32_t count = schema_member_count(object);
-        if (count < rules->min)
-            ok = fail(run, FAILS_MIN_MEMBERS, node, object);
-        if (count > rules->max)
-            ok = fail(run, FAILS_MAX_MEMBERS, node, object);
-        if (!ok && run->stop)
-            return false;
-    }
-    if (rules->each)
-        ok &= check_members(run, node, object, marks);
-    if (rules->dependency_count > 0 && !(!ok && run->stop))
-        ok &= check_dependencies(run, node, object, marks);
-    return ok;
-}
-
-static bool check_unevaluated_members(struct run *run, const struct schema_node *node,
-                                      const struct json_node *object, struct marks *marks)
-{
-    const struct schema_node *rule = node->object->unevaluated;
-    const struct json_node *name = object + 1;
-    bool ok = true;
-    for (uint32_t i = 0; i < object->count; i++, name += 1 + name[1].span) {
-        if (name->repeated || is_marked(marks, i))
-            continue;
-        mark(marks, i);
-        if (rule->never)
-            ok = fail(run, FAILS_UNEVALUATED_MEMBERS, node, name + 1);
-        else
-            ok &= check_child(run, rule, name + 1);
-        if (!ok && run->stop)
-            return false;
-    }
+        ok = run_fail_at(run, FAILS_FORMAT, node, value);
     return ok;
 }
 
@@ -503,9 +182,9 @@ static bool check_rules(struct run *run, const struct schema_node *node,
     case JSON_STRING:
         return node->string == NULL ? ok : ok & check_string(run, node, value);
     case JSON_ARRAY:
-        return node->array == NULL ? ok : ok & check_array(run, node, value, marks);
+        return node->array == NULL ? ok : ok & container_check_array(run, node, value, marks);
     case JSON_OBJECT:
-        return node->object == NULL ? ok : ok & check_object(run, node, value, marks);
+        return node->object == NULL ? ok : ok & container_check_object(run, node, value, marks);
     default:
         return ok;
     }
@@ -521,8 +200,8 @@ static bool check_evaluated(struct run *run, const struct schema_node *node,
         return false;
     bool ok = check_rules(run, node, value, &marks);
     if (ok) /* else it is not known what would have been evaluated */
-        ok = value->type == JSON_ARRAY ? check_unevaluated_items(run, node, value, &marks)
-                                       : check_unevaluated_members(run, node, value, &marks);
+        ok = value->type == JSON_ARRAY ? container_check_other_items(run, node, value, &marks)
+                                       : container_check_other_members(run, node, value, &marks);
     if (around != NULL)
         marks_merge(around, &marks);
     marks_end(run, &marks);
@@ -571,9 +250,9 @@ bool schema_check(struct run *run, const struct schema_node *node, const struct 
     if (!run_charge(run, 1))
         return false;
     if ((node->types & TYPE_BIT(value->type)) == 0)
-        return fail(run, node->never ? FAILS_NEVER : FAILS_TYPE, node, value);
+        return run_fail_at(run, node->never ? FAILS_NEVER : FAILS_TYPE, node, value);
     if (node->integer && value->type == JSON_NUMBER && !is_integer(run, value))
-        return fail(run, FAILS_TYPE, node, value);
+        return run_fail_at(run, FAILS_TYPE, node, value);
     return node->plain || check_further(run, node, value, marks);
 }
 

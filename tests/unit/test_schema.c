@@ -358,7 +358,7 @@ START_TEST(formats_are_asserted_on_demand)
         {"uri-reference", "../a?b", "a\\\\b"},
         {"iri", "http://\u00e9/", "\u00e9"},
         {"iri-reference", "\u00e9", "<>"},
-        {"uri-template", "/a/{b,c*}{?d:3}", "/a/{b"},
+        {"uri-template", "/a/{b,c*}{?d.e:3}", "/a/{b:0}"},
         {"uuid", "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "2eb8aa08aa9811eab4aa73b441d16380"},
         {"json-pointer", "/a~1b", "a"},
         {"relative-json-pointer", "1/a", "01/a"},
@@ -501,14 +501,6 @@ START_TEST(a_schema_has_bounds)
     BUF_LIT(&many, ",true]}");
     refuses(many.data, "\"/allOf/9999\": the schema has more than 10000 subschemas");
     buf_free(&many);
-
-    buf_init(&many, 1 << 24);
-    BUF_LIT(&many, "{\"enum\":[\"(?:a{999}){60}\"]");
-    for (int i = 0; i < 200; i++)
-        buf_addf(&many, ",\"%s\":{\"a%d\":{\"pattern\":\"(?:[a-z]{999}){6}\"}}",
-                 i == 0 ? "properties" : "x", i);
-    BUF_LIT(&many, "}");
-    buf_free(&many);
 }
 END_TEST
 
@@ -517,8 +509,8 @@ START_TEST(patterns_have_bounds)
     struct buf many;
     buf_init(&many, 1 << 24);
     BUF_LIT(&many, "{\"properties\":{\"a\":true");
-    for (int i = 0; i < 300; i++)
-        buf_addf(&many, ",\"a%d\":{\"pattern\":\"(?:[a-z]{900}){1}(?:ab){900}\"}", i);
+    for (int i = 0; i < 600; i++)
+        buf_addf(&many, ",\"a%d\":{\"pattern\":\"(?:ab){999}\"}", i);
     BUF_LIT(&many, "}}");
     struct json json = parse(buf_bytes(&many));
     struct error err;
@@ -535,21 +527,19 @@ START_TEST(no_pattern_hangs)
 {
     static const char *const patterns[] = {
         "^(a+)+$",   "(a*)*b",          "^(a|aa)+$", "(.*)*x",
-        "a*a*a*a*b", "(?:a?){30}a{30}", "a*b",       "^(([a-z])+.)+[A-Z]([a-z])+$"};
+        "a*a*a*a*b", "(?:a?){30}a{30}", "a*[bc]",    "^(([a-z])+.)+[A-Z]([a-z])+$"};
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         char schema[100];
         snprintf(schema, sizeof(schema), "{\"items\":{\"pattern\":\"%s\"}}", patterns[i]);
         struct schema *s = must_compile(schema);
         for (int length = 20; length <= 200000; length *= 10) {
             const char *text = repeat("a", "!\"", "", length);
-            const char *instance = repeat("", arena_copy(&arena, BYTES("")).data, "", 0);
             struct buf array;
             buf_init(&array, 1 << 24);
             for (int j = 0; j < 5; j++)
                 buf_addf(&array, "%s\"%s", j > 0 ? "," : "[", text);
             BUF_LIT(&array, "]");
-            instance = array.data;
-            struct json json = parse(bytes_of(instance));
+            struct json json = parse(buf_bytes(&array));
             int64_t start = clock_now();
             schema_validate(s, &json, json.root, NULL, NULL);
             double seconds = (double)(clock_now() - start) / 1e9;
@@ -575,11 +565,9 @@ START_TEST(loops_of_references_are_found)
     char expected[300];
     snprintf(expected, sizeof(expected), "the schema: %s", loop);
     refuses("{\"$ref\":\"#\"}", expected);
-    refuses("{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"#\"}]}",
-            "\"/anyOf/1\": the schema comes back to itself without going into the value; a check "
-            "would never end");
+    refuses("{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"#\"}]}", expected);
     refuses("{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"not\":{\"$ref\":\"#/$defs/a\"}}}}",
-            "\"/$defs/b/not\": the schema comes back to itself without going into the value; a "
+            "\"/$defs/b\": the schema comes back to itself without going into the value; a "
             "check would never end");
     struct schema *list = must_compile("{\"type\":\"object\",\"properties\":{\"next\":{\"$ref\":"
                                        "\"#\"}},\"additionalProperties\":false}");
@@ -606,7 +594,7 @@ START_TEST(work_is_bounded)
                  i + 1, i + 1);
     BUF_LIT(&text, "}}");
     int64_t start = clock_now();
-    says(text.data, "1", TOO_MUCH "check it against the schema" + 0);
+    says(text.data, "1", TOO_MUCH "check it against the schema");
     ck_assert_int_lt(clock_now() - start, 10 * NS_PER_S);
     buf_free(&text);
 }
@@ -771,9 +759,11 @@ START_TEST(a_small_object_takes_no_memory_and_no_time)
     int64_t best = INT64_MAX;
     for (int round = 0; round < 20; round++) {
         int64_t start = clock_now();
+        int good = 0;
         for (int i = 0; i < 1000; i++)
-            ck_assert(schema_validate(schema, &json, json.root, NULL, NULL));
+            good += schema_validate(schema, &json, json.root, NULL, NULL);
         int64_t took = clock_now() - start;
+        ck_assert_int_eq(good, 1000);
         best = took < best ? took : best;
     }
     printf("a small object is validated in %lld ns\n", (long long)best / 1000);
