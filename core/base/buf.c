@@ -97,22 +97,17 @@ void buf_addf(struct buf *b, const char *format, ...)
     int size = vsnprintf(b->data != NULL ? b->data + b->size : NULL, room, format, args);
     va_end(args);
 
-    if (size >= 0 && (size_t)size >= room) {
-        if (!buf_reserve(b, (size_t)size)) {
-            if (b->data != NULL)
-                b->data[b->size] = '\0'; /* what the first try left there */
-            return;
-        }
+    if (size >= 0 && (size_t)size >= room && buf_reserve(b, (size_t)size)) {
         va_start(args, format);
-        size = vsnprintf(b->data + b->size, (size_t)size + 1, format, args);
+        vsnprintf(b->data + b->size, (size_t)size + 1, format, args);
         va_end(args);
     }
     if (size < 0)
-        fail(b);
-    else
+        b->failed = true;
+    if (!b->failed)
         b->size += (size_t)size;
-    if (b->data != NULL)
-        b->data[b->size] = '\0';
+    else if (b->data != NULL)
+        b->data[b->size] = '\0'; /* what the first try left behind it */
 }
 
 char *buf_detach(struct buf *b, size_t *size)

@@ -62,8 +62,8 @@ size_t utf8_valid_prefix(struct bytes text)
     size_t at = 0;
     while (at < text.size) {
         struct bytes rest = {text.data + at, text.size - at};
-        size_t size = (unsigned char)rest.data[0] < 0x80 ? ascii_prefix(rest)
-                                                         : utf8_multibyte_prefix(rest);
+        size_t size =
+            (unsigned char)rest.data[0] < 0x80 ? ascii_prefix(rest) : utf8_multibyte_prefix(rest);
         if (size == 0)
             break;
         at += size;

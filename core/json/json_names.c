@@ -34,8 +34,8 @@ static bool same_name(const char *text, const struct json_node *a, const struct 
     return json_same_text(json_inner(text, a), a->escaped, json_inner(text, b), b->escaped);
 }
 
-static void mark(struct json_node *object, struct json_node *earlier,
-                 const struct json_node *later, const struct json_node **repeated)
+static void mark(struct json_node *object, struct json_node *earlier, const struct json_node *later,
+                 const struct json_node **repeated)
 {
     earlier->repeated = 1;
     object->repeated = 1;
@@ -52,8 +52,7 @@ static uint64_t fingerprint(const char *text, const struct json_node *name)
     return UINT64_C(1) << ((first + last * 5 + (name->end - name->start) * 11) & 63);
 }
 
-static void check_few(const char *text, struct json_node *object,
-                      const struct json_node **repeated)
+static void check_few(const char *text, struct json_node *object, const struct json_node **repeated)
 {
     struct json_node *earlier[FEW];
     uint64_t seen = 0;

@@ -37,7 +37,7 @@ struct parser {
 enum step {
     FAILED,
     VALUE_DONE, /* behind a value */
-    NEXT_VALUE, /* in front of an element or, in an object, a name */
+    NEXT_VALUE, /* in front of an element or, in an object, of a name */
     TEXT_DONE
 };
 
@@ -86,8 +86,7 @@ static bool __attribute__((cold)) expected(struct parser *p, const char *what)
     if (c < 0x80)
         return refuse(p, JSON_SYNTAX, p->at, "expected %s, found the control character 0x%02x",
                       what, c);
-    return refuse(p, JSON_SYNTAX, p->at, "expected %s, found a character that is not ASCII",
-                  what);
+    return refuse(p, JSON_SYNTAX, p->at, "expected %s, found a character that is not ASCII", what);
 }
 
 /* ---- between tokens ---- */
@@ -135,8 +134,7 @@ static inline void skip_space(struct parser *p)
 static bool __attribute__((cold)) grow_nodes(struct parser *p)
 {
     if (p->used >= p->limits->max_nodes)
-        return refuse(p, JSON_LIMIT, p->at, "more than %u values and names",
-                      p->limits->max_nodes);
+        return refuse(p, JSON_LIMIT, p->at, "more than %u values and names", p->limits->max_nodes);
     size_t capacity = (size_t)p->capacity * 2;
     if (p->capacity == 0) {
         capacity = (size_t)(p->end - p->begin) / 4 + 8;
@@ -145,8 +143,8 @@ static bool __attribute__((cold)) grow_nodes(struct parser *p)
     }
     if (capacity > p->limits->max_nodes)
         capacity = p->limits->max_nodes;
-    struct json_node *nodes = arena_resize(p->arena, p->nodes, p->capacity * sizeof(*nodes),
-                                           capacity * sizeof(*nodes));
+    struct json_node *nodes =
+        arena_resize(p->arena, p->nodes, p->capacity * sizeof(*nodes), capacity * sizeof(*nodes));
     if (nodes == NULL)
         return refuse(p, JSON_MEMORY, p->at, "out of memory");
     p->nodes = nodes;
@@ -362,20 +360,22 @@ static bool scan_name(struct parser *p)
 
 static enum step scan_value(struct parser *p)
 {
+    char c = p->at < p->end ? *p->at : '\0';
     bool done;
-    switch (p->at < p->end ? *p->at : '\0') {
-    case '{': return open_container(p, JSON_OBJECT);
-    case '[': return open_container(p, JSON_ARRAY);
-    case '"': done = scan_string(p); break;
-    case 't': done = scan_word(p, "true", JSON_TRUE); break;
-    case 'f': done = scan_word(p, "false", JSON_FALSE); break;
-    case 'n': done = scan_word(p, "null", JSON_NULL); break;
-    case '-': case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
+    if (c == '{' || c == '[')
+        return open_container(p, c == '{' ? JSON_OBJECT : JSON_ARRAY);
+    if (c == '"')
+        done = scan_string(p);
+    else if (c == '-' || (c >= '0' && c <= '9'))
         done = scan_number(p);
-        break;
-    default: done = expected(p, "a value");
-    }
+    else if (c == 't')
+        done = scan_word(p, "true", JSON_TRUE);
+    else if (c == 'f')
+        done = scan_word(p, "false", JSON_FALSE);
+    else if (c == 'n')
+        done = scan_word(p, "null", JSON_NULL);
+    else
+        done = expected(p, "a value");
     return done ? VALUE_DONE : FAILED;
 }
 

@@ -56,15 +56,12 @@ static uint32_t code_unit(const char *escape)
 /* Decodes the escape at `s`; returns its length in the text. */
 static size_t decode_escape(const char *s, char out[4], size_t *decoded)
 {
-    *decoded = 1;
-    switch (s[1]) {
-    case 'b': out[0] = '\b'; return 2;
-    case 'f': out[0] = '\f'; return 2;
-    case 'n': out[0] = '\n'; return 2;
-    case 'r': out[0] = '\r'; return 2;
-    case 't': out[0] = '\t'; return 2;
-    case 'u': break;
-    default: out[0] = s[1]; return 2;
+    static const char letters[] = "bfnrt", controls[] = "\b\f\n\r\t";
+    if (s[1] != 'u') {
+        const char *letter = strchr(letters, s[1]);
+        out[0] = letter != NULL ? controls[letter - letters] : s[1];
+        *decoded = 1;
+        return 2;
     }
     uint32_t unit = code_unit(s);
     if (unit < 0xd800 || unit > 0xdfff) {

@@ -18,19 +18,15 @@ static size_t write_special(struct buf *out, struct bytes rest)
         BUF_LIT(out, "\xef\xbf\xbd"); /* U+FFFD */
         return 1;
     }
-    switch (c) {
-    case '"': BUF_LIT(out, "\\\""); break;
-    case '\\': BUF_LIT(out, "\\\\"); break;
-    case '\b': BUF_LIT(out, "\\b"); break;
-    case '\f': BUF_LIT(out, "\\f"); break;
-    case '\n': BUF_LIT(out, "\\n"); break;
-    case '\r': BUF_LIT(out, "\\r"); break;
-    case '\t': BUF_LIT(out, "\\t"); break;
-    default: {
+    static const char special[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *found = c != '\0' ? strchr(special, c) : NULL;
+    if (found != NULL) {
+        char escape[2] = {'\\', letters[found - special]};
+        buf_add(out, escape, sizeof(escape));
+    } else {
         static const char digits[] = "0123456789abcdef";
         char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 0xf]};
         buf_add(out, escape, sizeof(escape));
-    }
     }
     return 1;
 }

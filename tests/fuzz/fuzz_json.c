@@ -121,11 +121,19 @@ static void check_index(const struct json *json, struct arena *arena)
         must(node->span >= 1 && i + node->span <= json->nodes);
         must(!node->repeated || json->repeated);
         switch (node->type) {
-        case JSON_NUMBER: check_number(json, node); break;
-        case JSON_STRING: check_string(json, node, arena); break;
-        case JSON_OBJECT: check_members(json, node, arena); /* fall through */
-        case JSON_ARRAY: check_container(json, node); break;
-        default: must(node->type <= JSON_TRUE && node->span == 1 && node->count == 0);
+        case JSON_NUMBER:
+            check_number(json, node);
+            break;
+        case JSON_STRING:
+            check_string(json, node, arena);
+            break;
+        case JSON_OBJECT:
+            check_members(json, node, arena); /* fall through */
+        case JSON_ARRAY:
+            check_container(json, node);
+            break;
+        default:
+            must(node->type <= JSON_TRUE && node->span == 1 && node->count == 0);
         }
     }
 }

@@ -412,6 +412,7 @@ START_TEST(arena_resizes_the_last_piece_in_place)
     char *moved = arena_resize(&a, p, 10, 50);
     ck_assert_ptr_ne(moved, p);
     assert_filled(moved, 'b', 10);
+    ck_assert_ptr_eq(arena_resize(&a, p, 10, 10), p);
     ck_assert_ptr_eq(arena_resize(&a, p, 10, 5), p);
 
     /* Past the cap nothing happens. */
@@ -641,12 +642,15 @@ END_TEST
 
 START_TEST(base64_refuses_all_but_the_one_spelling)
 {
-    static const char *const bad[] = {
-        "Z", "Zg", "Zg=", "Zg===", "Zm8", "Zm9v=", "Zm9vY", "=", "==", "====", "Z===",
-        "Zh==", "Zm9=", /* bits left over that are not zero */
-        "Zm9v\n", "Zm 9v", " Zm9v", "Zm9v ", "Zm8=\n", "Zg==Zg==", "Z=g=", "Zg=a",
-        "-__-", "Zm9*", "Zm\x80v", "Zm9v\xc3\xa4xx",
-    };
+    static const char
+        *const bad[] =
+            {
+                "Z",      "Zg",    "Zg=",   "Zg===", "Zm8",     "Zm9v=",
+                "Zm9vY",  "=",     "==",    "====",  "Z===",    "Zh==",
+                "Zm9=", /* bits left over that are not zero */
+                "Zm9v\n", "Zm 9v", " Zm9v", "Zm9v ", "Zm8=\n",  "Zg==Zg==",
+                "Z=g=",   "Zg=a",  "-__-",  "Zm9*",  "Zm\x80v", "Zm9v\xc3\xa4xx",
+            };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char out[32];
         size_t size;
@@ -660,8 +664,8 @@ END_TEST
 
 START_TEST(base64url_refuses_all_but_the_one_spelling)
 {
-    static const char *const bad[] = {"Z",    "Zg==", "Zm8=", "Zm9vY", "Zh",   "Zm9",
-                                      "+//+", "Zm9v\n", " Zg", "Z g",   "Zg\n", "=", "Zg="};
+    static const char *const bad[] = {"Z",      "Zg==", "Zm8=", "Zm9vY", "Zh", "Zm9", "+//+",
+                                      "Zm9v\n", " Zg",  "Z g",  "Zg\n",  "=",  "Zg="};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char out[32];
         size_t size;
@@ -683,14 +687,14 @@ START_TEST(base64_brings_every_byte_and_length_back)
         size_t decoded_size;
         char *decoded = malloc(strlen(text) / 4 * 3 + (size == 0));
         ck_assert(base64_decode(bytes_of(text), decoded, &decoded_size));
-        ck_assert(bytes_equal((struct bytes){decoded, decoded_size},
-                              (struct bytes){(char *)data, size}));
+        ck_assert(
+            bytes_equal((struct bytes){decoded, decoded_size}, (struct bytes){(char *)data, size}));
         free(decoded);
         base64url_encode(data, size, text);
         decoded = malloc(strlen(text) * 3 / 4 + (size == 0));
         ck_assert(base64url_decode(bytes_of(text), decoded, &decoded_size));
-        ck_assert(bytes_equal((struct bytes){decoded, decoded_size},
-                              (struct bytes){(char *)data, size}));
+        ck_assert(
+            bytes_equal((struct bytes){decoded, decoded_size}, (struct bytes){(char *)data, size}));
         free(decoded);
         free(text);
     }
@@ -792,7 +796,9 @@ START_TEST(log_escapes_what_could_forge_a_line)
 {
     ck_assert_str_eq(logged_text(LOG_INFO, BYTES("a\nb\r\tc")), "a\\nb\\r\\tc\n");
     ck_assert_str_eq(logged_text(LOG_INFO, BYTES("\x1b[31m\x7f")), "\\u001b[31m\\u007f\n");
-    ck_assert_str_eq(logged_text(LOG_INFO, BYTES("\xc2\x9b" "1m")), "\\u009b1m\n");
+    ck_assert_str_eq(logged_text(LOG_INFO, BYTES("\xc2\x9b"
+                                                 "1m")),
+                     "\\u009b1m\n");
     ck_assert_str_eq(logged_text(LOG_INFO, BYTES("\xc2\xa0\xe2\x82\xac\xf0\x9d\x84\x9e")),
                      "\xc2\xa0\xe2\x82\xac\xf0\x9d\x84\x9e\n");
     ck_assert_str_eq(logged_text(LOG_INFO, BYTES("C:\\x \"y\"")), "C:\\x \"y\"\n");

@@ -93,10 +93,10 @@ START_TEST(scalars_may_stand_alone)
     static const struct {
         const char *text;
         enum json_type type;
-    } scalars[] = {{"null", JSON_NULL},   {"true", JSON_TRUE},  {"false", JSON_FALSE},
-                   {"0", JSON_NUMBER},    {"-0", JSON_NUMBER},  {"-12.5e+3", JSON_NUMBER},
+    } scalars[] = {{"null", JSON_NULL},   {"true", JSON_TRUE},   {"false", JSON_FALSE},
+                   {"0", JSON_NUMBER},    {"-0", JSON_NUMBER},   {"-12.5e+3", JSON_NUMBER},
                    {"1E9", JSON_NUMBER},  {"\"\"", JSON_STRING}, {" \t\r\n1\n ", JSON_NUMBER},
-                   {"[]", JSON_ARRAY},    {"{}", JSON_OBJECT},  {" [ ] ", JSON_ARRAY},
+                   {"[]", JSON_ARRAY},    {"{}", JSON_OBJECT},   {" [ ] ", JSON_ARRAY},
                    {" { } ", JSON_OBJECT}};
     for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {
         struct json json =
@@ -114,10 +114,10 @@ START_TEST(index_has_a_node_for_each_value_and_name)
 {
     struct json json = must_parse(" {\"a\": [1, {\"b\\n\": null}], \"c\": \"x\"} ");
     static const struct json_node expected[] = {
-        {1, 36, 9, 2, JSON_OBJECT, 0, 0}, {2, 5, 1, 0, JSON_STRING, 0, 0},
-        {7, 25, 5, 2, JSON_ARRAY, 0, 0},  {8, 9, 1, 0, JSON_NUMBER, 0, 0},
+        {1, 36, 9, 2, JSON_OBJECT, 0, 0},  {2, 5, 1, 0, JSON_STRING, 0, 0},
+        {7, 25, 5, 2, JSON_ARRAY, 0, 0},   {8, 9, 1, 0, JSON_NUMBER, 0, 0},
         {11, 24, 3, 1, JSON_OBJECT, 0, 0}, {12, 17, 1, 0, JSON_STRING, 1, 0},
-        {19, 23, 1, 0, JSON_NULL, 0, 0},  {27, 30, 1, 0, JSON_STRING, 0, 0},
+        {19, 23, 1, 0, JSON_NULL, 0, 0},   {27, 30, 1, 0, JSON_STRING, 0, 0},
         {32, 35, 1, 0, JSON_STRING, 0, 0}};
     size_t count = sizeof(expected) / sizeof(expected[0]);
     ck_assert_uint_eq(json.nodes, count);
@@ -407,8 +407,8 @@ START_TEST(limit_of_memory)
     struct json_error err;
     struct arena small;
     arena_init(&small, 5001 * sizeof(struct json_node) - 1);
-    ck_assert(!json_parse(&json, (struct bytes){text, sizeof(text)}, &json_default_limits, &small,
-                          &err));
+    ck_assert(
+        !json_parse(&json, (struct bytes){text, sizeof(text)}, &json_default_limits, &small, &err));
     ck_assert_int_eq(err.kind, JSON_MEMORY);
     ck_assert_str_eq(err.text, "out of memory");
     ck_assert_uint_le(small.used, 16); /* what failed holds nothing back */
@@ -422,8 +422,9 @@ START_TEST(comments_where_they_are_allowed)
 {
     struct json_limits limits = json_default_limits;
     limits.comments = true;
-    struct bytes text = BYTES("/**/ // one\n{ /* * / ** */ \"a\" // \"x\"\n : /*/*/ [ //\n 1 /**/ , "
-                              "// ]\r\n 2 ] , /* \xe2\x82\xac */ \"b\":\"/*\" } // end");
+    struct bytes text =
+        BYTES("/**/ // one\n{ /* * / ** */ \"a\" // \"x\"\n : /*/*/ [ //\n 1 /**/ , "
+              "// ]\r\n 2 ] , /* \xe2\x82\xac */ \"b\":\"/*\" } // end");
     struct json json = must_parse_with(text, &limits, __LINE__);
     struct buf out;
     buf_init(&out, 1000);
@@ -656,19 +657,44 @@ START_TEST(pointers_of_rfc_6901)
                                   "\"g|h\":4,\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}");
     static const struct {
         const char *pointer, *value;
-    } found[] = {{"/foo", "[\"bar\",\"baz\"]"}, {"/foo/0", "\"bar\""}, {"/foo/1", "\"baz\""},
-                 {"/", "0"}, {"/a~1b", "1"}, {"/c%d", "2"}, {"/e^f", "3"}, {"/g|h", "4"},
-                 {"/i\\j", "5"}, {"/k\"l", "6"}, {"/ ", "7"}, {"/m~0n", "8"}};
+    } found[] = {{"/foo", "[\"bar\",\"baz\"]"},
+                 {"/foo/0", "\"bar\""},
+                 {"/foo/1", "\"baz\""},
+                 {"/", "0"},
+                 {"/a~1b", "1"},
+                 {"/c%d", "2"},
+                 {"/e^f", "3"},
+                 {"/g|h", "4"},
+                 {"/i\\j", "5"},
+                 {"/k\"l", "6"},
+                 {"/ ", "7"},
+                 {"/m~0n", "8"}};
     ck_assert_ptr_eq(json_at(&json, json.root, ""), json.root);
     for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
         const struct json_node *value = json_at(&json, json.root, found[i].pointer);
         ck_assert_msg(value != NULL, "nothing at %s", found[i].pointer);
         ck_assert(bytes_equal(json_raw(&json, value), bytes_of(found[i].value)));
     }
-    static const char *const missing[] = {"foo", "/fo", "/foo/2", "/foo/-", "/foo/00", "/foo/01",
-                                          "/foo/", "/foo/+1", "/foo/ 1", "/foo/1x", "/foo/0/0",
-                                          "/foo/4294967296", "/foo/18446744073709551616", "//",
-                                          "/m~n", "/m~2n", "/m~", "/a/b", "//x", "/a~1b/"};
+    static const char *const missing[] = {"foo",
+                                          "/fo",
+                                          "/foo/2",
+                                          "/foo/-",
+                                          "/foo/00",
+                                          "/foo/01",
+                                          "/foo/",
+                                          "/foo/+1",
+                                          "/foo/ 1",
+                                          "/foo/1x",
+                                          "/foo/0/0",
+                                          "/foo/4294967296",
+                                          "/foo/18446744073709551616",
+                                          "//",
+                                          "/m~n",
+                                          "/m~2n",
+                                          "/m~",
+                                          "/a/b",
+                                          "//x",
+                                          "/a~1b/"};
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
         ck_assert_msg(json_at(&json, json.root, missing[i]) == NULL, "found %s", missing[i]);
     ck_assert_ptr_null(json_at(&json, NULL, "/a"));
@@ -709,9 +735,10 @@ END_TEST
 
 START_TEST(strings_are_decoded)
 {
-    struct json json = must_parse(
-        "[\"plain\",\"\",\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"a\\u0000b\",\"\\u00e4\\u20AC\\ud834\\uDD1E\","
-        "\"x\xc3\xa4\\n\",\"\\u0041\\u0042\",1]");
+    struct json json =
+        must_parse("[\"plain\",\"\",\"\\\"\\\\\\/"
+                   "\\b\\f\\n\\r\\t\",\"a\\u0000b\",\"\\u00e4\\u20AC\\ud834\\uDD1E\","
+                   "\"x\xc3\xa4\\n\",\"\\u0041\\u0042\",1]");
     const struct json_node *s = json.root + 1;
     assert_bytes(json_string(&json, &s[0], &arena), "plain");
     ck_assert_ptr_eq(json_string(&json, &s[0], &arena).data, json.text.data + 2);
@@ -785,27 +812,62 @@ START_TEST(integers_however_they_are_written)
     static const struct {
         const char *text;
         int64_t value;
-    } good[] = {{"0", 0}, {"-0", 0}, {"-0.0", 0}, {"0e99999999999999999999", 0}, {"0.000e-5", 0},
-                {"12", 12}, {"12.0", 12}, {"1.2e1", 12}, {"1200e-2", 12}, {"1200E-2", 12},
-                {"0.0012e4", 12}, {"12.00000000000000000000000000000000000", 12}, {"-12", -12},
-                {"1e0", 1}, {"1e+3", 1000}, {"1e18", 1000000000000000000}, {"10.50e1", 105},
-                {"9223372036854775807", INT64_MAX}, {"-9223372036854775808", INT64_MIN},
-                {"-9223372036854775807", -INT64_MAX}, {"9223372036854775807.0", INT64_MAX},
-                {"922337203685477580.7e1", INT64_MAX}, {"9.223372036854775807e18", INT64_MAX},
-                {"92233720368547758070000000000e-10", INT64_MAX}, {"9007199254740993", 9007199254740993},
-                {"100000000000000000000000000000000000000000e-41", 1}, {"5000000000000000000", 5000000000000000000}};
+    } good[] = {{"0", 0},
+                {"-0", 0},
+                {"-0.0", 0},
+                {"0e99999999999999999999", 0},
+                {"0.000e-5", 0},
+                {"12", 12},
+                {"12.0", 12},
+                {"1.2e1", 12},
+                {"1200e-2", 12},
+                {"1200E-2", 12},
+                {"0.0012e4", 12},
+                {"12.00000000000000000000000000000000000", 12},
+                {"-12", -12},
+                {"1e0", 1},
+                {"1e+3", 1000},
+                {"1e18", 1000000000000000000},
+                {"10.50e1", 105},
+                {"9223372036854775807", INT64_MAX},
+                {"-9223372036854775808", INT64_MIN},
+                {"-9223372036854775807", -INT64_MAX},
+                {"9223372036854775807.0", INT64_MAX},
+                {"922337203685477580.7e1", INT64_MAX},
+                {"9.223372036854775807e18", INT64_MAX},
+                {"92233720368547758070000000000e-10", INT64_MAX},
+                {"9007199254740993", 9007199254740993},
+                {"100000000000000000000000000000000000000000e-41", 1},
+                {"5000000000000000000", 5000000000000000000}};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct json json = must_parse_with(bytes_of(good[i].text), &json_default_limits, __LINE__);
         int64_t value = 77;
         ck_assert_msg(json_int64(&json, json.root, &value), "no integer: %s", good[i].text);
         ck_assert_msg(value == good[i].value, "%s gave %lld", good[i].text, (long long)value);
     }
-    static const char *const bad[] = {
-        "9223372036854775808", "-9223372036854775809", "1e19", "18446744073709551616",
-        "99999999999999999999", "0.5", "1.5", "-1.2e0", "125e-1", "1e-1", "1e-99999999999999999999",
-        "1e99999999999999999999", "-1e99999999999999999999", "1e1000000000", "12.00000000000000000001",
-        "123456789012345678901234567890e-10", "9223372036854775807.1", "\"1\"", "true", "null", "[]",
-        "10000000000000000000", "1.00000000000000000000000000000000000000000000001"};
+    static const char *const bad[] = {"9223372036854775808",
+                                      "-9223372036854775809",
+                                      "1e19",
+                                      "18446744073709551616",
+                                      "99999999999999999999",
+                                      "0.5",
+                                      "1.5",
+                                      "-1.2e0",
+                                      "125e-1",
+                                      "1e-1",
+                                      "1e-99999999999999999999",
+                                      "1e99999999999999999999",
+                                      "-1e99999999999999999999",
+                                      "1e1000000000",
+                                      "12.00000000000000000001",
+                                      "123456789012345678901234567890e-10",
+                                      "9223372036854775807.1",
+                                      "\"1\"",
+                                      "true",
+                                      "null",
+                                      "[]",
+                                      "10000000000000000000",
+                                      "1.00000000000000000000000000000000000000000000001"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct json json = must_parse_with(bytes_of(bad[i]), &json_default_limits, __LINE__);
         int64_t value = 77;
@@ -844,8 +906,13 @@ START_TEST(doubles_are_read)
     static const struct {
         const char *text;
         double value;
-    } good[] = {{"0", 0}, {"1.5", 1.5}, {"-2.5e-3", -2.5e-3}, {"1e308", 1e308}, {"5e-324", 5e-324},
-                {"1e-400", 0}, {"9007199254740993", 9007199254740992.0},
+    } good[] = {{"0", 0},
+                {"1.5", 1.5},
+                {"-2.5e-3", -2.5e-3},
+                {"1e308", 1e308},
+                {"5e-324", 5e-324},
+                {"1e-400", 0},
+                {"9007199254740993", 9007199254740992.0},
                 {"0.1000000000000000055511151231257827021181583404541015625", 0.1}};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct json json = must_parse_with(bytes_of(good[i].text), &json_default_limits, __LINE__);
@@ -911,7 +978,7 @@ END_TEST
 
 START_TEST(numbers_do_not_follow_the_locale)
 {
-    static const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8",
+    static const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8",  "fr_FR.UTF-8",
                                              "de_DE",       "nl_NL.UTF-8", "ru_RU.UTF-8"};
     const char *set = NULL;
     for (size_t i = 0; set == NULL && i < sizeof(with_comma) / sizeof(with_comma[0]); i++)
@@ -946,8 +1013,10 @@ START_TEST(strings_are_written_escaped)
     assert_bytes(write_string(BYTES("\0\x01\x1f\x7f")), "\"\\u0000\\u0001\\u001f\x7f\"");
     assert_bytes(write_string(BYTES("\xc3\xa4\xe2\x82\xac\xf0\x9d\x84\x9e")),
                  "\"\xc3\xa4\xe2\x82\xac\xf0\x9d\x84\x9e\"");
-    assert_bytes(write_string(BYTES("a\xff" "b\xc3\"\xe2\x82")),
-                 "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\\\"\xef\xbf\xbd\xef\xbf\xbd\"");
+    assert_bytes(write_string(BYTES("a\xff"
+                                    "b\xc3\"\xe2\x82")),
+                 "\"a\xef\xbf\xbd"
+                 "b\xef\xbf\xbd\\\"\xef\xbf\xbd\xef\xbf\xbd\"");
     assert_bytes(write_string(BYTES("\xed\xa0\x80")), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 END_TEST
@@ -992,6 +1061,16 @@ START_TEST(writing_ends_at_the_cap_of_the_buffer)
     struct json json = must_parse("[1,2,3,4,5,6]");
     json_write_compact(&out, &json, json.root);
     ck_assert(out.failed);
+    /* Wherever it ends; what is left may look like anything. */
+    json = must_parse("[\"/*\",\"//\",{\"/x\":\"/\"},\"[\",\"/*/\"]");
+    for (size_t max = 0; max < json.text.size; max++) {
+        buf_free(&out);
+        buf_init(&out, max);
+        json_write_compact(&out, &json, json.root);
+        ck_assert(out.failed);
+        json_write_compact(&out, &json, json.root);
+        ck_assert(memcmp(out.data != NULL ? out.data : "", json.text.data, out.size) == 0);
+    }
     buf_free(&out);
 }
 END_TEST
@@ -1054,7 +1133,8 @@ START_TEST(vectors_of_the_json_parsing_test_suite)
     char directory[PATH_MAX / 2];
     DIR *dir = open_vectors(directory, sizeof(directory));
     if (dir == NULL) {
-        printf("json vectors: skipped, there are none here (MCPD_JSON_VECTORS names a directory)\n");
+        printf(
+            "json vectors: skipped, there are none here (MCPD_JSON_VECTORS names a directory)\n");
         return;
     }
     int accepted = 0, repeated = 0, refused = 0, either = 0;
@@ -1089,7 +1169,8 @@ START_TEST(vectors_of_the_json_parsing_test_suite)
     ck_assert_int_gt(accepted, 0);
     ck_assert_int_gt(refused, 0);
     printf("json vectors: %d accepted (%d of them with repeated names, where those are allowed), "
-           "%d refused, %d either\n", accepted, repeated, refused, either);
+           "%d refused, %d either\n",
+           accepted, repeated, refused, either);
 }
 END_TEST
 
@@ -1158,10 +1239,10 @@ static const char *ref_container(const char *s, bool object)
 static const char *ref_value(const char *s)
 {
     s = ref_space(s);
-    s = *s == '"'                             ? ref_string(s)
-        : *s == '{' || *s == '['              ? ref_container(s, *s == '{')
-        : *s != '\0' && strchr("-01", *s)     ? ref_number(s)
-                                              : NULL;
+    s = *s == '"'                         ? ref_string(s)
+        : *s == '{' || *s == '['          ? ref_container(s, *s == '{')
+        : *s != '\0' && strchr("-01", *s) ? ref_number(s)
+                                          : NULL;
     return s != NULL ? ref_space(s) : NULL;
 }
 
