@@ -81,6 +81,7 @@ struct exchange *exchange_recycle(struct exchange *ex)
     ex->message = (struct message){.verb = MESSAGE_POST};
     ex->params = NULL;
     ex->plain = ex->close = false;
+    ex->discarded = 0;
     return ex;
 }
 

@@ -71,6 +71,7 @@ struct exchange {
     bool plain; /* HTTP/1.0: no chunks */
     bool close; /* the request was not well-formed: no further one on this connection */
     uint64_t content_length;
+    size_t discarded; /* of a body that is not wanted */
 };
 
 enum connection_phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WORKING, PHASE_WRITING };

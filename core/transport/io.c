@@ -214,14 +214,18 @@ static void refuse_body(struct connection *connection, struct exchange *ex)
     connection_set_deadline(connection, clock_now_coarse() + DISCARD_NS);
 }
 
-static void take_body(struct connection *connection, struct exchange *ex, const char *data,
+/* False: enough has been read. */
+static bool take_body(struct connection *connection, struct exchange *ex, const char *data,
                       size_t size)
 {
-    if (ex->state != EXCHANGE_OPEN)
-        return; /* refused: read and forget */
+    if (ex->state != EXCHANGE_OPEN) {
+        ex->discarded += size; /* refused: read and forget */
+        return ex->discarded <= DISCARD_MAX;
+    }
     buf_add(&ex->body, data, size);
     if (ex->body.failed)
         refuse_body(connection, ex);
+    return true;
 }
 
 static void hand_to_mcp(struct connection *connection, struct exchange *ex)
@@ -295,9 +299,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         return result;
     }
     if (*upload_size > 0) {
-        take_body(connection, ex, upload, *upload_size);
+        size_t size = *upload_size;
         *upload_size = 0;
-        return MHD_YES;
+        return take_body(connection, ex, upload, size) ? MHD_YES : MHD_NO;
     }
     return proceed(connection, ex);
 }
