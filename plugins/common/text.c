@@ -2,6 +2,8 @@
 /* The growing text, and JSON into it. */
 #include "text.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,7 +145,8 @@ void text_add_string(struct text *t, const char *data, size_t size)
 void text_add_real(struct text *t, double number)
 {
     char digits[40];
-    for (int precision = 15; precision <= 17; precision++) {
+    /* Decimals of up to 15 digits all survive as doubles, but for the smallest ones. */
+    for (int precision = fabs(number) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         snprintf(digits, sizeof(digits), "%.*g", precision, number);
         if (strtod(digits, NULL) == number)
             break;

@@ -135,8 +135,9 @@ START_TEST(reals_come_back_as_they_are)
 {
     assert_value("0.1", "", "0.1");
     assert_value("1.0", "", "1.0");
-    assert_value("1e300", "", "1e+300");
-    assert_value("5e-324", "", "4.94065645841247e-324");
+    assert_value("?", ",\"parameters\":[1e300]", "1e+300");
+    assert_value("?", ",\"parameters\":[5e-324]", "5e-324");
+    assert_value("?", ",\"parameters\":[2.2250738585072014e-308]", "2.2250738585072014e-308");
     assert_value("0.1 + 0.2", "", "0.30000000000000004");
     assert_value("?", ",\"parameters\":[1.7976931348623157e308]", "1.7976931348623157e+308");
     assert_value("9e999", "", "{\"$float\":\"Infinity\"}");
@@ -496,6 +497,11 @@ START_TEST(long_values_and_queries_are_refused)
 END_TEST
 
 /* What one step of SQLite's machine does cannot be stopped, so it has to be quick. */
+#ifdef MCPD_SANITIZE /* whose memmem looks at all of the text each time */
+#define DOUBLINGS "14"
+#else
+#define DOUBLINGS "19" /* 2 MiB */
+#endif
 START_TEST(functions_with_long_arguments_are_quick)
 {
     static const char *const queries[] = {
@@ -510,7 +516,7 @@ START_TEST(functions_with_long_arguments_are_quick)
         struct fake_result *r = fake_callf(
             reader, "execute_query",
             "{\"query\":\"WITH RECURSIVE g(i,s) AS (SELECT 1,'aaaaaaaa' UNION ALL SELECT i+1,s||s "
-            "FROM g LIMIT 19), x(s) AS (SELECT s FROM g ORDER BY i DESC LIMIT 1) %s\"}",
+            "FROM g LIMIT " DOUBLINGS "), x(s) AS (SELECT s FROM g ORDER BY i DESC LIMIT 1) %s\"}",
             queries[i]);
         ck_assert_msg(r->end == FAKE_STRUCTURED, "%s: %s", queries[i], r->text);
         ck_assert_msg(r->took_ms < 5000, "%s: %lld ms", queries[i], (long long)r->took_ms);
