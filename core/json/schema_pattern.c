@@ -23,6 +23,7 @@
 #define MIN_STEPS 1000
 #define MAX_HEAP_KIB 16384
 #define FIRST_WINDOW 16
+#define WINDOW_TIME (20 * NS_PER_MS) /* a window that takes less is made larger */
 
 struct pattern {
     pcre2_code *code;
@@ -430,7 +431,7 @@ enum pattern_verdict pattern_match(const struct pattern *pattern, struct pattern
         start = now;
         if (run->spent > MAX_TIME)
             return PATTERN_TOO_MUCH_WORK;
-        if (took < NS_PER_MS)
+        if (took < WINDOW_TIME)
             window *= 2;
     }
     if (found == PCRE2_ERROR_NOMATCH)
