@@ -236,7 +236,7 @@ int main(int argc, char **argv)
     wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (mode == WORKER ? MHD_ALLOW_SUSPEND_RESUME : 0), 0, NULL,
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG | (mode == WORKER ? MHD_ALLOW_SUSPEND_RESUME : 0), 0, NULL,
         NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed,
         NULL, MHD_OPTION_CONNECTION_LIMIT, 20000u, MHD_OPTION_END);
     if (daemon == NULL)
