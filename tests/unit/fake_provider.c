@@ -128,7 +128,7 @@ static void on_log(struct call *call, int level, struct bytes data)
     pthread_mutex_unlock(&heard->mutex);
 }
 
-static void on_release(void *owner)
+void heard_release(void *owner)
 {
     struct heard *heard = owner;
     pthread_mutex_lock(&heard->mutex);
@@ -137,7 +137,7 @@ static void on_release(void *owner)
     pthread_mutex_unlock(&heard->mutex);
 }
 
-static const struct call_events events = {on_finished, on_progress, on_log};
+const struct call_events heard_events = {on_finished, on_progress, on_log};
 
 static bool wait_for(struct heard *heard, const int *what)
 {
@@ -176,9 +176,9 @@ struct call *fake_tool_call(struct registry *registry, const char *name, struct 
         .arguments = arguments != NULL ? arguments->root : NULL,
         .caller = &caller,
         .log_level = -1,
-        .events = &events,
+        .events = &heard_events,
         .owner = heard,
-        .release = on_release,
+        .release = heard_release,
     };
     if (request.tool == NULL) {
         fprintf(stderr, "fake_tool_call: there is no tool %s\n", name);

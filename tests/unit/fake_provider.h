@@ -41,6 +41,10 @@ struct heard {
     void (*on_progress)(struct call *call); /* run inside the event; may be NULL */
 };
 
+/* For calls that a test makes itself, with the struct heard as owner. */
+extern const struct call_events heard_events;
+void heard_release(void *owner);
+
 void heard_init(struct heard *heard);
 void heard_free(struct heard *heard);
 /* Waits up to five seconds. */

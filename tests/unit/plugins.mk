@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: MIT
 # The tests of the bundled plugins load what was built beside them.
 $(filter $(B)/tests/unit/test_plugin_%,$(unit_bin)): | $(plugin_so)
+# test_plugins drops the test's own into a directory.
+$(B)/tests/unit/test_plugins: | $(samples) $(versions)
