@@ -46,7 +46,8 @@ struct options {
 /* Everything that runs. */
 struct daemon {
     struct options options;
-    struct config *config;
+    struct config *started; /* the configuration at the start */
+    struct config *config; /* the one in force */
     struct registry *registry;
     struct mcp *mcp;
     struct plugins *plugins;
@@ -239,17 +240,13 @@ static void end(struct daemon *d)
     if (d->registry != NULL)
         registry_free(d->registry);
     config_unref(d->config);
+    config_unref(d->started);
 }
 
-static bool same_listens(const struct config *a, const struct config *b)
+static void log_restart(void *context, const char *line)
 {
-    if (a->listens != b->listens)
-        return false;
-    for (size_t i = 0; i < a->listens; i++)
-        if (a->listen[i].port != b->listen[i].port ||
-            strcmp(a->listen[i].address, b->listen[i].address) != 0)
-            return false;
-    return true;
+    (void)context;
+    log_warning("%s", line);
 }
 
 static void reload(struct daemon *d)
@@ -259,8 +256,7 @@ static void reload(struct daemon *d)
     if (config == NULL) {
         log_error("the configuration has errors: the old one stays in force");
     } else {
-        if (!same_listens(config, d->config))
-            log_warning("listen has changed: that takes effect when mcpd is started again");
+        config_needs_restart(d->started, config, log_restart, NULL);
         log_notice("configuration reloaded");
         call_set_limits(config->calls.max_result_bytes);
         mcp_configure(d->mcp, config);
@@ -344,6 +340,7 @@ int main(int argc, char **argv)
     d.config = load_config(&d.options, log_complaint);
     if (d.config == NULL)
         return EXIT_CANNOT;
+    d.started = config_ref(d.config);
     block_signals(&signals);
     if (!start(&d, &err)) {
         log_error("cannot start: %s", err.text);

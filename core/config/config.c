@@ -110,7 +110,7 @@ static bool remote_allowed(const struct config *config)
         if (config->listen[i].allow_remote)
             return true;
     }
-    return config->http.allowed_host_count > 0;
+    return false;
 }
 
 bool config_set_listen(struct config *config, const char *listen, struct error *err)

@@ -141,7 +141,7 @@ bool config_address_is_loopback(const unsigned char address[16]);
     "other machines can reach this address, and mcpd does not ask callers who they are: "          \
     "everybody who reaches the port could call every tool, and so could web pages whose names "    \
     "were made to point here (DNS rebinding); listen on 127.0.0.1 or ::1 behind a proxy, "         \
-    "or name the hosts in http.allowed_hosts, or say \"allow_remote\": true"
+    "or say \"allow_remote\": true (and name the hosts in http.allowed_hosts)"
 
 /* ---- config.c ---- */
 

@@ -65,9 +65,7 @@ struct entry {
 static bool consent_is_unclear(const struct json *json, const struct json_node *entry)
 {
     const struct json_node *allow = json_get(json, entry, "allow_remote");
-    const struct json_node *hosts = json_at(json, json->root, "/http/allowed_hosts");
-    return (allow != NULL && allow->type != JSON_TRUE && allow->type != JSON_FALSE) ||
-           (hosts != NULL && (hosts->type != JSON_ARRAY || hosts->count > 0));
+    return allow != NULL && allow->type != JSON_TRUE && allow->type != JSON_FALSE;
 }
 
 static void check_entry(struct reading *r, const struct document *doc, size_t index,
@@ -92,7 +90,7 @@ static void check_entry(struct reading *r, const struct document *doc, size_t in
                      "got \"%s\"",
                      listen->address);
     } else if (!config_address_is_loopback(entry->address) && !listen->allow_remote &&
-               r->config->http.allowed_host_count == 0 && !consent_is_unclear(json, entry->node)) {
+               !consent_is_unclear(json, entry->node)) {
         complaint_at(r, doc, address, pointer, REMOTE_REFUSED);
     }
 }

@@ -65,10 +65,10 @@ START_TEST(test_values)
 }
 END_TEST
 
-START_TEST(test_remote_with_hosts)
+START_TEST(test_remote_with_consent)
 {
-    struct config *config = load_text("{\"listen\": [{\"address\": \"192.0.2.1\"}], "
-                                      "\"http\": {\"allowed_hosts\": [\"a.example\"]}}");
+    struct config *config = load_text("{\"listen\": [{\"address\": \"192.0.2.1\", "
+                                      "\"allow_remote\": true}]}");
     ck_assert_str_eq(config->listen[0].address, "192.0.2.1");
     config_unref(config);
     config_unref(load_text("{\"listen\": [{\"address\": \"127.9.9.9\"}]}"));
@@ -231,7 +231,7 @@ START_TEST(test_set_listen_remote)
     config_unref(config);
 
     config = load_text("{\"http\": {\"allowed_hosts\": [\"a.example\"]}}");
-    ck_assert(config_set_listen(config, "0.0.0.0:80", &err));
+    ck_assert(!config_set_listen(config, "0.0.0.0:80", &err));
     config_unref(config);
     config = load_text("{\"listen\": [{}, {\"port\": 1, \"allow_remote\": true}]}");
     ck_assert(config_set_listen(config, "[::]:80", &err));
@@ -356,7 +356,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_values);
-    tcase_add_test(tc, test_remote_with_hosts);
+    tcase_add_test(tc, test_remote_with_consent);
     tcase_add_test(tc, test_providers_in_order);
     tcase_add_test(tc, test_provider_twice);
     tcase_add_test(tc, test_provider_files_with_mistakes);

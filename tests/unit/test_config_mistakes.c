@@ -100,7 +100,7 @@ static const struct {
     {"{\"listen\": [{\"address\": \"0.0.0.0\"}]}",
      "mcpd.json:1:25: listen[0].address: " REMOTE_REFUSED "\n"},
     {"{\"listen\": [{\"address\": \"::1\"}, {\"address\": \"::\"}], \"http\": {\"allowed_hosts\": "
-     "[]}}",
+     "[\"a.example\"]}}",
      "mcpd.json:1:45: listen[1].address: " REMOTE_REFUSED "\n"},
     {"{\"listen\": [{\"address\": \"::ffff:10.0.0.1\", \"allow_remote\": false}]}",
      "mcpd.json:1:25: listen[0].address: " REMOTE_REFUSED "\n"},
