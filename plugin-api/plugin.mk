@@ -18,7 +18,8 @@
 #
 # What the person who builds may set: CC, CXX, CPPFLAGS, CFLAGS, CXXFLAGS,
 # LDFLAGS; SANITIZE=address,undefined or thread; OUT, the file to make or the
-# directory to make it in; DESTDIR and plugindir, where `make install` puts it.
+# directory to make it in; DESTDIR and plugindir, where `make install` puts it;
+# V=1, to see the whole commands.
 #
 # Targets: all, check, install, uninstall, clean.
 
@@ -78,17 +79,20 @@ mcp_linker = $(if $(mcp_cxx),$(CXX),$(CC))
 
 all: $(mcp_so)
 
+# One short line for each file made; with V=1 the whole command.
+mcp_say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(CURDIR)/%,%,$@); )
+
 # Linked elsewhere and then renamed: an mcpd that watches sees a whole file.
 $(mcp_so): $(mcp_objects) $(mcp_obj)/exports
-	$(mcp_linker) $(mcp_link) $(LDFLAGS) $(mcp_instrument) -o $(mcp_obj)/linked $(mcp_objects) $(PLUGIN_LDLIBS)
+	$(call mcp_say,LINK)$(mcp_linker) $(mcp_link) $(LDFLAGS) $(mcp_instrument) -o $(mcp_obj)/linked $(mcp_objects) $(PLUGIN_LDLIBS)
 	@mv -f $(mcp_obj)/linked $@
 
 $(mcp_obj)/%.o: %.c $(mcp_obj)/flags
-	$(mcp_compile_c) -MMD -MP -c -o $@ $<
+	$(call mcp_say,CC)$(mcp_compile_c) -MMD -MP -c -o $@ $<
 $(mcp_obj)/%.o: %.cc $(mcp_obj)/flags
-	$(mcp_compile_cxx) -MMD -MP -c -o $@ $<
+	$(call mcp_say,CXX)$(mcp_compile_cxx) -MMD -MP -c -o $@ $<
 $(mcp_obj)/%.o: %.cpp $(mcp_obj)/flags
-	$(mcp_compile_cxx) -MMD -MP -c -o $@ $<
+	$(call mcp_say,CXX)$(mcp_compile_cxx) -MMD -MP -c -o $@ $<
 
 $(mcp_obj)/exports:
 	@mkdir -p $(@D)
@@ -101,7 +105,7 @@ $(mcp_obj)/flags: FORCE
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
 
 $(mcp_tests): $(mcp_obj)/%: %.c $(mcp_obj)/flags
-	$(CC) $(mcp_include) $(CPPFLAGS) $(CFLAGS) $(mcp_instrument) -Wall -Wextra -o $@ $< $(LDFLAGS) -ldl -pthread
+	$(call mcp_say,TEST)$(CC) $(mcp_include) $(CPPFLAGS) $(CFLAGS) $(mcp_instrument) -Wall -Wextra -o $@ $< $(LDFLAGS) -ldl -pthread
 
 # What mcpd looks for before it loads the file, then the plugin's own tests.
 check: $(mcp_so) $(mcp_tests)
