@@ -31,7 +31,7 @@ struct parser {
     const struct json_limits *limits;
     struct arena *arena;
     struct json_names names;
-    struct json_error *err;
+    struct json_error *err; /* may be NULL */
 };
 
 enum step {
@@ -65,6 +65,8 @@ refuse(struct parser *p, enum json_refusal kind, const char *at, const char *for
     if (p->failed)
         return false;
     p->failed = true;
+    if (p->err == NULL)
+        return false;
     p->err->kind = kind;
     p->err->offset = (size_t)(at - p->begin);
     place((struct bytes){p->begin, (size_t)(p->end - p->begin)}, p->err->offset, &p->err->line,
@@ -121,12 +123,19 @@ static inline bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-static inline void skip_space(struct parser *p)
+static void __attribute__((noinline)) skip_some_space(struct parser *p)
 {
     do {
         while (p->at < p->end && is_space(*p->at))
             p->at++;
     } while (p->at < p->end && *p->at == '/' && skip_comment(p));
+}
+
+/* Mostly there is none: clients send compact texts. */
+static inline void skip_space(struct parser *p)
+{
+    if (p->at < p->end && ((unsigned char)*p->at <= ' ' || *p->at == '/'))
+        skip_some_space(p);
 }
 
 /* ---- nodes ---- */
@@ -450,16 +459,16 @@ static bool check_start(struct parser *p, struct bytes text)
 bool json_parse(struct json *json, struct bytes text, const struct json_limits *limits,
                 struct arena *arena, struct json_error *err)
 {
-    struct json_error unwanted;
-    const char *begin = text.data != NULL ? text.data : "";
-    struct parser p = {.begin = begin,
-                       .at = begin,
-                       .end = begin + text.size,
+    if (text.data == NULL)
+        text = BYTES("");
+    struct parser p = {.begin = text.data,
+                       .at = text.data,
+                       .end = text.data + text.size,
                        .open = NO_NODE,
                        .repeated = NO_NODE,
                        .limits = limits,
                        .arena = arena,
-                       .err = err != NULL ? err : &unwanted};
+                       .err = err};
     *json = (struct json){0};
 
     bool accepted = check_start(&p, text) && scan_text(&p);
@@ -473,10 +482,8 @@ bool json_parse(struct json *json, struct bytes text, const struct json_limits *
         arena_resize(arena, p.nodes, p.capacity * sizeof(*p.nodes), kept * sizeof(*p.nodes));
     if (!accepted)
         return false;
-    *json = (struct json){.text = {begin, text.size},
-                          .root = p.nodes,
-                          .nodes = p.used,
-                          .repeated = p.repeated != NO_NODE};
+    *json = (struct json){
+        .text = text, .root = p.nodes, .nodes = p.used, .repeated = p.repeated != NO_NODE};
     return true;
 }
 
