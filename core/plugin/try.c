@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +36,7 @@ enum { READ, WRITE };
 
 /* One trial, from the parent's side. Descriptors are -1 when closed. */
 struct trial {
-    int program, request, report[2], output[2], process;
+    int program, request, report[2], output[2];
     pid_t pid;
     struct buf reports, said; /* what came through the two pipes */
     bool overdue;
@@ -237,23 +236,33 @@ static void take(int *fd, struct buf *into)
     }
 }
 
+/* Leaves it to be reaped, so that its process group keeps its number. */
+static bool has_ended(const struct trial *trial)
+{
+    siginfo_t info = {.si_pid = 0};
+    int result = waitid(P_PID, (id_t)trial->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return (result == 0 && info.si_pid == trial->pid) || (result != 0 && errno == ECHILD);
+}
+
+/* The end of the child closes its end of the reports, unless it has forked. */
 static void wait_for_end(struct trial *trial, uint32_t timeout_ms)
 {
     int64_t until = clock_now() + (int64_t)timeout_ms * NS_PER_MS;
-    bool ended = false;
-    while (!ended && !trial->overdue) {
-        struct pollfd waiting[] = {
-            {.fd = trial->process, .events = POLLIN},
+    while (!has_ended(trial)) {
+        int64_t left = (until - clock_now() + NS_PER_MS - 1) / NS_PER_MS;
+        if (left <= 0) {
+            trial->overdue = true;
+            return;
+        }
+        struct pollfd pipes[] = {
             {.fd = trial->report[READ], .events = POLLIN},
             {.fd = trial->output[READ], .events = POLLIN},
         };
-        int64_t left = (until - clock_now() + NS_PER_MS - 1) / NS_PER_MS;
-        poll(waiting, 3, left > 0 ? (int)left : 0);
-        ended = (waiting[0].revents & POLLIN) != 0;
-        trial->overdue = !ended && clock_now() >= until;
-        if (waiting[1].revents != 0)
+        int64_t pause = trial->report[READ] < 0 ? 1 : 20;
+        poll(pipes, 2, (int)(left < pause ? left : pause));
+        if (pipes[0].revents != 0)
             take(&trial->report[READ], &trial->reports);
-        if (waiting[2].revents != 0)
+        if (pipes[1].revents != 0)
             take(&trial->output[READ], &trial->said);
     }
 }
@@ -374,7 +383,7 @@ bool image_try(const struct image *image, const char *provider_id,
 {
     const char *slash = strrchr(image->source, '/');
     const char *file_name = slash != NULL ? slash + 1 : image->source;
-    struct trial trial = {-1, -1, {-1, -1}, {-1, -1}, -1, .pid = -1};
+    struct trial trial = {-1, -1, {-1, -1}, {-1, -1}, .pid = -1};
     bool fit = false;
     buf_init(&trial.reports, REPORTS_MAX);
     buf_init(&trial.said, OUTPUT_MAX);
@@ -384,19 +393,12 @@ bool image_try(const struct image *image, const char *provider_id,
         error_prefix(err, "%s", file_name);
         goto out;
     }
-    trial.process = pidfd_open(trial.pid, 0);
-    if (trial.process >= 0)
-        wait_for_end(&trial, timeout_ms);
-    int reason = errno;
+    wait_for_end(&trial, timeout_ms);
     reap(&trial);
-    if (trial.process < 0)
-        error_set(err, "%s: cannot be tried: pidfd_open: %s", file_name, strerror(reason));
-    else
-        fit = judge(&trial, timeout_ms, file_name, settings, err);
+    fit = judge(&trial, timeout_ms, file_name, settings, err);
 out:
     close_one(&trial.program);
     close_one(&trial.request);
-    close_one(&trial.process);
     for (int i = READ; i <= WRITE; i++) {
         close_one(&trial.report[i]);
         close_one(&trial.output[i]);

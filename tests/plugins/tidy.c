@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Uses what makes unloading hard, and cleans up after itself: threads of POSIX
- * and C11, keys with destructors, a child process. Its tool `children` forks
- * twice, each child fails to execute a program, and gives their exit statuses.
+ * and C11, keys with destructors, child processes. Its tool `children` makes two, of
+ * which the second finds no program to execute, and gives their exit statuses.
  */
 #include <mcp/plugin.h>
 
@@ -108,8 +108,8 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     (void)self;
     pid_t forked = fork();
     if (forked == 0) {
-        execl(missing, missing, (char *)NULL);
-        _exit(71);
+        execl("/bin/sh", "sh", "-c", "exit 71", (char *)NULL);
+        _exit(70);
     }
     int first = wait_for(forked);
     pid_t vforked = vfork();
