@@ -114,7 +114,7 @@ mcpd=$opt/sbin/mcpd
 version_is_ours() { "$mcpd" --version | grep -qF "$(sed -n 's/^VERSION := //p' Makefile)"; }
 
 paths_are_those() {
-    ! grep -rnE '(^|[^a-z])/(usr/(sbin|lib|share)/mcp|etc/mcp|var/lib/mcp)' \
+    ! grep -rnE '(^|[^A-Za-z0-9_./-])/(usr/(sbin|lib|share)/mcp|etc/mcp|var/lib/mcp)' \
         "$opt/lib" "$opt/share" "$opt/etc" --include='*.service' --include='*.conf' --include='*.json' \
         --include='*.pc' --include='*.mk'
 }
