@@ -16,11 +16,8 @@
 #include "plugin/load.h"
 #include "plugin/plugins.h"
 
-#ifdef MCPD_SANITIZE
-#define REPLACEMENTS 60
-#else
 #define REPLACEMENTS 1000
-#endif
+#define REPLACEMENTS_SLOW 60 /* with a sanitizer, or under valgrind */
 
 static char samples[512]; /* where the test's plugins are */
 static char base[64]; /* plugins/, private/, mcpd.json and log are in it */
@@ -801,6 +798,16 @@ static size_t mappings(void)
     return count;
 }
 
+static bool is_slow(void)
+{
+#ifdef MCPD_SANITIZE
+    return true;
+#else
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+#endif
+}
+
 static void replace_once(int number)
 {
     atomic_store(&oldest, 0);
@@ -823,8 +830,9 @@ START_TEST(replaced_again_and_again_under_load)
         replace_once(i);
     size_t fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
     size_t maps = mappings(), memory = memory_kib();
+    int replacements = is_slow() ? REPLACEMENTS_SLOW : REPLACEMENTS;
     int64_t began = clock_now();
-    for (int i = 1; i <= REPLACEMENTS; i++)
+    for (int i = 1; i <= replacements; i++)
         replace_once(i);
     int64_t took_ms = (clock_now() - began) / NS_PER_MS;
     atomic_store(&stop_calling, true);
@@ -840,15 +848,13 @@ START_TEST(replaced_again_and_again_under_load)
     ck_assert_uint_eq(entries(in_base("private")), 1);
     size_t memory_after = memory_kib();
     printf("%d replacements in %d ms (%.1f ms each) beside %lu calls; memory %zu, then %zu KiB\n",
-           REPLACEMENTS, (int)took_ms, (double)took_ms / REPLACEMENTS, calls, memory, memory_after);
+           replacements, (int)took_ms, (double)took_ms / replacements, calls, memory, memory_after);
     ck_assert_uint_eq(entries("/proc/self/fd"), fds);
     ck_assert_uint_eq(entries("/proc/self/task"), threads - CALLERS);
-#ifndef MCPD_SANITIZE /* there nothing is unmapped */
-    ck_assert_uint_le(mappings(), maps + 16);
-    ck_assert_uint_lt(memory_after, memory + 2048);
-#else
-    (void)maps;
-#endif
+    if (!is_slow()) { /* there nothing is unmapped, or memory is another's */
+        ck_assert_uint_le(mappings(), maps + 16);
+        ck_assert_uint_lt(memory_after, memory + 2048);
+    }
     ck_assert_int_eq(changes, 0);
 }
 END_TEST
