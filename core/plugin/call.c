@@ -70,7 +70,8 @@ struct call *call_new(const struct call_request *request)
         provider_leave(entry->provider);
         return NULL;
     }
-    atomic_store_explicit(&call->references, 2, memory_order_relaxed); /* the host's, the plugin's */
+    atomic_store_explicit(&call->references, 2,
+                          memory_order_relaxed); /* the host's, the plugin's */
     atomic_store_explicit(&call->state, 0, memory_order_relaxed);
     call->provider = entry->provider;
     call->events = request->events;

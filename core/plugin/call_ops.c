@@ -76,7 +76,8 @@ __attribute__((format(printf, 2, 0))) static void end_broken(struct call *call, 
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, args);
     bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
     log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
-    const struct call_result result = {.end = CALL_BROKEN, .text = bytes_of(text)};
+    struct call_result result = {.end = CALL_BROKEN, .text = bytes_of(text)};
+    result.text.size = utf8_valid_prefix(result.text); /* it may have been cut */
     end(call, &result);
 }
 
@@ -208,7 +209,8 @@ static const char *requests_fault(const struct json *json)
         const struct json_node *method = json_get(json, name + 1, "method");
         const struct json_node *params = json_get(json, name + 1, "params");
         if (!json_is(json, method, "elicitation/create") &&
-            !json_is(json, method, "sampling/createMessage") && !json_is(json, method, "roots/list"))
+            !json_is(json, method, "sampling/createMessage") &&
+            !json_is(json, method, "roots/list"))
             return "each request must have a \"method\": elicitation/create, "
                    "sampling/createMessage or roots/list";
         if (params != NULL && params->type != JSON_OBJECT)

@@ -480,8 +480,7 @@ size_t plugins_check(struct config *config, config_complain *complain, void *con
     }
     for (size_t i = 0; i < config->provider_count; i++) {
         const struct config_provider *settings = &config->providers[i];
-        if (!settings->enabled ||
-            check_provider(&scan, &private, config, settings, i + 1, &err))
+        if (!settings->enabled || check_provider(&scan, &private, config, settings, i + 1, &err))
             continue;
         tell(complain, context, settings, &err);
         complaints++;

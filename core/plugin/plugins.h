@@ -25,8 +25,7 @@ struct plugins;
  * snapshot, before it returns, then starts to watch. Providers that fail are
  * logged and left out. NULL: the directory cannot be read or the private
  * directory not be made. Takes a reference of the config. */
-struct plugins *plugins_start(struct config *config, struct registry *registry,
-                              struct error *err);
+struct plugins *plugins_start(struct config *config, struct registry *registry, struct error *err);
 
 /* A new configuration and a fresh look at every file. Returns at once; the
  * control thread does it. Any thread. */

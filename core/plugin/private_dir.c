@@ -94,8 +94,8 @@ static void remove_stale(const char *base)
     while ((entry = readdir(list)) != NULL) {
         if (strncmp(entry->d_name, TEMPORARY, sizeof(TEMPORARY) - 1) != 0)
             continue;
-        int fd = openat(dirfd(list), entry->d_name,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd =
+            openat(dirfd(list), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             continue;
         if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&

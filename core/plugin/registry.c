@@ -120,8 +120,7 @@ static bool say_once(struct registry *registry, uint64_t winner, uint64_t loser)
         if (registry->said[i].winner == winner && registry->said[i].loser == loser)
             return false;
     }
-    struct complaint *said =
-        realloc(registry->said, (registry->said_count + 1) * sizeof(*said));
+    struct complaint *said = realloc(registry->said, (registry->said_count + 1) * sizeof(*said));
     if (said != NULL) {
         registry->said = said;
         said[registry->said_count++] = (struct complaint){winner, loser};
@@ -195,8 +194,8 @@ static struct gate *tool_gate(struct provider *provider, const struct tool *tool
     struct provider_gate *made = malloc(sizeof(*made) + tool->name.size + 1);
     if (made == NULL)
         goto no_memory;
-    made->gate = serial ? gate_new_before(provider->serial, tool->concurrency)
-                        : gate_new(tool->concurrency);
+    made->gate =
+        serial ? gate_new_before(provider->serial, tool->concurrency) : gate_new(tool->concurrency);
     if (made->gate == NULL) {
         free(made);
         goto no_memory;

@@ -105,9 +105,11 @@ bool slots_plan(struct serving *serving)
     *last = made;
     for (size_t i = 0; i < count; i++) {
         struct slot **place = &serving->slots;
-        while (strcmp((*place)->id, plan[i].id) != 0)
+        while (*place != NULL && strcmp((*place)->id, plan[i].id) != 0)
             place = &(*place)->next;
         struct slot *slot = *place;
+        if (slot == NULL)
+            continue; /* a name that was planned twice: the first counts */
         *place = slot->next;
         slot->next = NULL;
         take_plan(slot, &plan[i]);
@@ -139,8 +141,8 @@ static void slot_say(struct slot *slot, const struct error *why)
         return;
     slot->said = *why;
     if (slot->current != NULL)
-        log_error("%s: keeps generation %ju: %s", slot->id,
-                  (uintmax_t)slot->current->generation, why->text);
+        log_error("%s: keeps generation %ju: %s", slot->id, (uintmax_t)slot->current->generation,
+                  why->text);
     else
         log_error("%s: not served: %s", slot->id, why->text);
 }
@@ -163,9 +165,8 @@ static bool slot_refused(const struct slot *slot, const unsigned char hash[32])
 /* Prefix and timeout are mcpd's own affair: no plugin needs to be asked. */
 static bool apply_prefix(struct serving *serving, struct slot *slot, struct provider *provider)
 {
-    const char *wanted = slot->settings != NULL && slot->settings->prefix != NULL
-                             ? slot->settings->prefix
-                             : "";
+    const char *wanted =
+        slot->settings != NULL && slot->settings->prefix != NULL ? slot->settings->prefix : "";
     uint32_t timeout_ms = slot->settings != NULL ? slot->settings->timeout_ms : 0;
     if (provider->timeout_ms != timeout_ms) {
         provider->timeout_ms = timeout_ms;
@@ -198,8 +199,8 @@ static struct provider *load(struct serving *serving, struct slot *slot,
         image_free(image);
         return NULL;
     }
-    struct provider *provider = inproc_load(image, slot->id, serving->config, slot->settings,
-                                            serving->owner, err);
+    struct provider *provider =
+        inproc_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
     if (provider != NULL && !apply_prefix(serving, slot, provider))
         log_warning("%s: its prefix is not in force: out of memory", slot->id);
     return provider;
@@ -256,8 +257,7 @@ static bool slot_reconfigure(struct slot *slot)
     }
     memcpy(slot->running, slot->wanted, sizeof(slot->running));
     slot->refused = false;
-    log_notice("%s: reconfigured (generation %ju)", slot->id,
-               (uintmax_t)slot->current->generation);
+    log_notice("%s: reconfigured (generation %ju)", slot->id, (uintmax_t)slot->current->generation);
     return true;
 }
 
@@ -342,8 +342,7 @@ void serving_publish(struct serving *serving)
     }
     if (registry_publish(serving->registry, providers, count, &err)) {
         serving->dirty = false;
-        int64_t until_ns =
-            clock_now() + serving->config->plugins.drain_timeout_ms * NS_PER_MS;
+        int64_t until_ns = clock_now() + serving->config->plugins.drain_timeout_ms * NS_PER_MS;
         for (struct retiring *out = serving->retiring; out != NULL; out = out->next) {
             if (out->step != OUT_WAITS)
                 continue;

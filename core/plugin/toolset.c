@@ -125,8 +125,9 @@ static bool check_icons(const struct tool *tool, struct error *err)
          icon = json_next(icon, end)) {
         const struct json_node *source = json_get(&tool->json, icon, "src");
         if (source == NULL || source->type != JSON_STRING)
-            return error_set(err, "tool \"%.*s\": each of \"icons\" must be an object with a "
-                                  "string \"src\"",
+            return error_set(err,
+                             "tool \"%.*s\": each of \"icons\" must be an object with a "
+                             "string \"src\"",
                              BYTES_FMT(tool->name));
     }
     return true;

@@ -37,8 +37,7 @@ static bool is_token(struct bytes text)
     return text.size > 0;
 }
 
-static bool read_type(const struct json *json, const struct json_node *schema,
-                      enum json_type *type)
+static bool read_type(const struct json *json, const struct json_node *schema, enum json_type *type)
 {
     const struct json_node *name = json_get(json, schema, "type");
     if (json_is(json, name, "string"))
@@ -67,9 +66,8 @@ static bool take(struct walk *walk, const struct json_node *schema,
         if (bytes_equal_nocase(walk->found[i].name, header.name))
             return complain(walk, "has a name that another parameter has (without regard to case)");
     }
-    struct tool_header *found =
-        arena_resize(walk->arena, walk->found, walk->count * sizeof(*found),
-                     (walk->count + 1) * sizeof(*found));
+    struct tool_header *found = arena_resize(walk->arena, walk->found, walk->count * sizeof(*found),
+                                             (walk->count + 1) * sizeof(*found));
     header.pointer = arena_copy(walk->arena, buf_bytes(&walk->pointer)).data;
     if (found == NULL || header.pointer == NULL || walk->pointer.failed)
         return complain(walk, "cannot be stored: out of memory, or nested too deep");
@@ -93,10 +91,22 @@ static void add_token(struct buf *pointer, struct bytes name)
 
 /* Keywords whose value is one schema, an array of schemas, or an object of
  * schemas, and through which no annotation may be reached. */
-static const char *const one_or_array[] = {
-    "items",         "prefixItems",      "contains", "additionalProperties", "propertyNames",
-    "unevaluatedItems", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "not", "if",
-    "then",          "else",             "contentSchema", "additionalItems"};
+static const char *const one_or_array[] = {"items",
+                                           "prefixItems",
+                                           "contains",
+                                           "additionalProperties",
+                                           "propertyNames",
+                                           "unevaluatedItems",
+                                           "unevaluatedProperties",
+                                           "allOf",
+                                           "anyOf",
+                                           "oneOf",
+                                           "not",
+                                           "if",
+                                           "then",
+                                           "else",
+                                           "contentSchema",
+                                           "additionalItems"};
 static const char *const objects[] = {"$defs", "definitions", "patternProperties",
                                       "dependentSchemas"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -164,10 +164,10 @@ bool heard_released(struct heard *heard)
 }
 
 struct call *fake_tool_call(struct registry *registry, const char *name, struct heard *heard,
-                       const struct json *arguments, void (*change)(struct call_request *request))
+                            const struct json *arguments,
+                            void (*change)(struct call_request *request))
 {
-    static const struct mcp_caller caller = {.struct_size = sizeof(caller),
-                                             .roles = {"[]", 2}};
+    static const struct mcp_caller caller = {.struct_size = sizeof(caller), .roles = {"[]", 2}};
     struct registry_reader reader = {NULL};
     const struct snapshot *snapshot = registry_read(registry, &reader);
     struct call_request request = {

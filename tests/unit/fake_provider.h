@@ -55,7 +55,8 @@ bool heard_released(struct heard *heard);
  * with `arguments` (JSON text that outlives the call, or NULL). `change` may
  * alter the request; NULL. */
 struct call *fake_tool_call(struct registry *registry, const char *name, struct heard *heard,
-                       const struct json *arguments, void (*change)(struct call_request *request));
+                            const struct json *arguments,
+                            void (*change)(struct call_request *request));
 
 /* Ends the call with its name, as finish_text. */
 void run_echo_name(struct fake_provider *fake, struct mcp_call *call);

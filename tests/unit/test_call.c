@@ -655,8 +655,7 @@ START_TEST(a_failure_after_the_deadline_is_a_timeout)
     start("short");
     ck_assert(heard_finished(&heard));
     ck_assert_int_eq(heard.end, CALL_TIMEOUT);
-    ck_assert_str_eq(heard.text,
-                     "files/short did not finish within 50 ms (it said: interrupted)");
+    ck_assert_str_eq(heard.text, "files/short did not finish within 50 ms (it said: interrupted)");
     ck_assert(heard_released(&heard));
 }
 END_TEST
@@ -685,8 +684,7 @@ START_TEST(the_shorter_limit_counts)
     call_start(call);
     call_unref(call);
     ck_assert(heard_finished(&heard));
-    ck_assert_str_eq(heard.text,
-                     "files/short did not finish within 20 ms (it said: interrupted)");
+    ck_assert_str_eq(heard.text, "files/short did not finish within 20 ms (it said: interrupted)");
     ck_assert(heard_released(&heard));
 }
 END_TEST

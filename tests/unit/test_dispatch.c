@@ -440,8 +440,8 @@ struct client {
 
 static void *run_client(void *argument)
 {
-    static const char *const tools[] = {"serial", "parallel", "pair", "both", "one_inline",
-                                        "other_serial"};
+    static const char *const tools[] = {"serial", "parallel",   "pair",
+                                        "both",   "one_inline", "other_serial"};
     struct client *client = argument;
     for (int i = 0; i < 300; i++) {
         heard_init(&client->heard);

@@ -386,8 +386,8 @@ START_TEST(what_is_bad_never_displaces_what_works)
     begin(NULL);
     uint64_t first = generation("version");
     char keeps[64];
-    snprintf(keeps, sizeof(keeps), "versioned: keeps generation %ju: versioned.so: ",
-             (uintmax_t)first);
+    snprintf(keeps, sizeof(keeps),
+             "versioned: keeps generation %ju: versioned.so: ", (uintmax_t)first);
 
     ck_assert_int_eq(truncate(in_base("plugins/versioned.so"), 5000), 0);
     plugins_settle(plugins);
@@ -686,8 +686,8 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
     drop("slow", "slow");
     begin(NULL);
     uint64_t first = generation("sleep");
-    struct call *call = fake_tool_call(registry, "sleep", &heard,
-                                       ms_argument(&arena, &json, "{\"ms\":700}"), NULL);
+    struct call *call =
+        fake_tool_call(registry, "sleep", &heard, ms_argument(&arena, &json, "{\"ms\":700}"), NULL);
     call_start(call);
     call_unref(call);
     sleep_ms(30);

@@ -93,8 +93,8 @@ START_TEST(illegal_definitions_name_tool_member_and_rule)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_msg(!add(cases[i].definition), "accepted: %s", cases[i].definition);
         for (size_t s = 0; s < 3 && cases[i].said[s] != NULL; s++)
-            ck_assert_msg(strstr(err.text, cases[i].said[s]) != NULL, "%s: %s",
-                          cases[i].definition, err.text);
+            ck_assert_msg(strstr(err.text, cases[i].said[s]) != NULL, "%s: %s", cases[i].definition,
+                          err.text);
         ck_assert_uint_eq(set->count, 0);
     }
 }
@@ -225,18 +225,18 @@ START_TEST(header_rules)
         {"\"properties\":{\"p\":{\"type\":\"object\"," HEADER("P") "}}", "integer"},
         {"\"properties\":{\"p\":{" HEADER("P") "}}", "\"type\""},
         {"\"properties\":{\"p\":{\"type\":[\"string\",\"null\"]," HEADER("P") "}}", "\"type\""},
-        {"\"properties\":{\"p\":{\"type\":\"string\"," HEADER("Same") "},"
-         "\"q\":{\"type\":\"string\"," HEADER("sAME") "}}",
+        {"\"properties\":{\"p\":{\"type\":\"string\"," HEADER(
+             "Same") "},"
+                     "\"q\":{\"type\":\"string\"," HEADER("sAME") "}}",
          "another parameter"},
         {HEADER("Root"), "through \"properties\""},
-        {"\"properties\":{\"p\":{\"type\":\"array\",\"items\":{\"type\":\"string\"," HEADER("P")
-         "}}}",
+        {"\"properties\":{\"p\":{\"type\":\"array\",\"items\":{\"type\":\"string\"," HEADER(
+             "P") "}}}",
          "through \"properties\""},
         {"\"anyOf\":[{\"properties\":{\"p\":{\"type\":\"string\"," HEADER("P") "}}}]",
          "through \"properties\""},
         {"\"$defs\":{\"d\":{\"type\":\"string\"," HEADER("P") "}}", "through \"properties\""},
-        {"\"properties\":{\"p\":{\"type\":\"string\",\"x-mcp\\u002dheader\":\"\"}}",
-         "field name"},
+        {"\"properties\":{\"p\":{\"type\":\"string\",\"x-mcp\\u002dheader\":\"\"}}", "field name"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_msg(!add_schema(cases[i].schema), "accepted: %s", cases[i].schema);
