@@ -368,7 +368,7 @@ START_TEST(a_slow_copy_is_loaded_when_it_is_whole)
     for (size_t at = 0, part = content.size / 8 + 1; at < content.size; at += part) {
         size_t size = content.size - at < part ? content.size - at : part;
         ck_assert_int_eq(write(fd, content.data + at, size), (ssize_t)size);
-        sleep_ms(60);
+        sleep_ms(25);
         ck_assert_str_eq(answer_of("version"), "1");
     }
     close(fd);
@@ -687,9 +687,8 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
     begin(NULL);
     uint64_t first = generation("sleep");
     struct call *call =
-        fake_tool_call(registry, "sleep", &heard, ms_argument(&arena, &json, "{\"ms\":700}"), NULL);
+        fake_tool_call(registry, "sleep", &heard, ms_argument(&arena, &json, "{\"ms\":60000}"), NULL);
     call_start(call);
-    call_unref(call);
     sleep_ms(30);
     struct buf content = sample("slow"); /* another hash, the same plugin */
     buf_add(&content, "\n", 1);
@@ -703,8 +702,11 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
     ck_assert_str_eq(answer_of("version"), "1");
     ck_assert_int_eq(heard.finished, 0);
     ck_assert_uint_eq(entries(in_base("private")), 3);
+    call_cancel(call);
+    call_unref(call);
     ck_assert(heard_released(&heard));
     ck_assert_int_eq(heard.end, CALL_TEXT);
+    ck_assert_str_eq(heard.text, "cancelled");
     for (int i = 0; i < 500 && entries(in_base("private")) > 2; i++)
         sleep_ms(2);
     ck_assert_uint_eq(entries(in_base("private")), 2);
@@ -728,7 +730,7 @@ START_TEST(a_drain_that_takes_too_long_is_cancelled_then_left)
     struct call *a = fake_tool_call(registry, "sleep", &obeys,
                                     ms_argument(&arena[0], &json[0], "{\"ms\":20000}"), NULL);
     struct call *b = fake_tool_call(registry, "ignore_cancel", &ignores,
-                                    ms_argument(&arena[1], &json[1], "{\"ms\":2000}"), NULL);
+                                    ms_argument(&arena[1], &json[1], "{\"ms\":3500}"), NULL);
     call_start(a);
     call_start(b);
     call_unref(a);
