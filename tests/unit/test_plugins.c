@@ -686,8 +686,8 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
     drop("slow", "slow");
     begin(NULL);
     uint64_t first = generation("sleep");
-    struct call *call =
-        fake_tool_call(registry, "sleep", &heard, ms_argument(&arena, &json, "{\"ms\":60000}"), NULL);
+    struct call *call = fake_tool_call(registry, "sleep", &heard,
+                                       ms_argument(&arena, &json, "{\"ms\":60000}"), NULL);
     call_start(call);
     sleep_ms(30);
     struct buf content = sample("slow"); /* another hash, the same plugin */
