@@ -80,7 +80,8 @@ mcp_linker = $(if $(mcp_cxx),$(CXX),$(CC))
 all: $(mcp_so)
 
 # One short line for each file made; with V=1 the whole command.
-mcp_say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(CURDIR)/%,%,$@); )
+mcp_quiet := $(findstring s,$(firstword -$(MAKEFLAGS)))
+mcp_say = $(if $(V),,$(if $(mcp_quiet),@,@printf '  %-5s %s\n' $(1) $(patsubst $(CURDIR)/%,%,$@); ))
 
 # Linked elsewhere and then renamed: an mcpd that watches sees a whole file.
 $(mcp_so): $(mcp_objects) $(mcp_obj)/exports

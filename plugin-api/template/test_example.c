@@ -119,6 +119,7 @@ int main(int argc, char **argv)
     ask(plugin, self, "this is longer than 20", "failure: The text has 22 bytes");
     ask(plugin, self, NULL, "failure: The argument");
     plugin->destroy(self);
+    dlclose(library);
     puts("test_example: passed");
     return 0;
 }

@@ -35,10 +35,12 @@ static void instr(sqlite3_context *context, int count, sqlite3_value **values)
         data[i] =
             blobs ? sqlite3_value_blob(values[i]) : (const char *)sqlite3_value_text(values[i]);
         size[i] = (size_t)sqlite3_value_bytes(values[i]);
-        if (data[i] == NULL && size[i] > 0) {
+        if (data[i] == NULL && (size[i] > 0 || !blobs)) {
             sqlite3_result_error_nomem(context);
             return;
         }
+        if (data[i] == NULL)
+            data[i] = ""; /* an empty blob */
     }
     if (size[1] == 0) {
         sqlite3_result_int(context, 1);
@@ -48,7 +50,7 @@ static void instr(sqlite3_context *context, int count, sqlite3_value **values)
     if (!blobs && continues(data[1][0])) /* no character begins so, but the text may */
         found = size[1] <= size[0] && memcmp(data[0], data[1], size[1]) == 0 ? data[0] : NULL;
     else
-        found = size[0] > 0 ? memmem(data[0], size[0], data[1], size[1]) : NULL;
+        found = memmem(data[0], size[0], data[1], size[1]);
     if (found == NULL) {
         sqlite3_result_int(context, 0);
         return;
@@ -165,70 +167,97 @@ static void trim(sqlite3_context *context, int count, sqlite3_value **values)
 
 /* One conversion: from its % to its letter. */
 struct conversion {
-    char format[64]; /* for sqlite3_str_appendf, with "ll" where it takes an integer */
-    char letter;
+    char format[64]; /* for sqlite3_str_appendf; the letter is still to come */
+    char letter; /* NUL: the text ends before it */
+    bool precise; /* has a precision */
 };
+
+/* Skips the digits of a width or precision. NULL, or what is wrong. */
+static const char *skip_number(const char **at)
+{
+    if (**at == '*')
+        return "format(): * is not offered; write the number";
+    for (int number = 0; **at >= '0' && **at <= '9'; (*at)++) {
+        number = number * 10 + (**at - '0');
+        if (number > FORMAT_WIDTH_MAX)
+            return "format(): a width or precision is larger than 1000";
+    }
+    return NULL;
+}
 
 /* Reads a conversion at *at, which stands behind the %. NULL, or what is wrong. */
 static const char *read_conversion(const char **at, struct conversion *out)
 {
     const char *start = *at;
-    size_t length = strspn(start, "-+ 0#!,123456789.l");
-    int number = 0;
-    for (size_t i = 0; i < length; i++) {
-        bool digit = start[i] >= '0' && start[i] <= '9';
-        number = digit ? number * 10 + (start[i] - '0') : 0;
-        if (number > FORMAT_WIDTH_MAX)
-            return "format(): a width or precision is larger than 1000";
+    *at += strspn(*at, "-+ 0#!,");
+    const char *wrong = skip_number(at);
+    out->precise = wrong == NULL && **at == '.';
+    if (out->precise) {
+        ++*at;
+        wrong = skip_number(at);
     }
-    if (start[length] == '*')
-        return "format(): * is not offered; write the number";
-    if (length > sizeof(out->format) - 8)
-        return "format(): a conversion is too long";
-    out->letter = start[length];
-    size_t used = 0;
-    out->format[used++] = '%';
-    for (size_t i = 0; i < length; i++)
-        if (start[i] != 'l')
-            out->format[used++] = start[i];
-    out->format[used] = '\0';
-    *at = start + length + (out->letter != '\0');
+    size_t length = (size_t)(*at - start);
+    if (wrong == NULL && length > sizeof(out->format) - 8)
+        wrong = "format(): a conversion is too long";
+    if (wrong != NULL)
+        return wrong;
+    out->format[0] = '%';
+    memcpy(out->format + 1, start, length);
+    out->format[length + 1] = '\0';
+    for (int i = 0; i < 2 && **at == 'l'; i++) /* all integers are long long */
+        ++*at;
+    out->letter = **at;
+    *at += out->letter != '\0';
+    if (out->letter == 'c' && out->precise)
+        return "format(): %c takes no precision here";
     return NULL;
 }
 
-/* What the functions of SQLite take for a missing argument. */
+/* The first character of the text; SQLite takes a NUL for a text that is empty. */
+static void append_character(sqlite3_str *out, char *format, const char *text)
+{
+    char first[5] = "";
+    if (text == NULL || text[0] == '\0') {
+        strcat(format, "c");
+        sqlite3_str_appendf(out, format, 0);
+        return;
+    }
+    size_t size = 1;
+    first[0] = text[0];
+    while (((unsigned char)text[0] & 0xc0) == 0xc0 && size < 4 && continues(text[size])) {
+        first[size] = text[size];
+        size++;
+    }
+    memmove(format + 2, format + 1, strlen(format));
+    format[1] = '!'; /* a width counts characters */
+    strcat(format, "s");
+    sqlite3_str_appendf(out, format, first);
+}
+
+/* A missing value counts as NULL, as in SQLite. */
 static void append_value(sqlite3_str *out, struct conversion *conversion, sqlite3_value *value)
 {
-    size_t used = strlen(conversion->format);
-    char letter = conversion->letter;
-    bool integer = strchr("dixXopur", letter) != NULL;
-    char *tail = conversion->format + used;
-    if (integer) {
-        *tail++ = 'l';
-        *tail++ = 'l';
-        letter = letter == 'p' ? 'x' : letter;
-    }
-    *tail++ = letter == 'c' ? 's' : letter;
-    *tail = '\0';
-    if (integer) {
-        sqlite3_str_appendf(out, conversion->format,
+    char *format = conversion->format;
+    char letter[2] = {conversion->letter, '\0'};
+    if (strchr("dixXopur", letter[0]) != NULL) {
+        strcat(format, "ll");
+        strcat(format, letter);
+        sqlite3_str_appendf(out, format,
                             value != NULL ? sqlite3_value_int64(value) : (sqlite3_int64)0);
-    } else if (strchr("eEfgG", letter) != NULL) {
-        sqlite3_str_appendf(out, conversion->format,
-                            value != NULL ? sqlite3_value_double(value) : 0.0);
-    } else {
-        const char *text = value != NULL ? (const char *)sqlite3_value_text(value) : NULL;
-        char first[5] = "";
-        if (letter == 'c' && text != NULL) {
-            size_t size = 0;
-            do
-                first[size] = text[size];
-            while (text[size] != '\0' && ++size < 4 && continues(text[size]));
-            first[size] = '\0';
-            text = first;
-        }
-        sqlite3_str_appendf(out, conversion->format, text);
+        return;
     }
+    if (strchr("eEfgG", letter[0]) != NULL) {
+        strcat(format, letter);
+        sqlite3_str_appendf(out, format, value != NULL ? sqlite3_value_double(value) : 0.0);
+        return;
+    }
+    const char *text = value != NULL ? (const char *)sqlite3_value_text(value) : NULL;
+    if (letter[0] == 'c') {
+        append_character(out, format, text);
+        return;
+    }
+    strcat(format, letter[0] == 'z' ? "s" : letter); /* the C function would free it */
+    sqlite3_str_appendf(out, format, text);
 }
 
 /* NULL, or what is wrong. */
@@ -240,18 +269,25 @@ static const char *format_values(sqlite3_str *out, const char *format, int count
         size_t plain = strcspn(format, "%");
         sqlite3_str_append(out, format, (int)plain);
         format += plain;
-        if (*format++ == '\0')
+        if (*format == '\0')
             break;
+        if (*++format == '\0') {
+            sqlite3_str_appendchar(out, 1, '%');
+            break;
+        }
         struct conversion conversion;
         const char *wrong = read_conversion(&format, &conversion);
         if (wrong != NULL)
             return wrong;
-        if (conversion.letter == '%')
-            sqlite3_str_appendchar(out, 1, '%');
-        else if (conversion.letter != '\0' && strchr("dixXopureEfgGszqQwc", conversion.letter))
+        if (conversion.letter == '%') {
+            strcat(conversion.format, "%");
+            sqlite3_str_appendf(out, conversion.format);
+        } else if (conversion.letter != '\0' &&
+                   strchr("dixXopureEfgGszqQwc", conversion.letter) != NULL) {
             append_value(out, &conversion, next < count ? values[next++] : NULL);
-        else if (conversion.letter != 'n')
+        } else if (conversion.letter != 'n') {
             break; /* as SQLite does */
+        }
     }
     return NULL;
 }

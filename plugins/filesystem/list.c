@@ -84,6 +84,7 @@ static bool read_names(DIR *directory, size_t keep, struct listing *l, struct na
 {
     for (size_t seen = 1;; seen++) {
         errno = 0;
+        // cppcheck-suppress readdirCalled ; one directory stream, one thread
         struct dirent *entry = readdir(directory);
         if (entry == NULL) {
             if (errno != 0)

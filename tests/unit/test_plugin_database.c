@@ -577,6 +577,9 @@ START_TEST(replaced_functions_are_like_sqlites)
         {"printf('')", "\"\""},
         {"printf(NULL)", "null"},
         {"format('%s-%s', 'a')", "\"a-\""},
+        {"printf('%z|%5c|%p|%3%|%', 'a', '\xc3\xa4', 255)", "\"a|    \xc3\xa4|FF|  %|%\""},
+        {"hex(printf('%c', ''))", "\"00\""},
+        {"printf('%lld|%llld|%d', 1, 2, 3)", "\"1|\""},
         {"length(randomblob(16))", "16"},
         {"length(randomblob(0))", "1"},
     };
