@@ -105,7 +105,7 @@ static bool is_better(const struct score *a, const struct score *b)
     return a->failures < b->failures;
 }
 
-#define MOST_BRANCHES 32
+#define MOST_BRANCHES 13 /* one more than are shown */
 
 /* The branches that are wrong at the same value as the best one. */
 struct wrong {

@@ -193,7 +193,7 @@ struct schema *schema_compile(const struct json *json, const struct json_node *r
 {
     static const struct schema_options none;
     static const struct place here = {.index = -1};
-    struct error unused;
+    struct error unused = {.text = ""};
     struct compiler c = {.options = options != NULL ? options : &none,
                          .err = err != NULL ? err : &unused};
     c.pending_end = &c.pending;

@@ -30,7 +30,7 @@
 #define SCHEMA_MAX_CHAIN 128 /* subschemas that apply to one value by way of each other */
 #define SCHEMA_MAX_MEMORY ((size_t)64 << 20)
 #define SCHEMA_MAX_PATTERNS ((size_t)4 << 20) /* bytes of all compiled patterns */
-#define SCHEMA_MAX_NESTING 768 /* subschemas applied within each other */
+#define SCHEMA_MAX_NESTING 512 /* subschemas applied within each other */
 
 /* ---- numbers (schema_number.c) ---- */
 

@@ -159,6 +159,8 @@ bool decimal_is_multiple(const struct decimal *value, const struct decimal *divi
         if (divisor->digits[i] != '.')
             modulus = modulus * 10 + (uint64_t)(divisor->digits[i] - '0');
     }
+    if (modulus == 0) /* decimal_can_divide has seen to it that it is not */
+        return false;
     wide rest = digits_modulo(value, modulus);
     rest *= power_of_ten_modulo((uint64_t)(value->low - divisor->low), modulus);
     return rest % modulus == 0;

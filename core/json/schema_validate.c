@@ -235,6 +235,7 @@ static bool check_further(struct run *run, const struct schema_node *node,
     struct scope scope = {run->scope, node->resource};
     bool entered = run->scope == NULL || run->scope->resource != node->resource;
     if (entered)
+        /* cppcheck-suppress autoVariables ; taken back below */
         run->scope = &scope;
     bool ok = has_unevaluated(node, value) ? check_evaluated(run, node, value, marks)
                                            : check_rules(run, node, value, marks);

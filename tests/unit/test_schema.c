@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -600,6 +601,109 @@ START_TEST(work_is_bounded)
 }
 END_TEST
 
+/* ---- threads ---- */
+
+static bool count_failure(void *context, const struct schema_failure *failure)
+{
+    int *count = context;
+    ck_assert(*failure->text != '\0');
+    ck_assert(*failure->instance == '\0' || *failure->instance == '/');
+    (*count)++;
+    return true;
+}
+
+struct shared {
+    const struct schema *schema;
+    const struct json *good, *bad;
+    int failures; /* of one thread */
+};
+
+static bool ignore(void *context, const struct schema_failure *failure)
+{
+    (void)context;
+    return *failure->text == '\0';
+}
+
+static void *validate_often(void *arg)
+{
+    struct shared *shared = arg;
+    for (int i = 0; i < 2000; i++) {
+        shared->failures +=
+            !schema_validate(shared->schema, shared->good, shared->good->root, NULL, NULL);
+        shared->failures +=
+            schema_validate(shared->schema, shared->bad, shared->bad->root, ignore, NULL);
+    }
+    return NULL;
+}
+
+START_TEST(threads_share_a_schema)
+{
+    struct schema *schema = must_compile(
+        "{\"items\":{\"anyOf\":[{\"pattern\":\"^(a|b)+$\",\"type\":\"string\"},{\"$ref\":\"#\","
+        "\"type\":\"array\"}]},\"uniqueItems\":true,\"unevaluatedItems\":false}");
+    struct json good = parse(BYTES("[\"abab\",[\"b\"],\"a\\u0062\"]"));
+    struct json bad = parse(BYTES("[\"abab\",[\"c\"],1]"));
+    struct shared shared[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        shared[i] = (struct shared){schema, &good, &bad, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, validate_often, &shared[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_int_eq(shared[i].failures, 0);
+    }
+    schema_free(schema);
+}
+END_TEST
+
+/* A worker of mcpd has a stack of 1 MiB; half of that must do, unless a sanitizer
+ * makes frames larger. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define STACK ((size_t)8 << 20)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK ((size_t)8 << 20)
+#endif
+#endif
+#ifndef STACK
+#define STACK ((size_t)512 << 10)
+#endif
+
+static void *validate_deep(void *arg)
+{
+    const struct shared *shared = arg;
+    int reports = 0;
+    ck_assert(
+        !schema_validate(shared->schema, shared->bad, shared->bad->root, count_failure, &reports));
+    ck_assert_int_gt(reports, 0);
+    return NULL;
+}
+
+START_TEST(a_small_stack_is_enough)
+{
+    static const char *const schemas[] = {
+        "{\"$id\":\"a:b\",\"$dynamicAnchor\":\"n\",\"unevaluatedItems\":false,\"$ref\":\"c:d\","
+        "\"$defs\":{\"x\":{\"$id\":\"c:d\",\"oneOf\":[{\"anyOf\":[{\"allOf\":[{"
+        "\"$dynamicRef\":\"#n\"}]}]}],\"$defs\":{\"y\":{\"$dynamicAnchor\":\"n\"}}}}}",
+        "{\"anyOf\":[{\"type\":\"null\"},{\"allOf\":[{\"oneOf\":[{\"items\":{\"$ref\":\"#\"},"
+        "\"unevaluatedItems\":false,\"type\":\"array\"}]}]}]}"};
+    struct json bad = parse(bytes_of(repeat("[", "1", "]", 128)));
+    for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++) {
+        struct schema *schema = must_compile(schemas[i]);
+        struct shared shared = {.schema = schema, .bad = &bad};
+        pthread_attr_t attributes;
+        pthread_t thread;
+        pthread_attr_init(&attributes);
+        ck_assert_int_eq(pthread_attr_setstacksize(&attributes, STACK), 0);
+        ck_assert_int_eq(pthread_create(&thread, &attributes, validate_deep, &shared), 0);
+        pthread_join(thread, NULL);
+        pthread_attr_destroy(&attributes);
+        schema_free(schema);
+    }
+}
+END_TEST
+
 /* ---- the official suite ---- */
 
 struct tally {
@@ -634,15 +738,6 @@ static const struct json *serve_remote(void *context, const char *uri)
     struct json *json = arena_alloc(&arena, sizeof(*json));
     *json = parse(text);
     return json;
-}
-
-static bool count_failure(void *context, const struct schema_failure *failure)
-{
-    int *count = context;
-    ck_assert(*failure->text != '\0');
-    ck_assert(*failure->instance == '\0' || *failure->instance == '/');
-    (*count)++;
-    return true;
 }
 
 static void run_group(struct tally *tally, const char *file, const struct json *json,
@@ -791,6 +886,8 @@ int main(void)
                                   no_pattern_hangs,
                                   loops_of_references_are_found,
                                   work_is_bounded,
+                                  threads_share_a_schema,
+                                  a_small_stack_is_enough,
                                   the_official_suite_passes,
                                   a_small_object_takes_no_memory_and_no_time};
     Suite *suite = suite_create("schema");
