@@ -579,7 +579,7 @@ test('a body that does not end is cut off soon after the cap', async () => {
     await connection.write(requestBytes({ port, headers: { ...good.headers, 'Transfer-Encoding': 'chunked' } }));
     const chunk = Buffer.from(`10000\r\n${' '.repeat(0x10000)}\r\n`);
     let sent = 0;
-    for (; !connection.ended && sent < 100 * MAX_BODY; sent += 0x10000) {
+    for (; !connection.over && sent < 100 * MAX_BODY; sent += 0x10000) {
         await connection.write(chunk);
         await new Promise(setImmediate);
     }

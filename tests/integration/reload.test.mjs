@@ -2,7 +2,7 @@
 // Plugins that come, change and go while mcpd serves.
 import fs from 'node:fs';
 import path from 'node:path';
-import { assert, done, knownLimit, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
+import { assert, done, knownLimit, SANITIZED, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon, pluginFile, TEST_PLUGINS, temporaryDirectory } from './lib/daemon.mjs';
 import { Load } from './lib/load.mjs';
 import { callTool, Listener, textOf, toolNames } from './lib/mcp.mjs';
@@ -298,7 +298,6 @@ const refusedSamples = {
     bad_create_crash: /crash.* create /i,
     bad_create_silent: /create failed.*did not say why/,
     bad_exit_create: /(exit|ended).* create\b/,
-    bad_heap: /outside/,
     bad_id: /\bid\b.*manifest/,
     bad_magic: /MCP_PLUGIN_(MAGIC|HEADER)/,
     bad_major: /ABI \d+\.\d+, this mcpd serves 1\.0/,
@@ -312,6 +311,7 @@ const refusedSamples = {
     bad_note_json: /manifest.*JSON/,
     bad_note_twice: /two manifests/,
     bad_null: /NULL/,
+    bad_outside: /outside/,
     bad_requires: /test\.teleport\/1/,
     bad_size_huge: /claims \d+ bytes, more/,
     bad_size_small: /claims \d+ bytes, at least/,
@@ -357,6 +357,8 @@ test('every sample of tests/plugins has its expectation here', () => {
     assert.deepEqual(broken.filter((name) => !known.includes(name)), []);
     assert.deepEqual(known.filter((name) => !present.includes(name)), []);
 });
+/** These need mcpd's own pthread_create, pthread_key_create and exit. */
+const hidden = (name) => (SANITIZED && ['bad_key', 'bad_thread', 'bad_exit_thread'].includes(name) ? 'a sanitizer stands between' : null);
 const said = new Map();
 /** No two samples get the same message. */
 function distinct(name, line) {
@@ -388,7 +390,7 @@ for (const [name, pattern] of Object.entries(remarkedSamples))
         if (name.startsWith('bad_tool')) distinct(name, line);
         assert.equal(textOf(await callTool(port, name)), 'Here.');
         assert.ok(!(await toolNames(port)).includes('misheaded'));
-    }), { timeout: 60_000 });
+    }), { timeout: 60_000, skip: hidden(name) });
 for (const [name, pattern] of Object.entries(calledSamples))
     test(`sample ${name}: its own calls fail, nobody else's`, () => withSample(name, async () => {
         const mark = daemon.mark;
@@ -406,7 +408,7 @@ for (const [name, pattern] of Object.entries(calledSamples))
             assert.equal(await served(), 'stamp=000000000000');
         }
         if (pattern.source !== '.') await daemon.waitLog(pattern, 3000, mark);
-    }), { timeout: 90_000 });
+    }), { timeout: 90_000, skip: hidden(name) });
 test('a plugin that failed in a call is served again when its file is replaced', async () => {
     daemon.install('bad_exit_call');
     await until(async () => (await toolNames(port)).includes('bad_exit_call'), 8000, 'bad_exit_call');
@@ -428,7 +430,7 @@ knownLimit('sample bad_crash_call: mcpd survives', 'without isolation a crash in
     const other = await Daemon.start({ plugins: ['bad_crash_call', 'echo'] });
     await callTool(other.port, 'bad_crash_call').catch(() => {});
     await sleep(300);
-    other.stopped = true; // it need not end with 0
+    other.stopped = other.mayCrash = true;
     assert.equal(textOf(await callTool(other.port, 'echo', { text: 'x' })), 'x');
 });
 

@@ -54,8 +54,14 @@ export class Connection {
         wake?.();
     }
 
+    /** The peer has closed, and all it sent has been read. */
     get ended() {
         return this.#ended && this.#size === 0;
+    }
+
+    /** The peer has closed, whatever is unread. */
+    get over() {
+        return this.#ended;
     }
 
     write(data) {
