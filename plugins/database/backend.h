@@ -41,8 +41,8 @@ bool complain(struct complaint *complaint, const char *format, ...)
 /* One call, and when it must be over. */
 struct job {
     struct mcp_call *call;
-    const struct settings *settings;
     int64_t deadline_ns; /* CLOCK_MONOTONIC */
+    int64_t allowed_ms; /* from the beginning to the deadline */
     struct complaint complaint;
 };
 

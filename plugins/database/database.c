@@ -63,10 +63,12 @@ static int64_t clock_now(void)
 
 static void job_init(struct job *job, const struct settings *settings, struct mcp_call *call)
 {
-    *job = (struct job){.call = call, .settings = settings};
-    job->deadline_ns = clock_now() + settings->timeout_ms * 1000000;
+    *job = (struct job){.call = call};
+    int64_t now = clock_now();
+    job->deadline_ns = now + settings->timeout_ms * 1000000;
     if (call->deadline_ns != 0 && call->deadline_ns < job->deadline_ns)
         job->deadline_ns = call->deadline_ns;
+    job->allowed_ms = (job->deadline_ns - now) / 1000000;
 }
 
 enum job_state job_state(const struct job *job)
@@ -82,7 +84,7 @@ bool job_complain(struct job *job, enum job_state state)
         return complain(&job->complaint,
                         "It took longer than the %" PRId64 " ms that a call may take, and was "
                         "stopped. Ask for less, or let an index help.",
-                        job->settings->timeout_ms);
+                        job->allowed_ms);
     return complain(&job->complaint, "The call was cancelled.");
 }
 

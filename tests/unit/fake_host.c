@@ -388,8 +388,10 @@ static void cancel(struct fake *fake)
     pthread_mutex_lock(&fake->mutex);
     fake->cancelled = true;
     eventfd_write(fake->event_fd, 1);
-    if (fake->cancel_fn != NULL)
+    if (fake->cancel_fn != NULL) {
+        fake->result->cancel_heard = true;
         fake->cancel_fn(fake->cancel_data);
+    }
     fake->cancel_fn = NULL;
     pthread_mutex_unlock(&fake->mutex);
 }

@@ -58,6 +58,7 @@ struct fake_result {
     struct json whole; /* of FAKE_RESULT: the CallToolResult */
     struct json json; /* structuredContent */
     int64_t took_ms;
+    bool cancel_heard; /* the plugin had a function for on_cancel, and it was called */
 };
 
 struct fake_options {

@@ -606,6 +606,7 @@ START_TEST(a_cancelled_query_ends_at_once)
         snprintf(arguments, sizeof(arguments), "{\"query\":\"%s\"}", bombs[i]);
         struct fake_result *r = fake_call(reader, "execute_query", &soon, arguments);
         ck_assert_msg(r->took_ms < 3000, "%lld ms", (long long)r->took_ms);
+        ck_assert(r->cancel_heard); /* sqlite3_interrupt */
         assert_failure(r, "cancelled");
     }
     static const struct fake_options before = {.cancel_after_ms = -1};
