@@ -12,6 +12,7 @@
 #include "plugin/call_private.h"
 #include "plugin/deadline.h"
 #include "plugin/dispatch.h"
+#include "plugin/exit_guard.h"
 
 /* ---- made ---- */
 
@@ -214,6 +215,21 @@ void call_turn_away(struct call *call, enum call_end end, const char *format, ..
 
 /* ---- cancelled ---- */
 
+/* It is code of the plugin's, which must not end us either. */
+static void run_callback(struct call *call, void (*fn)(void *data))
+{
+    struct exit_guard guard;
+
+    if (exit_guard_enter(&guard, NULL)) {
+        fn(call->on_cancel_data);
+        exit_guard_leave(&guard);
+    } else {
+        atomic_store(&call->provider->broken, true);
+        log_error("%s: its on_cancel function called %s: the provider is out of service",
+                  call->provider->id, guard.function);
+    }
+}
+
 void call_cancel(struct call *call)
 {
     unsigned before = atomic_fetch_or(&call->state, CALL_IS_CANCELLED);
@@ -234,7 +250,7 @@ void call_cancel(struct call *call)
     void (*fn)(void *) = call->on_cancel;
     call->on_cancel = NULL;
     if (fn != NULL)
-        fn(call->on_cancel_data);
+        run_callback(call, fn);
     pthread_mutex_unlock(&call->cancel_mutex);
 }
 

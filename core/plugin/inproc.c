@@ -143,8 +143,8 @@ static bool check_header(const struct inproc *link, const struct mcp_plugin *giv
                               "it with MCP_PLUGIN_HEADER");
     if (given->abi_major != MCP_ABI_MAJOR)
         return error_set(err,
-                         "built for plugin ABI %u.%u, this mcpd serves %d.%d: rebuild it with "
-                         "this mcpd's header",
+                         "its struct mcp_plugin says plugin ABI %u.%u, which its manifest does "
+                         "not; this mcpd serves %d.%d: rebuild it with this mcpd's header",
                          given->abi_major, given->abi_minor, MCP_ABI_MAJOR, MCP_ABI_MINOR);
     if (given->min_minor > MCP_ABI_MINOR)
         return error_set(err,
@@ -345,7 +345,7 @@ static void inproc_call(struct provider *provider, struct call *call)
         int32_t result = link->plugin.call_tool(link->self, call_abi(call));
         exit_guard_leave(&guard);
         if (result != MCP_OK)
-            call_end_broken(call, "the provider did not take the call (%s)", result_name(result));
+            call_end_broken(call, "it did not take the call (%s)", result_name(result));
     } else {
         struct error why;
         describe_exit(&guard, "call_tool", &why);

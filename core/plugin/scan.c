@@ -57,11 +57,19 @@ bool scan_open(struct scan *scan, bool *changed, struct error *err)
 
 /* ---- files ---- */
 
-/* ID.so with a legal id (see <mcp/plugin.h>). */
+/* What is meant to be a plugin. Hidden files are what others write before they
+ * rename it into place. */
 static bool is_plugin_name(const char *name)
 {
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-    return length >= 1 && length <= PLUGIN_ID_MAX && strcmp(name + length, ".so") == 0;
+    size_t length = strlen(name);
+    return name[0] != '.' && length > 3 && strcmp(name + length - 3, ".so") == 0;
+}
+
+/* See <mcp/plugin.h>. */
+static bool is_legal_id(const char *id)
+{
+    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+    return length >= 1 && length <= PLUGIN_ID_MAX && id[length] == '\0';
 }
 
 struct plugin_file *scan_find(const struct scan *scan, const char *id)
@@ -106,10 +114,10 @@ static bool looks_the_same(const struct plugin_file *file, const struct stat *st
            same_time(file->seen.changed, st->st_ctim);
 }
 
-/* Any kind of file but a directory: what is not fit is told so by its name. */
+/* Any kind of file: what is not fit is told so by its name. */
 static bool look_at(const struct scan *scan, const char *name, struct stat *st)
 {
-    return fstatat(scan->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st->st_mode);
+    return fstatat(scan->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static void make_due(struct plugin_file *file, int64_t due_ns)
@@ -178,7 +186,13 @@ void scan_look(struct scan *scan, struct plugin_file *file)
     file->present = look_at(scan, file->name, &st);
     if (!file->present)
         return;
-    file->readable = image_hash(scan->fd, file->name, file->hash, &file->why);
+    if (is_legal_id(file->id))
+        file->readable = image_hash(scan->fd, file->name, file->hash, &file->why);
+    else
+        error_set(&file->why,
+                  "%s: a plugin's file is named after its id, 1 to %d of a-z 0-9 - _, and .so: "
+                  "rename it",
+                  file->name, PLUGIN_ID_MAX);
     file->seen.device = st.st_dev;
     file->seen.inode = st.st_ino;
     file->seen.size = st.st_size;

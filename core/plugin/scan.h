@@ -6,17 +6,19 @@
 #ifndef PLUGIN_SCAN_H
 #define PLUGIN_SCAN_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "config/config.h"
 
 #define PLUGIN_ID_MAX 64
 
-/* A file ID.so. */
+/* A file ID.so. One whose ID is not legal is kept like one that cannot be read:
+ * somebody expects it to be served, and must be told why it is not. */
 struct plugin_file {
     struct plugin_file *next;
-    char id[PLUGIN_ID_MAX + 1];
-    char name[PLUGIN_ID_MAX + 4];
+    char id[NAME_MAX + 1];
+    char name[NAME_MAX + 1];
     bool present;
     /* Its content, if it could be read, else why not. */
     bool readable;
@@ -56,8 +58,8 @@ void scan_list(struct scan *scan, int64_t due_ns);
 /* Every file there is becomes due at `due_ns`, unless it is due already. */
 void scan_doubt(struct scan *scan, int64_t due_ns);
 
-/* Something happened to this name: due at `due_ns`. Names that are no plugin's
- * are ignored. */
+/* Something happened to this name: due at `due_ns`. Names that do not end
+ * in .so, and hidden ones, are ignored. */
 void scan_touch(struct scan *scan, const char *name, int64_t due_ns);
 
 /* Looks at one file now: fills present, readable, hash and why; no longer due. */

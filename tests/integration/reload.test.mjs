@@ -58,7 +58,9 @@ test(`a plugin replaced ${RELOADS} times under load from 32 connections`, async 
     assert.ok(after.fds <= before.fds + 1, `descriptors: ${names.join(', ')} -> ${descriptorNames(daemon.pid).join(', ')}`);
     if (!SLOW_BINARY) {
         assert.ok(after.maps <= before.maps + 4, `mappings: ${before.maps} -> ${after.maps}`);
-        assert.ok(after.rss <= before.rss * 1.05, `memory: ${before.rss} -> ${after.rss}`);
+        // Less than the smallest thing a replacement could leave behind; the allocator's own
+        // unrest, some hundred KB in all, is a twentieth of this in a run of 10,000.
+        assert.ok(after.rss - before.rss < 1024 * (RELOADS - warm), `memory: ${before.rss} -> ${after.rss}`);
     }
     await daemon.stop();
 }, { timeout: 600_000 });
@@ -301,7 +303,7 @@ const refusedSamples = {
     bad_id: /\bid\b.*manifest/,
     bad_magic: /MCP_PLUGIN_(MAGIC|HEADER)/,
     bad_major: /ABI \d+\.\d+, this mcpd serves 1\.0/,
-    bad_major_inside: /ABI \d+\.\d+, this mcpd serves 1\.0/,
+    bad_major_inside: /ABI \d+\.\d+, which its manifest does not/,
     bad_members: /call_tool/,
     bad_minor: /ABI 1\.9 or newer/,
     bad_name: /by its manifest.*name the file/,

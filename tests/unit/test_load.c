@@ -197,8 +197,8 @@ static const struct broken {
      "bad_static_tls.so: uses static thread-local storage, which a few reloads exhaust: compile it "
      "without -ftls-model=initial-exec"},
     {"bad_major_inside", AT_BOTH,
-     "bad_major_inside.so: built for plugin ABI 2.1, this mcpd serves 1.0: rebuild it with this "
-     "mcpd's header"},
+     "bad_major_inside.so: its struct mcp_plugin says plugin ABI 2.1, which its manifest does "
+     "not; this mcpd serves 1.0: rebuild it with this mcpd's header"},
     {"bad_minor", AT_BOTH,
      "bad_minor.so: needs plugin ABI 1.9 or newer, this mcpd serves 1.0: use a newer mcpd"},
     {"bad_magic", AT_BOTH,
@@ -735,7 +735,7 @@ START_TEST(broken_calls)
     ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text, 500), CALL_BROKEN);
     ck_assert_int_eq(call_tool(registry, "bad_refuse", "{}", text, 500), CALL_BROKEN);
     ck_assert_str_eq(text,
-                     "bad_refuse/bad_refuse: the provider did not take the call (MCP_ENOTSUP)");
+                     "bad_refuse/bad_refuse: it did not take the call (MCP_ENOTSUP)");
     ck_assert_int_eq(call_tool(registry, "bad_end_twice", "{}", text, 500), CALL_TEXT);
     ck_assert_str_eq(text, "First.");
     ck_assert_int_eq(call_tool(registry, "bad_result", "{}", text, 500), CALL_BROKEN);
