@@ -128,10 +128,11 @@ static unsigned io_threads(const struct config *config)
 
 static void http_free(struct http *http)
 {
-    if (http->streams != NULL)
-        streams_stop(http->streams);
+    /* The I/O threads first: they hand sockets to the streams' thread. */
     for (unsigned i = 0; i < http->io_count; i++)
         io_stop(&http->io[i]);
+    if (http->streams != NULL)
+        streams_stop(http->streams);
     for (size_t i = 0; i < http->listen_count; i++)
         close(http->listen_fds[i]);
     free(http->listen_fds);
