@@ -119,7 +119,7 @@ const struct pattern *subschema_pattern(struct subschema *s, const struct place 
     owned->pattern = pattern_new(text, &size, &why);
     if (owned->pattern == NULL) {
         compiler_refuse(c, place, keyword, "\"%.*s\" is no regular expression of ECMA-262: %s",
-                        text.size < 200 ? (int)text.size : 0, text.data, why.text);
+                        SHOWN_FMT(text), why.text);
         return NULL;
     }
     owned->next = c->schema->patterns;

@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "json/schema_compiler.h"
+
+#define SHOWN 240 /* bytes of a text in an error */
+#define PLACE_SHOWN 450
 
 /* ---- maps ---- */
 
@@ -71,11 +75,19 @@ void *compiler_alloc(struct compiler *c, size_t count, size_t size)
     return p;
 }
 
+struct bytes compiler_shown(struct bytes text)
+{
+    if (text.size > SHOWN)
+        text.size = SHOWN;
+    text.size = utf8_valid_prefix(text);
+    return text;
+}
+
 bool compiler_refuse(struct compiler *c, const struct place *place, const char *keyword,
                      const char *format, ...)
 {
     struct buf text;
-    buf_init(&text, sizeof(c->err->text) * 4);
+    buf_init(&text, SIZE_MAX);
     place_write(&text, place);
     if (keyword != NULL)
         buf_addf(&text, "/%s", keyword);
@@ -84,10 +96,19 @@ bool compiler_refuse(struct compiler *c, const struct place *place, const char *
     va_start(args, format);
     vsnprintf(why, sizeof(why), format, args);
     va_end(args);
-    if (text.failed || text.size == 0)
+    why[utf8_valid_prefix(bytes_of(why))] = '\0'; /* a character may have been cut */
+
+    /* The end of a long pointer says more than its beginning. */
+    struct bytes where = buf_bytes(&text);
+    size_t left_out = where.size > PLACE_SHOWN ? where.size - PLACE_SHOWN : 0;
+    while (left_out > 0 && left_out < where.size && (where.data[left_out] & 0xc0) == 0x80)
+        left_out++;
+    if (left_out > 0)
+        where = (struct bytes){where.data + left_out, where.size - left_out};
+    if (text.failed || where.size == 0)
         error_set(c->err, "the schema: %s", why);
     else
-        error_set(c->err, "\"%.*s\": %s", BYTES_FMT(buf_bytes(&text)), why);
+        error_set(c->err, "\"%s%.*s\": %s", left_out > 0 ? "..." : "", BYTES_FMT(where), why);
     buf_free(&text);
     return false;
 }

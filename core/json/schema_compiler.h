@@ -104,6 +104,10 @@ const struct place *place_new(struct compiler *c, const struct place *up, const 
 /* Memory of the schema, cleared; NULL (and the error set) when there is none. */
 void *compiler_alloc(struct compiler *c, size_t count, size_t size);
 bool compiler_no_memory(struct compiler *c);
+/* A text of the schema's author, for an error: its beginning, whole characters. */
+struct bytes compiler_shown(struct bytes text);
+/* For "%.*s". */
+#define SHOWN_FMT(b) BYTES_FMT(compiler_shown(b))
 /* "PLACE/keyword: text". Returns false. */
 bool compiler_refuse(struct compiler *c, const struct place *place, const char *keyword,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));

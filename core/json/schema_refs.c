@@ -50,7 +50,7 @@ static struct source *find_source(struct compiler *c, const struct pending *p, s
     compiler_refuse(c, p->place, p->dynamic ? "$dynamicRef" : "$ref",
                     "\"%.*s\" leads out of the schema, to \"%.*s\", and nothing is fetched: put "
                     "it into \"$defs\" with this \"$id\"",
-                    BYTES_FMT(p->reference), BYTES_FMT(uri));
+                    SHOWN_FMT(p->reference), SHOWN_FMT(uri));
     return NULL;
 }
 
@@ -110,7 +110,7 @@ static struct schema_node *follow_pointer(struct compiler *c, const struct pendi
         return NULL;
     }
     if (node == NULL) {
-        compiler_refuse(c, p->place, keyword, "\"%.*s\" leads nowhere", BYTES_FMT(p->reference));
+        compiler_refuse(c, p->place, keyword, "\"%.*s\" leads nowhere", SHOWN_FMT(p->reference));
         return NULL;
     }
     const struct compiled *known = compiled_at(c, node);
@@ -145,7 +145,7 @@ static struct schema_node *follow_anchor(struct compiler *c, const struct pendin
     if (node == NULL)
         compiler_refuse(c, p->place, p->dynamic ? "$dynamicRef" : "$ref",
                         "\"%.*s\" leads nowhere: nothing there has the \"$anchor\" \"%.*s\"",
-                        BYTES_FMT(p->reference), BYTES_FMT(name));
+                        SHOWN_FMT(p->reference), SHOWN_FMT(name));
     return node;
 }
 
@@ -163,7 +163,7 @@ static bool follow(struct compiler *c, const struct pending *p)
         fragment = uri_decode(&c->scratch, raw);
     if (fragment.data == NULL || memchr(fragment.data, '\0', fragment.size) != NULL)
         return compiler_refuse(c, p->place, p->dynamic ? "$dynamicRef" : "$ref",
-                               "\"%.*s\" is no legal reference", BYTES_FMT(p->reference));
+                               "\"%.*s\" is no legal reference", SHOWN_FMT(p->reference));
     struct schema_node *node;
     if (fragment.size == 0)
         node = source->node;

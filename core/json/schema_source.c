@@ -56,7 +56,7 @@ static bool read_vocabularies(struct compiler *c, const struct where *where,
         if (!use_vocabulary(dialect, uri) && name[1].type == JSON_TRUE)
             return compiler_refuse(c, where->place, "$schema",
                                    "\"%.*s\" requires the unknown vocabulary \"%.*s\"",
-                                   BYTES_FMT(meta_uri), BYTES_FMT(uri));
+                                   SHOWN_FMT(meta_uri), SHOWN_FMT(uri));
     }
     return true;
 }
@@ -84,10 +84,10 @@ static bool read_dialect(struct compiler *c, const struct where *where, struct d
     if (meta != NULL)
         return read_vocabularies(c, where, meta, uri, dialect);
     return compiler_refuse(c, where->place, "$schema",
-                           "the dialect \"%.200s\" is not known; "
+                           "the dialect \"%.*s\" is not known; "
                            "\"https://json-schema.org/draft/2020-12/schema\" and "
                            "\"http://json-schema.org/draft-07/schema#\" are",
-                           text);
+                           SHOWN_FMT(bytes_of(text)));
 }
 
 /* ---- "$id" ---- */
@@ -121,7 +121,7 @@ static bool name_source(struct compiler *c, const struct where *where, struct so
     if (other == NULL)
         return map_put(&c->sources, &c->scratch, uri, source) || compiler_no_memory(c);
     if (other->json == source->json)
-        return compiler_refuse(c, where->place, "$id", "\"%.*s\" is there twice", BYTES_FMT(uri));
+        return compiler_refuse(c, where->place, "$id", "\"%.*s\" is there twice", SHOWN_FMT(uri));
     return true; /* that of the document that refers to this one counts */
 }
 
@@ -195,7 +195,7 @@ bool source_anchor(struct subschema *s, const char *keyword, struct bytes name, 
     const struct schema_node *other = map_get(&c->anchors, full);
     if (other != NULL && other != s->node)
         return compiler_refuse(c, s->node->place, keyword, "\"%.*s\" is there twice",
-                               BYTES_FMT(name));
+                               SHOWN_FMT(name));
     if (!map_put(&c->anchors, &c->scratch, full, s->node))
         return compiler_no_memory(c);
     if (dynamic) {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/utf8.h"
 #include "json/schema.h"
 
 static struct arena arena;
@@ -440,6 +441,29 @@ START_TEST(what_is_no_schema_is_refused)
     refuses("{\"$ref\":\"#/const\",\"const\":{\"type\":1}}",
             "\"/const/type\": expected a type (\"object\", \"array\", \"string\", \"number\", "
             "\"integer\", \"boolean\" or \"null\") or an array of types, got 1");
+}
+END_TEST
+
+START_TEST(long_texts_of_a_schema_are_cut)
+{
+    struct buf text;
+    struct error err;
+    for (int shift = 0; shift < 4; shift++) {
+        buf_init(&text, 1 << 20);
+        buf_addf(&text, "{\"properties\":{\"%.*s", shift, "abc");
+        for (int i = 0; i < 1000; i++)
+            BUF_LIT(&text, "\U0001F600");
+        BUF_LIT(&text, "/end\":{\"$ref\":\"x:");
+        for (int i = 0; i < 1000; i++)
+            BUF_LIT(&text, "\U0001F600");
+        BUF_LIT(&text, "\"}}}");
+        struct json json = parse(buf_bytes(&text));
+        ck_assert_ptr_null(schema_compile(&json, json.root, NULL, &err));
+        ck_assert(utf8_valid(bytes_of(err.text)));
+        ck_assert_ptr_nonnull(strstr(err.text, "~1end/$ref\": \"x:"));
+        ck_assert_ptr_nonnull(strstr(err.text, "leads out of the schema"));
+        buf_free(&text);
+    }
 }
 END_TEST
 
@@ -880,6 +904,7 @@ int main(void)
                                   long_texts_are_searched,
                                   formats_are_asserted_on_demand,
                                   what_is_no_schema_is_refused,
+                                  long_texts_of_a_schema_are_cut,
                                   draft_07_is_understood,
                                   a_schema_has_bounds,
                                   patterns_have_bounds,
