@@ -42,6 +42,9 @@ bool session_complain(struct session *session, int rc, const char *sql);
 /* Prepares a statement of our own. NULL: complained. */
 sqlite3_stmt *session_prepare_own(struct session *session, const char *sql);
 
+/* sqlite_statement.c */
+bool sqlite_execute(struct session *session, const struct statement *statement, struct rows *rows);
+
 /* sqlite_schema.c */
 bool sqlite_schema(struct session *session, struct mcp_bytes table, struct text *json,
                    size_t max_size);

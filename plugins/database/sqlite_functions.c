@@ -8,6 +8,7 @@
  */
 #include "sqlite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FORMAT_WIDTH_MAX 1000
@@ -213,12 +214,20 @@ static const char *read_conversion(const char **at, struct conversion *out)
     return NULL;
 }
 
-/* The first character of the text; SQLite takes a NUL for a text that is empty. */
-static void append_character(sqlite3_str *out, char *format, const char *text)
+/* There is room for a few more. */
+static void add_letters(struct conversion *conversion, const char *letters)
 {
+    size_t used = strlen(conversion->format);
+    snprintf(conversion->format + used, sizeof(conversion->format) - used, "%s", letters);
+}
+
+/* The first character of the text; SQLite takes a NUL for a text that is empty. */
+static void append_character(sqlite3_str *out, struct conversion *conversion, const char *text)
+{
+    char *format = conversion->format;
     char first[5] = "";
     if (text == NULL || text[0] == '\0') {
-        strcat(format, "c");
+        add_letters(conversion, "c");
         sqlite3_str_appendf(out, format, 0);
         return;
     }
@@ -230,7 +239,7 @@ static void append_character(sqlite3_str *out, char *format, const char *text)
     }
     memmove(format + 2, format + 1, strlen(format));
     format[1] = '!'; /* a width counts characters */
-    strcat(format, "s");
+    add_letters(conversion, "s");
     sqlite3_str_appendf(out, format, first);
 }
 
@@ -240,23 +249,23 @@ static void append_value(sqlite3_str *out, struct conversion *conversion, sqlite
     char *format = conversion->format;
     char letter[2] = {conversion->letter, '\0'};
     if (strchr("dixXopur", letter[0]) != NULL) {
-        strcat(format, "ll");
-        strcat(format, letter);
+        add_letters(conversion, "ll");
+        add_letters(conversion, letter);
         sqlite3_str_appendf(out, format,
                             value != NULL ? sqlite3_value_int64(value) : (sqlite3_int64)0);
         return;
     }
     if (strchr("eEfgG", letter[0]) != NULL) {
-        strcat(format, letter);
+        add_letters(conversion, letter);
         sqlite3_str_appendf(out, format, value != NULL ? sqlite3_value_double(value) : 0.0);
         return;
     }
     const char *text = value != NULL ? (const char *)sqlite3_value_text(value) : NULL;
     if (letter[0] == 'c') {
-        append_character(out, format, text);
+        append_character(out, conversion, text);
         return;
     }
-    strcat(format, letter[0] == 'z' ? "s" : letter); /* the C function would free it */
+    add_letters(conversion, letter[0] == 'z' ? "s" : letter); /* the C function would free it */
     sqlite3_str_appendf(out, format, text);
 }
 
@@ -280,7 +289,7 @@ static const char *format_values(sqlite3_str *out, const char *format, int count
         if (wrong != NULL)
             return wrong;
         if (conversion.letter == '%') {
-            strcat(conversion.format, "%");
+            add_letters(&conversion, "%");
             sqlite3_str_appendf(out, conversion.format);
         } else if (conversion.letter != '\0' &&
                    strchr("dixXopureEfgGszqQwc", conversion.letter) != NULL) {

@@ -41,22 +41,23 @@ static size_t root_prefix(const struct root *root, struct mcp_bytes path)
 }
 
 /* Absolute: the root with the longest name that it begins with. Relative: the first. */
-static const struct root *choose_root(const struct filesystem *fs, struct mcp_bytes *path)
+static bool choose_root(const struct filesystem *fs, struct mcp_bytes *path,
+                        const struct root **root)
 {
+    *root = &fs->roots[0];
     if (path->data[0] != '/')
-        return &fs->roots[0];
-    const struct root *best = NULL;
+        return true;
     size_t longest = 0;
     for (size_t i = 0; i < fs->root_count; i++) {
         size_t length = root_prefix(&fs->roots[i], *path);
         if (length > longest) {
             longest = length;
-            best = &fs->roots[i];
+            *root = &fs->roots[i];
         }
     }
     path->data += longest;
     path->size -= longest;
-    return best;
+    return longest > 0;
 }
 
 static void fail_outside(const struct filesystem *fs, struct mcp_call *call, struct mcp_bytes given)
@@ -91,8 +92,7 @@ bool place_find(const struct filesystem *fs, struct mcp_call *call, struct place
         return false;
     }
     struct mcp_bytes rest = given;
-    place->root = choose_root(fs, &rest);
-    if (place->root == NULL) {
+    if (!choose_root(fs, &rest, &place->root)) {
         fail_outside(fs, call, given);
         return false;
     }

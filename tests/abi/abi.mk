@@ -7,7 +7,7 @@ abi_flags := -std=c17 -D_DEFAULT_SOURCE -O2 -g -fPIC -shared -pthread -fvisibili
 
 $(B)/tests/abi/frozen.so: tests/abi/frozen.c tests/abi/1.0/mcp/plugin.h tests/abi/abi.mk $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(abi_flags) -o $@ $<
+	$(call say,SO)$(CC) $(abi_flags) -o $@ $<
 
 check-abi: $(B)/tests/abi/frozen.so $(B)/tests/unit/test_abi ## Old plugins load in today's mcpd, and the other way round
 	@B=$(B) tests/abi/run
