@@ -54,6 +54,9 @@ expected_files() {
 644 usr/share/man/man8/mcpd.8
 644 usr/share/man/man5/mcpd.json.5
 644 usr/share/man/man7/mcp-plugin.7
+644 usr/share/man/man7/mcp-filesystem.7
+644 usr/share/man/man7/mcp-database.7
+644 usr/share/mcp/provider.schema.json
 644 usr/share/man/man3/mcp_plugin.3
 644 usr/lib/systemd/system/mcpd.service
 644 usr/lib/sysusers.d/mcpd.conf
