@@ -69,7 +69,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void fail(unsigned long *counter, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void fail(unsigned long *counter,
+                                                       const char *format, ...)
 {
     (*counter)++;
     if (first_error[0] != '\0')
