@@ -74,8 +74,15 @@ static const char usage[] =
     "SIGHUP reloads the configuration and the plugins; SIGTERM and SIGINT end mcpd\n"
     "when the calls in flight are done, a second one at once. See mcpd(8).\n";
 
-enum { OPTION_LISTEN = 256, OPTION_PLUGIN_DIR, OPTION_LOG_LEVEL, OPTION_LOG_FORMAT, OPTION_CHECK,
-       OPTION_VERSION, OPTION_HELP };
+enum {
+    OPTION_LISTEN = 256,
+    OPTION_PLUGIN_DIR,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+    OPTION_CHECK,
+    OPTION_VERSION,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},

@@ -44,16 +44,17 @@ static struct session *find_session(struct mcp *mcp, const struct message *messa
     }
     struct session *session = sessions_find(mcp->sessions, message->session_id);
     if (session == NULL)
-        refuse(reply, 404, RPC_NO_SESSION, "Session not found: it has ended; call initialize again");
+        refuse(reply, 404, RPC_NO_SESSION,
+               "Session not found: it has ended; call initialize again");
     return session;
 }
 
 static void receive_notification(struct request *request)
 {
     if (bytes_equal(request->method, BYTES("notifications/cancelled")))
-        tools_cancel(request->session,
-                     json_raw(&request->json,
-                              json_get(&request->json, request->params, "requestId")));
+        tools_cancel(
+            request->session,
+            json_raw(&request->json, json_get(&request->json, request->params, "requestId")));
     respond_accepted(request->reply);
 }
 
@@ -67,10 +68,9 @@ static void receive_in_session(struct request *request)
     }
     const struct method *method = method_find(request->method, METHOD_LEGACY);
     if (method == NULL)
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data,
-                      "Method not found: %.*s",
-                      (int)(request->method.size > 100 ? 100 : request->method.size),
-                      request->method.data);
+        respond_error(
+            request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data, "Method not found: %.*s",
+            (int)(request->method.size > 100 ? 100 : request->method.size), request->method.data);
     else if (method->run == lifecycle_initialize)
         respond_error(request, 400, RPC_INVALID_REQUEST, no_data,
                       "Invalid request: this session is initialized already");
@@ -281,8 +281,8 @@ void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
         session_unref(session);
         return;
     }
-    struct listener *listener = listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS,
-                                              (struct bytes){NULL, 0}, session);
+    struct listener *listener =
+        listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS, (struct bytes){NULL, 0}, session);
     if (listener == NULL) {
         reply->ops->end(reply);
     } else if (session_set_stream(session, listener) &&

@@ -102,7 +102,8 @@ static bool check_name(struct request *request, const struct method *method)
     if (name.data != NULL && header.data != NULL &&
         header_matches(header, name, request->message->arena))
         return true;
-    respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: Mcp-Name %s params.%s",
+    respond_error(request, 400, RPC_HEADER_MISMATCH, no_data,
+                  "Header mismatch: Mcp-Name %s params.%s",
                   header.data == NULL ? "is missing for" : "does not match", method->named_by);
     return false;
 }

@@ -154,8 +154,8 @@ bool listener_tell(struct listener *listener, uint32_t what)
                              "\"io.modelcontextprotocol/subscriptionId\":%.*s}}",
                              (int)listener->id_size, listener->id);
         size += snprintf(text + size, sizeof text - (size_t)size, "}");
-        told = listener->reply->ops->push(listener->reply,
-                                          (struct bytes){text, (size_t)size}) && told;
+        told =
+            listener->reply->ops->push(listener->reply, (struct bytes){text, (size_t)size}) && told;
     }
     if (listener->session != NULL && told)
         session_told(listener->session, listeners_epoch(listener->home));

@@ -200,7 +200,8 @@ bool request_read(struct request *request, const struct json_node *node, bool *i
         return invalid(request, "jsonrpc must be \"2.0\"");
     const struct json_node *method = json_get(json, node, "method");
     if (method == NULL) {
-        bool answers = json_get(json, node, "result") != NULL || json_get(json, node, "error") != NULL;
+        bool answers =
+            json_get(json, node, "result") != NULL || json_get(json, node, "error") != NULL;
         if (!answers || request->id.data == NULL)
             return invalid(request, "method is missing");
         *is_response = true;

@@ -56,9 +56,10 @@ void respond_shared(const struct request *request, struct bytes result,
     request->reply->ops->send(request->reply, &answer);
 }
 
-__attribute__((format(printf, 6, 0))) static void
-send_error(struct reply *reply, struct bytes id, int status, int code,
-                       struct bytes data, const char *format, va_list args)
+__attribute__((format(printf, 6, 0))) static void send_error(struct reply *reply, struct bytes id,
+                                                             int status, int code,
+                                                             struct bytes data, const char *format,
+                                                             va_list args)
 {
     char message[512];
     struct buf out;

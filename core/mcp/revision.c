@@ -4,12 +4,11 @@
 
 static const char *const tool_2025_03_26[] = {"name", "description", "inputSchema", "annotations",
                                               NULL};
-static const char *const tool_2025_06_18[] = {"name",         "title",       "description",
-                                              "inputSchema",  "outputSchema", "annotations",
-                                              "_meta",        NULL};
-static const char *const tool_2025_11_25[] = {"name",        "title",        "description", "icons",
-                                              "inputSchema", "outputSchema", "annotations",
-                                              "_meta",       NULL};
+static const char *const tool_2025_06_18[] = {
+    "name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", NULL};
+static const char *const tool_2025_11_25[] = {"name",        "title",       "description",
+                                              "icons",       "inputSchema", "outputSchema",
+                                              "annotations", "_meta",       NULL};
 
 const struct revision revisions[REVISION_COUNT] = {
     [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true,

@@ -51,8 +51,7 @@ static void write_meta(struct buf *out, const struct json *json, const struct js
 }
 
 /* A whole result of the plugin's own: only what the revision knows. */
-static void write_members(struct buf *out, const struct revision *revision,
-                          const struct json *json)
+static void write_members(struct buf *out, const struct revision *revision, const struct json *json)
 {
     static const char *const known[] = {"content", "structuredContent", "isError"};
     bool comma = false;

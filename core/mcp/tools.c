@@ -263,8 +263,7 @@ static const struct call_events events = {
 /* What a client that sent no arguments meant. */
 static const struct json_node empty_object = {
     .start = 0, .end = 2, .span = 1, .count = 0, .type = JSON_OBJECT};
-static const struct json empty_arguments = {
-    .text = {"{}", 2}, .root = &empty_object, .nodes = 1};
+static const struct json empty_arguments = {.text = {"{}", 2}, .root = &empty_object, .nodes = 1};
 
 /* Arguments that the schema refuses are the model's to correct (SEP-1303): a
  * result with isError. */
@@ -302,8 +301,8 @@ static const struct registry_tool *find_tool(struct request *request,
     *arguments = json_get(json, request->params, "arguments");
     if (name.data == NULL || (*arguments != NULL && (*arguments)->type != JSON_OBJECT)) {
         respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
-                      "Invalid params: %s", name.data == NULL ? "name must be a string"
-                                                              : "arguments must be an object");
+                      "Invalid params: %s",
+                      name.data == NULL ? "name must be a string" : "arguments must be an object");
         return NULL;
     }
     const struct snapshot *snapshot =
@@ -315,8 +314,8 @@ static const struct registry_tool *find_tool(struct request *request,
                       (int)(name.size > TOOL_NAME_MAX ? TOOL_NAME_MAX : name.size), name.data);
         return NULL;
     }
-    if (request->revision->modern && !headers_match_arguments(request->message, entry->tool, json,
-                                                              *arguments, &why)) {
+    if (request->revision->modern &&
+        !headers_match_arguments(request->message, entry->tool, json, *arguments, &why)) {
         respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: %s", why.text);
         return NULL;
     }
@@ -338,8 +337,7 @@ static void read_caller(const struct request *request, struct mcp_caller *caller
  * level that there is not. */
 static bool read_log_level(const struct request *request, int *level)
 {
-    const struct json_node *named =
-        json_get(&request->json, request->meta, LOG_LEVEL_KEY);
+    const struct json_node *named = json_get(&request->json, request->meta, LOG_LEVEL_KEY);
 
     *level = -1;
     if (request->session != NULL) {

@@ -233,7 +233,8 @@ struct bytes view_tools(const struct view *view, const struct revision *revision
     const struct list *list = &view->tools[revision->id];
 
     for (size_t i = 0; i < list->count; i++)
-        if (cursor.data == NULL ? i == 0 : i > 0 && bytes_equal(cursor, bytes_of(list->pages[i].cursor)))
+        if (cursor.data == NULL ? i == 0
+                                : i > 0 && bytes_equal(cursor, bytes_of(list->pages[i].cursor)))
             return (struct bytes){list->pages[i].data, list->pages[i].size};
     return (struct bytes){NULL, 0};
 }

@@ -14,7 +14,6 @@
 #define PARAMS_MAX 64
 #define PARAM_PREFIX "mcp-param-"
 
-
 /* ---- the target ---- */
 
 void filter_target(struct connection *connection, const char *target)
@@ -197,8 +196,9 @@ static bool accepts(struct bytes accept, struct bytes type, struct bytes any_sub
             (struct bytes){item.data, semicolon ? (size_t)(semicolon - item.data) : item.size});
         bool excluded = memmem(item.data, item.size, "q=0", 3) != NULL &&
                         memmem(item.data, item.size, "q=0.", 4) == NULL;
-        if (!excluded && (bytes_equal_nocase(range, type) || bytes_equal_nocase(range, any_subtype) ||
-                          bytes_equal(range, BYTES("*/*"))))
+        if (!excluded &&
+            (bytes_equal_nocase(range, type) || bytes_equal_nocase(range, any_subtype) ||
+             bytes_equal(range, BYTES("*/*"))))
             return true;
         accept.data += size + (comma != NULL);
         accept.size -= size + (comma != NULL);
@@ -221,8 +221,8 @@ static int negotiate(struct message *message, const struct walk *walk, const cha
     struct bytes accept = walk->values[FIELD_ACCEPT];
     struct bytes type = walk->values[FIELD_CONTENT_TYPE];
 
-    message->takes_json = accept.data == NULL ||
-                          accepts(accept, BYTES("application/json"), BYTES("application/*"));
+    message->takes_json =
+        accept.data == NULL || accepts(accept, BYTES("application/json"), BYTES("application/*"));
     message->takes_stream =
         accept.data == NULL || accepts(accept, BYTES("text/event-stream"), BYTES("text/*"));
     if (message->verb != MESSAGE_POST)

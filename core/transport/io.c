@@ -147,8 +147,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         connection->exchange = exchange_recycle(connection->exchange);
     }
     connection->phase = PHASE_IDLE;
-    connection_set_deadline(connection,
-                            in_ms(connection->io->http->config->http.idle_timeout_ms));
+    connection_set_deadline(connection, in_ms(connection->io->http->config->http.idle_timeout_ms));
 }
 
 static enum MHD_Result queue_answer(struct connection *connection, struct exchange *ex)
@@ -160,8 +159,7 @@ static enum MHD_Result queue_answer(struct connection *connection, struct exchan
         return MHD_NO;
     connection->phase = PHASE_WRITING;
     connection->acknowledged = 0;
-    connection_set_deadline(connection,
-                            in_ms(connection->io->http->config->http.write_timeout_ms));
+    connection_set_deadline(connection, in_ms(connection->io->http->config->http.write_timeout_ms));
     enum MHD_Result queued = MHD_queue_response(connection->mhd, status, response);
     MHD_destroy_response(response);
     return queued;
@@ -187,7 +185,8 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     }
     ex->receiving = true; /* an answer from here needs nobody to be woken */
     if (status == 405)
-        ex->reply.ops->send(&ex->reply, &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
+        ex->reply.ops->send(&ex->reply,
+                            &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
     else
         mcp_refuse(&ex->reply, status, -32600, why);
     ex->receiving = false;
@@ -438,7 +437,8 @@ static void accept_some(struct io *io, int listen_fd)
     for (int i = 0; i < ACCEPTS; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
-        int fd = accept4(listen_fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(listen_fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_error("cannot accept a connection: %s", strerror(errno));
@@ -540,8 +540,8 @@ bool io_open(struct io *io, struct http *http, struct error *err)
     atomic_init(&io->accepting, true);
     pthread_mutex_init(&io->mutex, NULL);
     io->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL,
-        NULL, on_request, io, MHD_OPTION_NOTIFY_CONNECTION, on_connection, io,
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0,
+        NULL, NULL, on_request, io, MHD_OPTION_NOTIFY_CONNECTION, on_connection, io,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, io, MHD_OPTION_URI_LOG_CALLBACK, on_target, io,
         MHD_OPTION_CONNECTION_LIMIT, http->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)config->http.max_header_bytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);

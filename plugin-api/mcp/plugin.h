@@ -426,18 +426,18 @@ struct mcp_call_ops {
  * it throws away, to see whether a new file is fit to be served.
  */
 struct mcp_plugin {
-    uint32_t magic;       /* MCP_PLUGIN_MAGIC */
+    uint32_t magic; /* MCP_PLUGIN_MAGIC */
     uint32_t struct_size; /* sizeof(struct mcp_plugin) */
-    uint16_t abi_major;   /* MCP_ABI_MAJOR */
-    uint16_t abi_minor;   /* MCP_ABI_MINOR */
-    uint16_t min_minor;   /* the least mcpd's minor may be; usually 0 */
+    uint16_t abi_major; /* MCP_ABI_MAJOR */
+    uint16_t abi_minor; /* MCP_ABI_MINOR */
+    uint16_t min_minor; /* the least mcpd's minor may be; usually 0 */
     uint16_t reserved;
 
     /* NUL-terminated. id and version are required and equal the manifest's. */
     const char *id;
     const char *name; /* for people; NULL: the id */
     const char *version;
-    const char *vendor;  /* may be NULL */
+    const char *vendor; /* may be NULL */
     const char *license; /* SPDX expression; may be NULL */
 
     /* JSON Schema (2020-12) of the "config" object, NUL-terminated, or NULL

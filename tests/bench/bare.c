@@ -101,9 +101,9 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
 static enum MHD_Result send_answer(struct MHD_Connection *connection, char *answer)
 {
     if (answer == NULL)
-        return send_response(connection, 400,
-                             MHD_create_response_from_buffer(2, (void *)"{}", MHD_RESPMEM_PERSISTENT),
-                             true);
+        return send_response(
+            connection, 400,
+            MHD_create_response_from_buffer(2, (void *)"{}", MHD_RESPMEM_PERSISTENT), true);
     return send_response(
         connection, 200,
         MHD_create_response_from_buffer(strlen(answer), answer, MHD_RESPMEM_MUST_FREE), true);
@@ -236,9 +236,10 @@ int main(int argc, char **argv)
     wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG | (mode == WORKER ? MHD_ALLOW_SUSPEND_RESUME : 0), 0, NULL,
-        NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, completed,
-        NULL, MHD_OPTION_CONNECTION_LIMIT, 20000u, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
+            (mode == WORKER ? MHD_ALLOW_SUSPEND_RESUME : 0),
+        0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED,
+        completed, NULL, MHD_OPTION_CONNECTION_LIMIT, 20000u, MHD_OPTION_END);
     if (daemon == NULL)
         return 1;
     for (int i = 0; mode == WORKER && i < (argc > 3 ? atoi(argv[3]) : 1); i++) {

@@ -63,19 +63,21 @@ static void open_one(int i, int port, bool listen)
     if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof from) != 0 ||
         connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
         die("connect");
-    int size = snprintf(body, sizeof body,
-                        "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"subscriptions/listen\",\"params\":{"
-                        "\"notifications\":{\"toolsListChanged\":true},\"_meta\":{"
-                        "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
-                        "\"io.modelcontextprotocol/clientCapabilities\":{}}}}",
-                        i);
+    int size =
+        snprintf(body, sizeof body,
+                 "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"subscriptions/listen\",\"params\":{"
+                 "\"notifications\":{\"toolsListChanged\":true},\"_meta\":{"
+                 "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
+                 "\"io.modelcontextprotocol/clientCapabilities\":{}}}}",
+                 i);
     if (listen)
-        size = snprintf(request, sizeof request,
-                        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                        "Accept: application/json, text/event-stream\r\n"
-                        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n"
-                        "Content-Length: %d\r\n\r\n%s",
-                        size, body);
+        size =
+            snprintf(request, sizeof request,
+                     "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                     "Accept: application/json, text/event-stream\r\n"
+                     "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n"
+                     "Content-Length: %d\r\n\r\n%s",
+                     size, body);
     else
         size = snprintf(request, sizeof request, "POST /mcp HTTP/1.1\r\nHost: localhost\r\n");
     if (write(fd, request, (size_t)size) != size)

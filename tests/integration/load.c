@@ -69,8 +69,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(unsigned long *counter,
-                                                       const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void fail(unsigned long *counter, const char *format,
+                                                       ...)
 {
     (*counter)++;
     if (first_error[0] != '\0')
@@ -301,9 +301,10 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("{\"calls\":%lu,\"recorded\":%lu,\"failed\":%lu,\"wrong\":%lu,\"seconds\":%.3f,\"p50_ms\":%.2f,"
+    printf("{\"calls\":%lu,\"recorded\":%lu,\"failed\":%lu,\"wrong\":%lu,\"seconds\":%.3f,\"p50_"
+           "ms\":%.2f,"
            "\"p99_ms\":%.2f,\"max_ms\":%.2f,\"first_error\":\"%s\"}\n",
-           calls, recorded, failed, wrong, now() - start, percentile(0.5), percentile(0.99), longest * 1000,
-           first_error);
+           calls, recorded, failed, wrong, now() - start, percentile(0.5), percentile(0.99),
+           longest * 1000, first_error);
     return failed || wrong ? 1 : 0;
 }

@@ -214,7 +214,8 @@ static const struct broken {
      "bad_symbol.so: does not export mcp_plugin_v1: define it with MCP_EXPORT"},
     {"bad_null", AT_BOTH, "bad_null.so: its mcp_plugin_v1 returned NULL"},
     {"bad_outside", AT_BOTH,
-     "bad_outside.so: its mcp_plugin_v1 returned something that lies outside of the plugin: return a "
+     "bad_outside.so: its mcp_plugin_v1 returned something that lies outside of the plugin: return "
+     "a "
      "static struct mcp_plugin"},
     {"bad_members", AT_BOTH,
      "bad_members.so: its struct mcp_plugin lacks call_tool, which is required"},
@@ -734,8 +735,7 @@ START_TEST(broken_calls)
     ck_assert(atomic_load(&providers[0]->broken));
     ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text, 500), CALL_BROKEN);
     ck_assert_int_eq(call_tool(registry, "bad_refuse", "{}", text, 500), CALL_BROKEN);
-    ck_assert_str_eq(text,
-                     "bad_refuse/bad_refuse: it did not take the call (MCP_ENOTSUP)");
+    ck_assert_str_eq(text, "bad_refuse/bad_refuse: it did not take the call (MCP_ENOTSUP)");
     ck_assert_int_eq(call_tool(registry, "bad_end_twice", "{}", text, 500), CALL_TEXT);
     ck_assert_str_eq(text, "First.");
     ck_assert_int_eq(call_tool(registry, "bad_result", "{}", text, 500), CALL_BROKEN);

@@ -281,8 +281,8 @@ END_TEST
 START_TEST(modern_ladder)
 {
     struct message m = modern("tools/list", NULL);
-    const char *list = "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\",\"params\":{" META
-                       "}}}";
+    const char *list =
+        "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\",\"params\":{" META "}}}";
 
     expect(post(m, list), 200, "\"resultType\":\"complete\"");
     m.protocol_version = (struct bytes){NULL, 0};
@@ -298,9 +298,9 @@ START_TEST(modern_ladder)
     m = modern("TOOLS/LIST", NULL);
     expect(post(m, list), 400, "-32020");
     m = modern("initialize", NULL);
-    expect(post(m, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"initialize\",\"params\":{" META
-                   "}}}"),
-           404, "-32601");
+    expect(
+        post(m, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"initialize\",\"params\":{" META "}}}"),
+        404, "-32601");
     expect(post(modern("tools/call", "other"), CALL("7", "echo", "")), 400, "-32020");
     expect(post(modern("tools/call", NULL), CALL("7", "echo", "")), 400, "-32020");
     expect(post(modern("notifications/cancelled", NULL),
@@ -364,7 +364,8 @@ START_TEST(progress_and_log)
                              "\"io.modelcontextprotocol/logLevel\":\"info\"}}}");
 
     ck_assert_int_eq(fake->event_count, 2);
-    ck_assert_ptr_nonnull(strstr(fake->events[0], "\"progressToken\":\"t\",\"progress\":1,\"total\":2"));
+    ck_assert_ptr_nonnull(
+        strstr(fake->events[0], "\"progressToken\":\"t\",\"progress\":1,\"total\":2"));
     ck_assert_ptr_nonnull(strstr(fake->events[1], "\"level\":\"info\",\"data\":\"hello\""));
     expect(fake, 200, "\"isError\":true");
     fake = post(modern("tools/call", "progress"), CALL("1", "progress", ""));
@@ -467,11 +468,10 @@ END_TEST
 
 START_TEST(listening)
 {
-    struct fake *fake =
-        post(modern("subscriptions/listen", NULL),
-             "{\"jsonrpc\":\"2.0\",\"id\":\"L\",\"method\":\"subscriptions/listen\",\"params\":{"
-             "\"notifications\":{\"toolsListChanged\":true,\"promptsListChanged\":true}," META
-             "}}}");
+    struct fake *fake = post(
+        modern("subscriptions/listen", NULL),
+        "{\"jsonrpc\":\"2.0\",\"id\":\"L\",\"method\":\"subscriptions/listen\",\"params\":{"
+        "\"notifications\":{\"toolsListChanged\":true,\"promptsListChanged\":true}," META "}}}");
     struct error err;
 
     ck_assert_int_eq(fake->event_count, 1);

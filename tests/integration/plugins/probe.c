@@ -70,8 +70,7 @@ static int32_t wait_tool(struct probe *probe, struct mcp_call *call)
     probe->host->log(probe->host, MCP_LOG_NOTICE, bytes_of(line));
     if (poll(&cancelled, 1, (int)ms) > 0) {
         snprintf(line, sizeof line, "probe: %.*s cancelled after %ld ms (is_cancelled %d)",
-                 (int)label.size, label.data, now_ms() - start,
-                 (int)call->ops->is_cancelled(call));
+                 (int)label.size, label.data, now_ms() - start, (int)call->ops->is_cancelled(call));
         probe->host->log(probe->host, MCP_LOG_NOTICE, bytes_of(line));
         return call->ops->finish_failure(call, MCP_STR("cancelled"));
     }
@@ -87,8 +86,7 @@ static int32_t progress_tool(struct mcp_call *call)
     for (long i = 1; i <= steps; i++) {
         char text[40];
         int size = snprintf(text, sizeof text, "step %ld", i);
-        call->ops->progress(call, (double)i, (double)steps,
-                            (struct mcp_bytes){text, (size_t)size});
+        call->ops->progress(call, (double)i, (double)steps, (struct mcp_bytes){text, (size_t)size});
         pause_ms(ms);
     }
     return call->ops->finish_text(call, MCP_STR("all steps done"));
@@ -127,7 +125,8 @@ static int32_t hostile_tool(struct mcp_call *call)
 {
     call->ops->progress(call, 1, 0, MCP_STR("x\n\ndata: {\"jsonrpc\":\"2.0\"}\n\n\r\n\r"));
     return call->ops->finish_text(
-        call, MCP_STR("a\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"evil\"}\n\nb\r\rc\"\\\xe2\x82\xac"));
+        call,
+        MCP_STR("a\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"evil\"}\n\nb\r\rc\"\\\xe2\x82\xac"));
 }
 
 static int32_t big_tool(struct mcp_call *call)
@@ -202,8 +201,25 @@ static int32_t twice_tool(struct mcp_call *call)
     return MCP_OK;
 }
 
-enum tag { WAIT, PROGRESS, SAY, HEADERS, STRUCTURE, LIE, RICH, HOSTILE, BIG, WHAT, LATER, TWICE,
-           REFUSE, FAIL, NONSENSE, SERIAL, DEAF };
+enum tag {
+    WAIT,
+    PROGRESS,
+    SAY,
+    HEADERS,
+    STRUCTURE,
+    LIE,
+    RICH,
+    HOSTILE,
+    BIG,
+    WHAT,
+    LATER,
+    TWICE,
+    REFUSE,
+    FAIL,
+    NONSENSE,
+    SERIAL,
+    DEAF
+};
 
 static int32_t call_tool(void *self, struct mcp_call *call)
 {
@@ -260,8 +276,7 @@ static const struct {
     uint32_t timeout_ms;
     const char *definition;
 } tools[] = {
-    {WAIT, MCP_TOOL_THREAD_SAFE, 0,
-     TOOL("wait") OBJECT(MS ",\"label\":{\"type\":\"string\"}") "}"},
+    {WAIT, MCP_TOOL_THREAD_SAFE, 0, TOOL("wait") OBJECT(MS ",\"label\":{\"type\":\"string\"}") "}"},
     {SERIAL, 0, 0, TOOL("serial") OBJECT(MS ",\"label\":{\"type\":\"string\"}") "}"},
     {DEAF, MCP_TOOL_THREAD_SAFE, 0, TOOL("deaf") OBJECT(MS) "}"},
     {WAIT, MCP_TOOL_THREAD_SAFE, 300,
@@ -271,20 +286,24 @@ static const struct {
     {SAY, MCP_TOOL_NONBLOCKING, 0, TOOL("say") OBJECT("") "}"},
     {HEADERS, MCP_TOOL_NONBLOCKING, 0,
      TOOL("headers") "\"title\":\"Headers\"," OBJECT(
-          "\"region\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"},"
-          "\"count\":{\"type\":\"integer\",\"x-mcp-header\":\"Count\"},"
-          "\"dry\":{\"type\":\"boolean\",\"x-mcp-header\":\"Dry-Run\"},"
-          "\"where\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\",\"x-mcp-header\":\"City\"}}},"
-          "\"level\":{\"type\":\"integer\"}") ",\"annotations\":{\"readOnlyHint\":true}}"},
+         "\"region\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"},"
+         "\"count\":{\"type\":\"integer\",\"x-mcp-header\":\"Count\"},"
+         "\"dry\":{\"type\":\"boolean\",\"x-mcp-header\":\"Dry-Run\"},"
+         "\"where\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\",\"x-mcp-"
+         "header\":\"City\"}}},"
+         "\"level\":{\"type\":\"integer\"}") ",\"annotations\":{\"readOnlyHint\":true}}"},
     {STRUCTURE, MCP_TOOL_NONBLOCKING, 0,
-     TOOL("structure") "\"title\":\"Structure\"," OBJECT("\"n\":{\"type\":\"integer\"}")
-      ",\"outputSchema\":{\"type\":\"object\",\"properties\":{\"number\":{\"type\":\"integer\"},"
-      "\"twice\":{\"type\":\"integer\"}},\"required\":[\"number\",\"twice\"]},"
-      "\"icons\":[{\"src\":\"data:image/png;base64,iVBORw0KGgo=\",\"mimeType\":\"image/png\"}],"
-      "\"_meta\":{\"example.org/x\":[1,2]}}"},
+     TOOL("structure") "\"title\":\"Structure\"," OBJECT(
+         "\"n\":{\"type\":\"integer\"}") ",\"outputSchema\":{\"type\":\"object\",\"properties\":{"
+                                         "\"number\":{\"type\":\"integer\"},"
+                                         "\"twice\":{\"type\":\"integer\"}},\"required\":["
+                                         "\"number\",\"twice\"]},"
+                                         "\"icons\":[{\"src\":\"data:image/"
+                                         "png;base64,iVBORw0KGgo=\",\"mimeType\":\"image/png\"}],"
+                                         "\"_meta\":{\"example.org/x\":[1,2]}}"},
     {LIE, MCP_TOOL_NONBLOCKING, 0,
-     TOOL("lie") OBJECT("")
-      ",\"outputSchema\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}},\"required\":[\"n\"]}}"},
+     TOOL("lie") OBJECT("") ",\"outputSchema\":{\"type\":\"object\",\"properties\":{\"n\":{"
+                            "\"type\":\"integer\"}},\"required\":[\"n\"]}}"},
     {RICH, MCP_TOOL_NONBLOCKING, 0, TOOL("rich") OBJECT("") "}"},
     {HOSTILE, MCP_TOOL_NONBLOCKING, 0, TOOL("hostile") OBJECT("") "}"},
     {BIG, MCP_TOOL_THREAD_SAFE, 0, TOOL("big") OBJECT("\"bytes\":{\"type\":\"integer\"}") "}"},
@@ -336,14 +355,8 @@ static void stop(void *self)
 }
 
 static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER,
-    .id = "probe",
-    .version = "1.0.0",
-    .create = create,
-    .stop = stop,
-    .destroy = free,
-    .get_tools = get_tools,
-    .call_tool = call_tool,
+    MCP_PLUGIN_HEADER, .id = "probe",   .version = "1.0.0",     .create = create,
+    .stop = stop,      .destroy = free, .get_tools = get_tools, .call_tool = call_tool,
 };
 
 MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)

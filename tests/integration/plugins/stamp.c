@@ -55,11 +55,8 @@ static int32_t call_tool(void *self, struct mcp_call *call)
 }
 
 static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER,
-    .id = "stamp",
-    .version = "1.0.0",
-    .get_tools = get_tools,
-    .call_tool = call_tool,
+    MCP_PLUGIN_HEADER,      .id = "stamp",          .version = "1.0.0",
+    .get_tools = get_tools, .call_tool = call_tool,
 };
 
 MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
