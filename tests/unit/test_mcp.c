@@ -270,7 +270,7 @@ START_TEST(messages_that_are_none)
         {"{\"jsonrpc\":\"2.0\",\"id\":1}", 400, "-32600"},
         {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", 400, "-32600"},
         {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"params\":[]}", 400, "-32600"},
-        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"ping\"}", 400, "-32700"},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"ping\"}", 400, "-32600"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
