@@ -285,10 +285,12 @@ void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
         listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS, (struct bytes){NULL, 0}, session);
     if (listener == NULL) {
         reply->ops->end(reply);
-    } else if (session_set_stream(session, listener) &&
-               atomic_load(&session->epoch) != listeners_epoch(mcp->listeners)) {
-        /* Something changed while nobody listened. */
-        listener_tell(listener, MCP_CHANGED_TOOLS);
+    } else {
+        /* The session may end, and its stream with it, while we speak. */
+        bool alive = session_set_stream(session, listener_ref(listener));
+        if (alive && atomic_load(&session->epoch) != listeners_epoch(mcp->listeners))
+            listener_tell(listener, MCP_CHANGED_TOOLS); /* it changed while nobody listened */
+        listener_unref(listener);
     }
     session_unref(session);
 }

@@ -71,6 +71,12 @@ void listeners_free(struct listeners *home)
     free(home);
 }
 
+struct listener *listener_ref(struct listener *listener)
+{
+    atomic_fetch_add(&listener->references, 1);
+    return listener;
+}
+
 void listener_unref(struct listener *listener)
 {
     if (listener == NULL || atomic_fetch_sub(&listener->references, 1) != 1)
@@ -197,8 +203,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
     unlink_it(marker);
     while (at != &home->head && count < BATCH) {
         if (!at->marker) {
-            atomic_fetch_add(&at->references, 1);
-            batch[count++] = at;
+            batch[count++] = listener_ref(at);
         }
         at = at->next;
     }

@@ -32,6 +32,7 @@ struct listener *listeners_add(struct listeners *listeners, struct reply *reply,
 
 /* Ends the stream, as its revision wants it. */
 void listener_end(struct listener *listener);
+struct listener *listener_ref(struct listener *listener);
 void listener_unref(struct listener *listener); /* NULL is allowed */
 
 /* Sends list_changed for each of MCP_CHANGED_* in `what` to those who want it.

@@ -51,9 +51,16 @@ static bool fake_open(struct reply *reply)
     return fake_of(reply)->open = true;
 }
 
+static void (*while_pushing)(void); /* what another thread does meanwhile */
+
 static bool fake_push(struct reply *reply, struct bytes message)
 {
     struct fake *fake = fake_of(reply);
+    void (*act)(void) = while_pushing;
+
+    while_pushing = NULL;
+    if (act != NULL)
+        act();
 
     fake->open = true;
     ck_assert_int_lt(fake->event_count, 16);
@@ -530,6 +537,32 @@ START_TEST(get_stream)
 }
 END_TEST
 
+static char ending[64]; /* a session's id */
+
+static void end_session(void)
+{
+    struct message end = legacy(ending);
+
+    end.verb = MESSAGE_DELETE;
+    expect(post(end, ""), 200, "");
+}
+
+START_TEST(session_ends_while_its_stream_is_told)
+{
+    struct error err;
+
+    snprintf(ending, sizeof(ending), "%s", begin_session("2025-11-25"));
+    ck_assert(registry_publish(registry, &provider, 0, &err));
+    struct message get = legacy(ending);
+    get.verb = MESSAGE_GET;
+    while_pushing = end_session;
+    struct fake *fake = post(get, "");
+    ck_assert_int_eq(fake->event_count, 1);
+    ck_assert(fake->ended);
+    ck_assert_int_eq(fake->references, 1);
+}
+END_TEST
+
 START_TEST(leaving_cancels_only_in_2026)
 {
     char id[64];
@@ -575,6 +608,7 @@ int main(void)
     tcase_add_test(tests, listening);
     tcase_add_test(tests, listening_ends_with_a_result);
     tcase_add_test(tests, get_stream);
+    tcase_add_test(tests, session_ends_while_its_stream_is_told);
     tcase_add_test(tests, leaving_cancels_only_in_2026);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
