@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/similar.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES 4096
 #define VALUE_SHOWN 60 /* bytes of a value */
-#define NAME_COMPARED 64 /* longer keys get no suggestion */
 
 /* Names of files may hold anything, a line must stay one line. */
 static void escape_controls(char *text)
@@ -211,35 +211,12 @@ static const struct json_node *keyword_schema(const struct reading *r, const str
     return node;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters must be added, removed or replaced to make b of a. */
-static size_t edit_distance(struct bytes a, struct bytes b)
-{
-    size_t row[NAME_COMPARED + 1];
-    for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size; j++) {
-            size_t replaced = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            diagonal = row[j];
-            row[j] = least(replaced, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b.size];
-}
-
 /* The key of the schema that `name` was probably meant to be. */
 static struct bytes similar_key(const struct reading *r, const struct json_node *properties,
                                 struct bytes name)
 {
     struct bytes best = {NULL, 0};
-    if (properties == NULL || name.size > NAME_COMPARED)
+    if (properties == NULL || name.size > SIMILAR_NAME_MAX)
         return best;
     size_t nearest = name.size / 3 + 2; /* from there on it is no slip of the finger */
     const struct json_node *end = properties + properties->span;
@@ -247,7 +224,7 @@ static struct bytes similar_key(const struct reading *r, const struct json_node 
          key = json_next(key + 1, end)) {
         struct bytes text = json_raw(&r->schema_json, key);
         text = (struct bytes){text.data + 1, text.size - 2};
-        if (text.size > NAME_COMPARED)
+        if (text.size > SIMILAR_NAME_MAX)
             continue;
         size_t distance = edit_distance(name, text);
         if (distance < nearest && distance < text.size) {

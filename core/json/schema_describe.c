@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Subschemas and values in words, for those who have to put something right. */
+#include "base/similar.h"
 #include "base/utf8.h"
 #include "json/schema_internal.h"
 
 #define SHOWN 60 /* bytes of a value */
 #define PIECES 12
 #define DEEPEST 6 /* subschemas by way of each other */
-#define NAME_COMPARED 64 /* longer names get no suggestion */
 #define NODES_SEARCHED 500
 
 void describe_value(struct buf *out, const struct json *json, const struct json_node *value)
@@ -251,29 +251,6 @@ struct search {
     unsigned left; /* nodes to look at */
 };
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters must be added, removed or replaced to make b of a. */
-static size_t edit_distance(struct bytes a, struct bytes b)
-{
-    size_t row[NAME_COMPARED + 1];
-    for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size; j++) {
-            size_t replaced = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            diagonal = row[j];
-            row[j] = least(replaced, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b.size];
-}
-
 static void search_node(struct search *s, const struct schema_node *node, int depth);
 
 static void search_list(struct search *s, const struct node_list *list, int depth)
@@ -286,7 +263,7 @@ static void search_members(struct search *s, const struct object_rules *rules)
 {
     for (uint32_t i = 0; i < rules->member_count; i++) {
         struct bytes name = rules->members[i].name;
-        if (name.size > NAME_COMPARED || rules->members[i].node == NULL)
+        if (name.size > SIMILAR_NAME_MAX || rules->members[i].node == NULL)
             continue;
         size_t distance = edit_distance(s->name, name);
         if (distance < s->nearest && distance < name.size) {
@@ -322,7 +299,7 @@ static void search_node(struct search *s, const struct schema_node *node, int de
 
 void describe_similar(struct buf *out, const struct schema_node *node, struct bytes name)
 {
-    if (name.size > NAME_COMPARED)
+    if (name.size > SIMILAR_NAME_MAX)
         return;
     /* From a third of the letters on it is no slip of the finger. */
     struct search search = {.name = name, .nearest = name.size / 3 + 2, .left = NODES_SEARCHED};
