@@ -223,7 +223,7 @@ static bool start(struct daemon *d, struct error *err)
     if (d->mcp == NULL)
         return false;
     /* The port first: a second mcpd finds out before it has loaded anything. */
-    d->http = http_open(d->config, d->mcp, d->registry, err);
+    d->http = http_open(d->config, d->mcp, err);
     if (d->http == NULL)
         return false;
     d->dispatching = dispatch_start(config->calls.workers, config->calls.queue, err);

@@ -84,7 +84,6 @@ struct connection {
     int fd;
     enum connection_phase phase;
     int64_t deadline_ns; /* when the phase must have ended */
-    int64_t since_ns; /* when PHASE_WORKING began */
     uint64_t acknowledged; /* what the peer had taken when PHASE_WRITING was last looked at */
     bool suspended;
     bool watched; /* in io->epoll, for the peer's leaving */
@@ -112,7 +111,6 @@ struct io {
 struct http {
     struct config *config;
     struct mcp *mcp;
-    struct registry *registry;
     int *listen_fds;
     size_t listen_count;
     struct io *io;
@@ -165,7 +163,6 @@ void connection_set_deadline(struct connection *connection, int64_t deadline_ns)
 
 struct streams *streams_start(struct http *http, struct error *err);
 void streams_stop(struct streams *streams);
-unsigned streams_count(struct streams *streams);
 /* With exchange->mutex held. Takes over the socket; false: there are too many. */
 bool stream_open(struct exchange *exchange);
 bool stream_message(struct exchange *exchange, struct bytes head, struct bytes shared,

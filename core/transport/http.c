@@ -144,8 +144,7 @@ static void http_free(struct http *http)
     free(http);
 }
 
-struct http *http_open(struct config *config, struct mcp *mcp, struct registry *registry,
-                       struct error *err)
+struct http *http_open(struct config *config, struct mcp *mcp, struct error *err)
 {
     struct http *http = calloc(1, sizeof *http);
 
@@ -155,7 +154,6 @@ struct http *http_open(struct config *config, struct mcp *mcp, struct registry *
     }
     http->config = config_ref(config);
     http->mcp = mcp;
-    http->registry = registry;
     http->max_connections = raise_descriptors(config->http.max_connections);
     http->listen_fds = calloc(config->listens, sizeof *http->listen_fds);
     if (http->listen_fds == NULL)
@@ -218,10 +216,4 @@ bool http_drain(struct http *http, int64_t deadline_ns)
 void http_stop(struct http *http)
 {
     http_free(http);
-}
-
-void http_count(struct http *http, unsigned *connections, unsigned *streams)
-{
-    *connections = atomic_load(&http->connections);
-    *streams = http->streams != NULL ? streams_count(http->streams) : 0;
 }

@@ -17,8 +17,7 @@ struct http;
 /* Opens the sockets that the configuration names, or fails with a sentence that
  * says why and what to do. Nothing is accepted yet. Takes a reference of the
  * configuration. */
-struct http *http_open(struct config *config, struct mcp *mcp, struct registry *registry,
-                       struct error *err);
+struct http *http_open(struct config *config, struct mcp *mcp, struct error *err);
 /* Starts to serve. */
 bool http_start(struct http *http, struct error *err);
 
@@ -28,8 +27,5 @@ void http_stop_accepting(struct http *http);
 bool http_drain(struct http *http, int64_t deadline_ns);
 /* Closes everything and frees. Calls that are still running lose their peer. */
 void http_stop(struct http *http);
-
-/* Open connections and streams, for logs and tests. */
-void http_count(struct http *http, unsigned *connections, unsigned *streams);
 
 #endif

@@ -275,8 +275,7 @@ static enum MHD_Result proceed(struct connection *connection, struct exchange *e
         return queue_answer(connection, ex);
     connection->phase = PHASE_WORKING;
     connection->suspended = true;
-    connection->since_ns = clock_now_coarse();
-    connection_set_deadline(connection, connection->since_ns + WATCH_AFTER_NS);
+    connection_set_deadline(connection, clock_now_coarse() + WATCH_AFTER_NS);
     MHD_suspend_connection(connection->mhd);
     return MHD_YES;
 }

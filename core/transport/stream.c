@@ -364,8 +364,3 @@ void streams_stop(struct streams *streams)
     pthread_mutex_destroy(&streams->mutex);
     free(streams);
 }
-
-unsigned streams_count(struct streams *streams)
-{
-    return atomic_load(&streams->count);
-}
