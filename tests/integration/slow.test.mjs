@@ -14,7 +14,8 @@ const daemon = await Daemon.start({
     plugins: ['echo', 'probe', 'stamp'],
     config: {
         http: { header_timeout_ms: DEADLINE, body_timeout_ms: DEADLINE, idle_timeout_ms: DEADLINE, write_timeout_ms: DEADLINE },
-        calls: { max_result_bytes: 67108864 },
+        // One call is to outlast DEADLINE, whatever SCALE makes of it.
+        calls: { max_result_bytes: 67108864, timeout_ms: DEADLINE * 5 },
     },
 });
 const { port } = daemon;
