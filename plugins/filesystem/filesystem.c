@@ -77,10 +77,10 @@ static bool configure(struct filesystem *fs)
         !config_bool(host, "/allow_hard_links", &fs->allow_hard_links))
         return false;
     int added = 1;
-    for (size_t i = 0; added > 0 && i <= ROOTS_MAX; i++) {
-        if (i == ROOTS_MAX)
-            return config_fail(host, "/allowed_paths", "more than %d directories", ROOTS_MAX);
+    for (size_t i = 0; added > 0; i++) {
         added = add_root(fs, i);
+        if (fs->root_count > ROOTS_MAX)
+            return config_fail(host, "/allowed_paths", "more than %d directories", ROOTS_MAX);
     }
     if (added < 0)
         return false;
@@ -101,7 +101,7 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     fs->read_only = true;
     fs->max_file_size = 10 * 1024 * 1024;
     fs->max_entries = 10000;
-    fs->roots = calloc(ROOTS_MAX + 1, sizeof(fs->roots[0]));
+    fs->roots = calloc(ROOTS_MAX + 1, sizeof(fs->roots[0])); /* and the one that is too many */
     if (fs->roots == NULL || !configure(fs)) {
         filesystem_free(fs);
         return MCP_EFAIL;

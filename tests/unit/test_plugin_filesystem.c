@@ -895,6 +895,25 @@ START_TEST(wrong_configurations_are_told_with_their_place)
 }
 END_TEST
 
+/* 64 directories are allowed, as the schema says, and no more. */
+START_TEST(as_many_directories_as_the_schema_says)
+{
+    for (int count = 64; count <= 65; count++) {
+        struct buf paths;
+        buf_init(&paths, 1 << 16);
+        for (int i = 0; i < count; i++)
+            buf_addf(&paths, "%s\"%s\"", i > 0 ? "," : "", root);
+        struct fake_host *other =
+            fake_host_new("filesystem", "{\"allowed_paths\":[%s]}", paths.data);
+        ck_assert_msg(other->running == (count == 64), "%d: %s", count, other->fail_text);
+        if (!other->running)
+            ck_assert_str_eq(other->fail_pointer, "/allowed_paths");
+        fake_host_free(other);
+        buf_free(&paths);
+    }
+}
+END_TEST
+
 /* valgrind has no openat2, up to 3.19 at least. */
 static bool under_valgrind(void)
 {
@@ -1013,8 +1032,8 @@ static void add_cases(Suite *suite)
     ADD_CASE(suite, "list", lists_what_there_is, ten_thousand_entries_are_cut_in_order,
              deep_directories_end_somewhere, strange_names_do_not_forge_lines);
     ADD_CASE(suite, "life", read_only_is_the_default,
-             wrong_configurations_are_told_with_their_place, instances_leave_nothing_open,
-             many_threads_at_once);
+             wrong_configurations_are_told_with_their_place, as_many_directories_as_the_schema_says,
+             instances_leave_nothing_open, many_threads_at_once);
 }
 
 int main(void)
