@@ -14,23 +14,29 @@
 
 #define SENTENCE_MAX (64 * 1024)
 
-__attribute__((format(printf, 2, 0))) static void add_sentence(struct text *t, const char *format,
-                                                               va_list arguments)
+/* What a library or the kernel puts into a sentence may be anything, and what was cut to
+ * fit may end inside a character; the host takes nothing but UTF-8. */
+static struct text make_sentence(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
+
+static struct text make_sentence(const char *format, va_list arguments)
 {
+    struct text t;
     char *sentence = NULL;
-    if (vasprintf(&sentence, format, arguments) < 0)
-        return;
-    text_adds(t, sentence);
-    free(sentence);
+    text_init(&t, SENTENCE_MAX);
+    int size = vasprintf(&sentence, format, arguments);
+    if (size >= 0) {
+        text_add_utf8(&t, sentence, (size_t)size);
+        free(sentence);
+    }
+    return t;
 }
 
 bool config_fail(const struct mcp_host *host, const char *pointer, const char *format, ...)
 {
-    struct text t;
-    text_init(&t, SENTENCE_MAX);
     va_list arguments;
     va_start(arguments, format);
-    add_sentence(&t, format, arguments);
+    struct text t = make_sentence(format, arguments);
     va_end(arguments);
     host->fail(host, (struct mcp_bytes){pointer, strlen(pointer)}, text_bytes(&t));
     text_free(&t);
@@ -39,18 +45,17 @@ bool config_fail(const struct mcp_host *host, const char *pointer, const char *f
 
 int32_t fail_call(struct mcp_call *call, const char *format, ...)
 {
-    struct text t;
-    text_init(&t, SENTENCE_MAX);
     va_list arguments;
     va_start(arguments, format);
-    add_sentence(&t, format, arguments);
+    struct text t = make_sentence(format, arguments);
     va_end(arguments);
     call->ops->finish_failure(call, t.size > 0 ? text_bytes(&t) : MCP_STR("Out of memory."));
     text_free(&t);
     return MCP_OK;
 }
 
-bool parse_integer(struct mcp_bytes number, int64_t *out)
+/* A JSON number that is an integer and fits, in whatever form; false otherwise. */
+static bool parse_integer(struct mcp_bytes number, int64_t *out)
 {
     char digits[64];
     if (number.size == 0 || number.size >= sizeof(digits))

@@ -16,7 +16,7 @@ bool config_string(const struct mcp_host *host, const char *pointer, struct mcp_
 bool config_bool(const struct mcp_host *host, const char *pointer, bool *out);
 bool config_integer(const struct mcp_host *host, const char *pointer, int64_t min, int64_t max,
                     int64_t *out);
-/* host->fail with a format; returns false. */
+/* host->fail with a format; returns false. What is not UTF-8 becomes U+FFFD. */
 bool config_fail(const struct mcp_host *host, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -27,12 +27,10 @@ bool argument_bool(struct mcp_call *call, const char *pointer, bool *out);
 bool argument_integer(struct mcp_call *call, const char *pointer, int64_t min, int64_t max,
                       int64_t *out);
 
-/* Ends the call with a failure for the model; returns MCP_OK, for call_tool. */
+/* Ends the call with a failure for the model; returns MCP_OK, for call_tool. What is not
+ * UTF-8 becomes U+FFFD. */
 int32_t fail_call(struct mcp_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-
-/* A JSON number that is an integer and fits, in whatever form; false otherwise. */
-bool parse_integer(struct mcp_bytes number, int64_t *out);
 
 /* For "%.*s". */
 #define SHOW(bytes) (int)(bytes).size, (bytes).data

@@ -86,6 +86,22 @@ void text_addf(struct text *t, const char *format, ...)
     va_end(arguments);
 }
 
+static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+
+void text_add_utf8(struct text *t, const char *data, size_t size)
+{
+    while (size > 0 && !t->failed) {
+        size_t done = utf8_prefix(data, size);
+        text_add(t, data, done);
+        if (done < size) {
+            text_adds(t, replacement);
+            done++;
+        }
+        data += done;
+        size -= done;
+    }
+}
+
 static void add_escape(struct text *t, unsigned char c)
 {
     switch (c) {
@@ -133,7 +149,7 @@ void text_add_string(struct text *t, const char *data, size_t size)
             if (character > 0)
                 text_add(t, data + done, character);
             else
-                text_add(t, "\xef\xbf\xbd", 3); /* U+FFFD */
+                text_adds(t, replacement);
             done += character > 0 ? character : 1;
         }
         data += done;

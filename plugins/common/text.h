@@ -35,6 +35,8 @@ static inline struct mcp_bytes text_bytes(const struct text *t)
     return (struct mcp_bytes){t->data, t->size};
 }
 
+/* Text from elsewhere: invalid UTF-8 in it becomes U+FFFD. */
+void text_add_utf8(struct text *t, const char *data, size_t size);
 /* A JSON string with its quotes. Invalid UTF-8 becomes U+FFFD. */
 void text_add_string(struct text *t, const char *data, size_t size);
 /* A finite number in the shortest form that reads back as the same double, with a

@@ -57,10 +57,10 @@ static void add_key(struct rows *rows, const struct column *columns, size_t inde
     text_free(&numbered);
 }
 
-static void add_raw_key(struct rows *rows, size_t index)
+static struct mcp_bytes key_at(const struct rows *rows, size_t index)
 {
     size_t start = index > 0 ? rows->key_ends[index - 1] : 0;
-    text_add(rows->json, rows->keys.data + start, rows->key_ends[index] - start);
+    return (struct mcp_bytes){rows->keys.data + start, rows->key_ends[index] - start};
 }
 
 bool rows_columns(struct rows *rows, const struct column *columns, size_t count)
@@ -76,9 +76,9 @@ bool rows_columns(struct rows *rows, const struct column *columns, size_t count)
         add_key(rows, columns, i);
         if (rows->keys.failed)
             return false;
+        struct mcp_bytes key = key_at(rows, i);
         text_adds(rows->json, i > 0 ? ",{\"name\":" : "{\"name\":");
-        add_raw_key(rows, i);
-        text_cut(rows->json, rows->json->size - (rows->json->failed ? 0 : 1)); /* the colon */
+        text_add(rows->json, key.data, key.size - 1); /* without the colon */
         if (columns[i].type != NULL) {
             text_adds(rows->json, ",\"type\":");
             text_add_string(rows->json, columns[i].type, strlen(columns[i].type));
@@ -108,7 +108,8 @@ static void next_key(struct rows *rows)
 {
     if (rows->column > 0)
         text_adds(rows->json, ",");
-    add_raw_key(rows, rows->column++);
+    struct mcp_bytes key = key_at(rows, rows->column++);
+    text_add(rows->json, key.data, key.size);
 }
 
 void rows_value_null(struct rows *rows)

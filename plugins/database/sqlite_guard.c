@@ -65,8 +65,12 @@ static int judge_module(struct session *session, const char *module)
     return listed(module, allowed) ? SQLITE_OK : deny(session, "the table module", module);
 }
 
-static const char *action_name(int action)
+/* What to call an action, of which `table` is the first argument. */
+static const char *action_name(int action, const char *table)
 {
+    /* The first thing that CREATE and DROP do. */
+    if (strcmp(table, "sqlite_master") == 0 || strcmp(table, "sqlite_temp_master") == 0)
+        return "changing the schema";
     switch (action) {
     case SQLITE_ATTACH:
         return "ATTACH (and VACUUM, which attaches)";
@@ -138,10 +142,10 @@ static int authorize(void *data, int action, const char *first, const char *seco
     if (action == SQLITE_UPDATE && strcmp(first, "sqlite_master") == 0)
         return SQLITE_OK;
     if (session->backend->settings->read_only)
-        return deny(session, action_name(action), "");
+        return deny(session, action_name(action, first), "");
     if (action == SQLITE_CREATE_VTABLE)
         return judge_module(session, second != NULL ? second : "");
-    return writes_allowed(action) ? SQLITE_OK : deny(session, action_name(action), "");
+    return writes_allowed(action) ? SQLITE_OK : deny(session, action_name(action, first), "");
 }
 
 /* Called every so many steps of a running statement. */

@@ -14,6 +14,16 @@ static void add_column(struct text *json, sqlite3_stmt *row, int column)
         text_add_string(json, data, (size_t)sqlite3_column_bytes(row, column));
 }
 
+/* A column of the row that is JSON, but for bytes in its strings that are no UTF-8. */
+static void add_json_column(struct text *json, sqlite3_stmt *row, int column)
+{
+    const char *data = (const char *)sqlite3_column_text(row, column);
+    if (data == NULL)
+        text_adds(json, "null");
+    else
+        text_add_utf8(json, data, (size_t)sqlite3_column_bytes(row, column));
+}
+
 /* `"key":"value"` */
 static void add_member(struct text *json, const char *key, sqlite3_stmt *row, int column)
 {
@@ -79,15 +89,21 @@ static void write_index(struct session *session, struct text *json, sqlite3_stmt
     add_flag(json, "unique", sqlite3_column_int(row, 1) != 0);
     text_adds(json, ",");
     add_flag(json, "partial", sqlite3_column_int(row, 2) != 0);
-    text_addf(json, ",\"columns\":%s}", (const char *)sqlite3_column_text(row, 3));
+    text_adds(json, ",\"columns\":");
+    add_json_column(json, row, 3);
+    text_adds(json, "}");
 }
 
 static void write_foreign_key(struct session *session, struct text *json, sqlite3_stmt *row)
 {
     (void)session;
-    text_addf(json, "{\"columns\":%s,", (const char *)sqlite3_column_text(row, 0));
+    text_adds(json, "{\"columns\":");
+    add_json_column(json, row, 0);
+    text_adds(json, ",");
     add_member(json, "table", row, 1);
-    text_addf(json, ",\"references\":%s,", (const char *)sqlite3_column_text(row, 2));
+    text_adds(json, ",\"references\":");
+    add_json_column(json, row, 2);
+    text_adds(json, ",");
     add_member(json, "on_update", row, 3);
     text_adds(json, ",");
     add_member(json, "on_delete", row, 4);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define ARENA_MAX ((size_t)1 << 30)
 
@@ -54,6 +55,7 @@ static void host_log(const struct mcp_host *abi, int32_t level, struct mcp_bytes
 static void host_fail(const struct mcp_host *abi, struct mcp_bytes pointer, struct mcp_bytes text)
 {
     struct fake_host *host = abi->host_data;
+    ck_assert_msg(utf8_valid(our_bytes(text)), "fail: not UTF-8: %.*s", (int)text.size, text.data);
     snprintf(host->fail_pointer, sizeof(host->fail_pointer), "%.*s", (int)pointer.size,
              pointer.data);
     snprintf(host->fail_text, sizeof(host->fail_text), "%.*s", (int)text.size, text.data);
@@ -300,6 +302,7 @@ static int32_t finish_result(struct mcp_call *call, struct mcp_bytes json)
 static int32_t finish_failure(struct mcp_call *call, struct mcp_bytes text)
 {
     ck_assert_uint_gt(text.size, 0);
+    ck_assert_msg(utf8_valid(our_bytes(text)), "not UTF-8: %.*s", (int)text.size, text.data);
     return end(call, FAKE_FAILURE, text, (struct mcp_bytes){NULL, 0});
 }
 

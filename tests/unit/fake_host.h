@@ -3,7 +3,8 @@
  * A host for one instance of a plugin, without the daemon: loads the .so that
  * was built beside the test program, gives it a configuration, calls its tools
  * and keeps what they answer. Checks on the way what mcpd would: definitions
- * are JSON, a call is ended once, structured results match the outputSchema.
+ * are JSON, failures UTF-8, a call is ended once, structured results match the
+ * outputSchema.
  */
 #ifndef TESTS_FAKE_HOST_H
 #define TESTS_FAKE_HOST_H

@@ -98,6 +98,21 @@ static void teardown(void)
     nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Replaces each `from` in a file by `to`, which is as long. */
+static void spoil(const char *path, const char *from, const char *to)
+{
+    char data[65536];
+    size_t length = strlen(from);
+    int fd = open(path, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ssize_t size = pread(fd, data, sizeof(data), 0);
+    ck_assert_int_gt(size, 0);
+    for (char *at = data; (at = memmem(at, (size_t)(data + size - at), from, length)) != NULL;)
+        memcpy(at, to, length);
+    ck_assert_int_eq(pwrite(fd, data, (size_t)size, 0), size);
+    close(fd);
+}
+
 static int count_names(const char *path)
 {
     DIR *directory = opendir(path);
@@ -413,6 +428,35 @@ START_TEST(views_and_triggers_are_judged_like_queries)
 }
 END_TEST
 
+/* Wherever a long name is cut, what is said stays UTF-8 (fake_host checks that). */
+START_TEST(long_names_are_cut_between_characters)
+{
+    static const struct {
+        const char *tool, *before, *behind, *expected;
+    } calls[] = {
+        {"execute_query", "{\"query\":\"SELECT \\\"", "\\\"\"}", "no such column"},
+        {"execute_query", "{\"query\":\"PRAGMA \\\"", "\\\"\"}", "Not allowed"},
+        {"execute_query", "{\"query\":\"SELECT :", "\",\"parameters\":{\"x\":1}}", "not given"},
+        {"get_schema", "{\"table_name\":\"", "\"}", "no table or view"},
+    };
+    char name[8000] = "";
+    for (size_t i = 0; i < 1500; i++)
+        strcat(name, "\xc3\xa9");
+    for (size_t i = 0; i < 2 * sizeof(calls) / sizeof(calls[0]); i++)
+        assert_failure(fake_callf(reader, calls[i / 2].tool, "%s%s%s%s", calls[i / 2].before,
+                                  i % 2 == 0 ? "" : "a", name, calls[i / 2].behind),
+                       calls[i / 2].expected);
+}
+END_TEST
+
+START_TEST(what_a_reader_asked_for_is_named)
+{
+    assert_refused(reader, "CREATE TABLE x (a)", "Not allowed: changing the schema");
+    assert_refused(reader, "DROP VIEW names", "Not allowed: changing the schema");
+    assert_refused(reader, "INSERT INTO users (name) VALUES ('x')", "Not allowed: INSERT");
+}
+END_TEST
+
 START_TEST(harmless_pragmas_answer)
 {
     struct fake_result *r = ask(reader, "PRAGMA table_info(users)", "");
@@ -474,6 +518,25 @@ START_TEST(bytes_are_cut_at_whole_rows)
     for (int i = 0; i < 300; i++)
         snprintf(query + strlen(query), sizeof(query) - strlen(query), ",%d", i);
     assert_refused(reader, query, "names of the columns");
+}
+END_TEST
+
+/* The long name fits into max_bytes, but not behind the others with what stands around
+ * them. */
+START_TEST(names_of_columns_end_at_the_cap)
+{
+    fake_host_free(reader);
+    reader = host_with(",\"max_bytes\":131072");
+    struct buf query;
+    buf_init(&query, 1 << 20);
+    buf_addf(&query, "SELECT 1");
+    for (int i = 0; i < 1000; i++)
+        buf_addf(&query, ", %d AS c%d", i, i);
+    buf_addf(&query, ", 1 AS ");
+    for (int i = 0; i < 124000; i++)
+        buf_add_char(&query, 'x');
+    assert_refused(reader, query.data, "names of the columns");
+    buf_free(&query);
 }
 END_TEST
 
@@ -873,6 +936,28 @@ START_TEST(a_broken_view_does_not_hide_the_others)
 }
 END_TEST
 
+/* Nobody keeps SQLite from names that are no UTF-8. */
+START_TEST(a_name_that_is_not_utf8_does_not_hide_the_others)
+{
+    fake_result_free(ask(writer, "CREATE TABLE t (c_ TEXT UNIQUE, d REFERENCES t(c_))", ""));
+    char path[128];
+    snprintf(path, sizeof(path), "%s/test.db", base);
+    spoil(path, "c_", "c\xff");
+    fake_host_free(reader);
+    reader = host_with("");
+    struct fake_result *r = fake_callf(reader, "get_schema", "{}");
+    ck_assert_msg(r->end == FAKE_STRUCTURED, "%s", r->text);
+    ck_assert_str_eq(fake_at(r, "/tables/2/name"), "t");
+    ck_assert_str_eq(fake_at(r, "/tables/2/columns/0/name"), "c\xef\xbf\xbd");
+    ck_assert_str_eq(fake_at(r, "/tables/2/indexes/0/columns"), "[\"c\xef\xbf\xbd\"]");
+    ck_assert_str_eq(fake_at(r, "/tables/2/foreign_keys/0/references"), "[\"c\xef\xbf\xbd\"]");
+    ck_assert_str_eq(fake_at(r, "/tables/3/name"), "users");
+    fake_result_free(r);
+    /* SQLite's own complaints repeat such names. */
+    assert_refused(reader, "SELECT * FROM t NATURAL JOIN (SELECT 1 AS x) GROUP BY 9", "SQLite");
+}
+END_TEST
+
 START_TEST(a_large_schema_is_cut_with_a_mark)
 {
     for (int i = 0; i < 100; i++) {
@@ -990,17 +1075,19 @@ int main(void)
     ADD_CASE(suite, "statements", parameters_are_bound_by_place_and_name,
              parameters_must_match_the_query, only_blanks_may_follow);
     ADD_CASE(suite, "refused", a_reader_cannot_write, a_writer_cannot_leave_its_database,
-             views_and_triggers_are_judged_like_queries, harmless_pragmas_answer);
+             views_and_triggers_are_judged_like_queries, long_names_are_cut_between_characters,
+             what_a_reader_asked_for_is_named, harmless_pragmas_answer);
     ADD_CASE(suite, "caps", rows_are_cut_with_a_mark, bytes_are_cut_at_whole_rows,
-             long_values_and_queries_are_refused, functions_with_long_arguments_are_quick,
-             replaced_functions_are_like_sqlites);
+             names_of_columns_end_at_the_cap, long_values_and_queries_are_refused,
+             functions_with_long_arguments_are_quick, replaced_functions_are_like_sqlites);
     ADD_CASE(suite, "time", a_cancelled_query_ends_at_once, a_query_ends_at_its_deadline,
              calls_wait_for_a_connection);
     ADD_CASE(suite, "write", a_transaction_is_all_or_nothing, a_commit_that_fails_is_rolled_back,
              a_cancelled_transaction_changes_nothing, truncated_results_do_not_stop_a_transaction,
              writing_statements_tell_what_they_changed, many_threads_at_once);
     ADD_CASE(suite, "schema", the_schema_is_told, names_of_tables_are_only_names,
-             a_broken_view_does_not_hide_the_others, a_large_schema_is_cut_with_a_mark);
+             a_broken_view_does_not_hide_the_others,
+             a_name_that_is_not_utf8_does_not_hide_the_others, a_large_schema_is_cut_with_a_mark);
     ADD_CASE(suite, "life", wrong_configurations_are_told_with_their_place, a_url_may_have_escapes,
              a_database_that_was_replaced_is_opened_anew, instances_leave_nothing_open);
     SRunner *runner = srunner_create(suite);
