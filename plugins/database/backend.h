@@ -38,10 +38,13 @@ struct complaint {
 bool complain(struct complaint *complaint, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Nanoseconds of CLOCK_MONOTONIC. */
+int64_t clock_now(void);
+
 /* One call, and when it must be over. */
 struct job {
     struct mcp_call *call;
-    int64_t deadline_ns; /* CLOCK_MONOTONIC */
+    int64_t deadline_ns; /* as clock_now */
     int64_t allowed_ms; /* from the beginning to the deadline */
     struct complaint complaint;
 };

@@ -12,9 +12,8 @@
 #include <time.h>
 
 #include "backend.h"
+#include "bundled.h"
 #include "reading.h"
-
-MCP_PLUGIN_MANIFEST("{\"id\":\"database\",\"version\":\"0.1.0\",\"abi\":\"1.0\"}");
 
 #define STATEMENTS_MAX 100
 
@@ -54,7 +53,7 @@ bool complain(struct complaint *complaint, const char *format, ...)
 
 /* ---- jobs ---- */
 
-static int64_t clock_now(void)
+int64_t clock_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -90,6 +89,25 @@ bool job_complain(struct job *job, enum job_state state)
 
 /* ---- tools ---- */
 
+/* Begins a call that uses the database. NULL: the call has been ended. */
+static struct session *begin_call(struct database *database, struct mcp_call *call, struct job *job)
+{
+    job_init(job, &database->settings, call);
+    struct session *session = database->ops->acquire(database->backend, job);
+    if (session == NULL)
+        fail_call(call, "%s", job->complaint.text);
+    return session;
+}
+
+/* Ends it, with the JSON or with what was complained about. */
+static void end_call(const struct job *job, bool good, const struct text *json)
+{
+    if (good && !json->failed)
+        job->call->ops->finish_structured(job->call, (struct mcp_bytes){NULL, 0}, text_bytes(json));
+    else
+        fail_call(job->call, "%s", good ? "mcpd is out of memory." : job->complaint.text);
+}
+
 static int32_t execute_query(struct database *database, struct mcp_call *call)
 {
     const struct settings *settings = &database->settings;
@@ -99,10 +117,9 @@ static int32_t execute_query(struct database *database, struct mcp_call *call)
         !argument_integer(call, "/max_rows", 1, settings->max_rows, &max_rows))
         return MCP_OK;
     struct job job;
-    job_init(&job, settings, call);
-    struct session *session = database->ops->acquire(database->backend, &job);
+    struct session *session = begin_call(database, call, &job);
     if (session == NULL)
-        return fail_call(call, "%s", job.complaint.text);
+        return MCP_OK;
     struct text json;
     text_init(&json, (size_t)settings->max_bytes + ROWS_FRAME);
     struct statement statement = {.pointer = "", .sql = sql};
@@ -110,10 +127,7 @@ static int32_t execute_query(struct database *database, struct mcp_call *call)
         .json = &json, .max_rows = (size_t)max_rows, .max_size = (size_t)settings->max_bytes};
     bool good = database->ops->execute(session, &statement, &rows);
     database->ops->release(session);
-    if (good && !json.failed)
-        call->ops->finish_structured(call, (struct mcp_bytes){NULL, 0}, text_bytes(&json));
-    else
-        fail_call(call, "%s", good ? "mcpd is out of memory." : job.complaint.text);
+    end_call(&job, good, &json);
     rows_free(&rows);
     text_free(&json);
     return MCP_OK;
@@ -126,18 +140,14 @@ static int32_t get_schema(struct database *database, struct mcp_call *call)
     if (!argument_string(call, "/table_name", &table))
         return MCP_OK;
     struct job job;
-    job_init(&job, settings, call);
-    struct session *session = database->ops->acquire(database->backend, &job);
+    struct session *session = begin_call(database, call, &job);
     if (session == NULL)
-        return fail_call(call, "%s", job.complaint.text);
+        return MCP_OK;
     struct text json;
     text_init(&json, (size_t)settings->max_bytes + ROWS_FRAME);
     bool good = database->ops->schema(session, table, &json, (size_t)settings->max_bytes);
     database->ops->release(session);
-    if (good && !json.failed)
-        call->ops->finish_structured(call, (struct mcp_bytes){NULL, 0}, text_bytes(&json));
-    else
-        fail_call(call, "%s", good ? "mcpd is out of memory." : job.complaint.text);
+    end_call(&job, good, &json);
     text_free(&json);
     return MCP_OK;
 }
@@ -214,10 +224,9 @@ static int32_t execute_transaction(struct database *database, struct mcp_call *c
     if (count < 0)
         return MCP_OK;
     struct job job;
-    job_init(&job, settings, call);
-    struct session *session = database->ops->acquire(database->backend, &job);
+    struct session *session = begin_call(database, call, &job);
     if (session == NULL)
-        return fail_call(call, "%s", job.complaint.text);
+        return MCP_OK;
     struct text json;
     text_init(&json, (size_t)settings->max_bytes + STATEMENTS_MAX * ROWS_FRAME);
     text_adds(&json, "{\"results\":[");
@@ -455,23 +464,4 @@ static void stop(void *self)
     database->ops->stop(database->backend);
 }
 
-static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER,
-    .id = "database",
-    .name = "Database",
-    .version = "0.1.0",
-    .vendor = "mcpd",
-    .license = "MIT",
-    .config_schema = config_schema,
-    .create = create,
-    .start = start,
-    .stop = stop,
-    .destroy = destroy,
-    .get_tools = get_tools,
-    .call_tool = call_tool,
-};
-
-MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
-{
-    return &plugin;
-}
+BUNDLED_PLUGIN("database", "Database");

@@ -161,9 +161,7 @@ static int wait_for_lock(void *data, int attempts)
     struct session *session = data;
     if (session->job == NULL || job_state(session->job) != JOB_RUNS)
         return 0;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t now_ns = clock_now();
     if (attempts == 0)
         session->busy_since_ns = now_ns;
     if (now_ns - session->busy_since_ns >=

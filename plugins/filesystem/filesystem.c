@@ -10,10 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bundled.h"
 #include "reading.h"
 #include "text.h"
-
-MCP_PLUGIN_MANIFEST("{\"id\":\"filesystem\",\"version\":\"0.1.0\",\"abi\":\"1.0\"}");
 
 #define LARGEST_FILE (INT64_C(1) << 30)
 #define ROOTS_MAX 64
@@ -297,23 +296,4 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools[row].run(fs, call);
 }
 
-static const struct mcp_plugin plugin = {
-    MCP_PLUGIN_HEADER,
-    .id = "filesystem",
-    .name = "Files",
-    .version = "0.1.0",
-    .vendor = "mcpd",
-    .license = "MIT",
-    .config_schema = config_schema,
-    .create = create,
-    .start = start,
-    .stop = stop,
-    .destroy = destroy,
-    .get_tools = get_tools,
-    .call_tool = call_tool,
-};
-
-MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
-{
-    return &plugin;
-}
+BUNDLED_PLUGIN("filesystem", "Files");
