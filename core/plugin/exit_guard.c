@@ -27,9 +27,9 @@ void exit_guard_setup(void)
 /* Where the program itself lies; from the linker. */
 extern const char __executable_start[], _end[];
 
-static bool called_by_program(const void *return_address)
+bool exit_guard_program_holds(const void *code)
 {
-    uintptr_t address = (uintptr_t)return_address;
+    uintptr_t address = (uintptr_t)code;
     return address >= (uintptr_t)__executable_start && address < (uintptr_t)_end;
 }
 
@@ -52,7 +52,7 @@ void exit_guard_abort(const char *reason)
 
 static void catch_exit(const char *function, int status, const void *return_address)
 {
-    if (!called_by_program(return_address))
+    if (!exit_guard_program_holds(return_address))
         return_to_guard(function, status, NULL);
 }
 

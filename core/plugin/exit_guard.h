@@ -68,4 +68,7 @@ void exit_guard_setup(void);
  * the innermost guard as if the plugin had exited. Returns when there is none. */
 void exit_guard_abort(const char *reason);
 
+/* Whether this address lies in the program itself, not in a plugin or a library. */
+bool exit_guard_program_holds(const void *code);
+
 #endif

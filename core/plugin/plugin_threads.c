@@ -29,9 +29,13 @@ static bool holds(const struct plugin_code *code, uintptr_t address)
 
 /* ---- whose is it? ---- */
 
-/* The plugin whose code this thread runs, or in whose mapping the function lies. */
-static struct plugin_code *creator(uintptr_t function)
+/* The plugin whose code this thread runs, or in whose mapping the function lies. NULL
+ * for what the program itself makes: a worker that a plugin's finish function made
+ * necessary serves everybody. */
+static struct plugin_code *creator(const void *caller, uintptr_t function)
 {
+    if (exit_guard_program_holds(caller))
+        return NULL;
     if (exit_guard_current != NULL && exit_guard_current->code != NULL)
         return exit_guard_current->code;
     pthread_mutex_lock(&loaded.mutex);
@@ -110,13 +114,13 @@ static void *run_thread(void *data)
     return result;
 }
 
-int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                   void *argument)
+static int create_thread(const void *caller, pthread_t *thread, const pthread_attr_t *attributes,
+                         void *(*run)(void *), void *argument)
 {
     LIBC(pthread_create_type *, pthread_create);
     if (pthread_create_of_libc == NULL)
         return EAGAIN;
-    struct plugin_code *code = creator((uintptr_t)run);
+    struct plugin_code *code = creator(caller, (uintptr_t)run);
     if (code == NULL)
         return pthread_create_of_libc(thread, attributes, run, argument);
 
@@ -132,6 +136,12 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
         free(begin);
     }
     return result;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                   void *argument)
+{
+    return create_thread(__builtin_return_address(0), thread, attributes, run, argument);
 }
 
 /* C11's threads are POSIX threads in glibc; thrd_join reads an int out of the
@@ -154,7 +164,7 @@ int thrd_create(thrd_t *thread, thrd_start_t run, void *argument)
     if (begin == NULL)
         return thrd_nomem;
     *begin = (struct c11_begin){run, argument};
-    int result = pthread_create(thread, NULL, run_c11_thread, begin);
+    int result = create_thread(__builtin_return_address(0), thread, NULL, run_c11_thread, begin);
     if (result == 0)
         return thrd_success;
     free(begin);
@@ -174,7 +184,7 @@ static void key_deleted(pthread_key_t key)
         atomic_fetch_sub(&code->keys, 1);
 }
 
-int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+static int create_key(const void *caller, pthread_key_t *key, void (*destructor)(void *))
 {
     LIBC(pthread_key_create_type *, pthread_key_create);
     if (pthread_key_create_of_libc == NULL)
@@ -182,12 +192,17 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
     int result = pthread_key_create_of_libc(key, destructor);
     struct plugin_code *code = NULL;
     if (result == 0 && destructor != NULL)
-        code = creator((uintptr_t)destructor);
+        code = creator(caller, (uintptr_t)destructor);
     if (code != NULL && *key < PTHREAD_KEYS_MAX) {
         atomic_fetch_add(&code->keys, 1);
         atomic_store(&key_owner[*key], code);
     }
     return result;
+}
+
+int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+    return create_key(__builtin_return_address(0), key, destructor);
 }
 
 int pthread_key_delete(pthread_key_t key)
@@ -201,7 +216,8 @@ int pthread_key_delete(pthread_key_t key)
 
 int tss_create(tss_t *key, tss_dtor_t destructor)
 {
-    return pthread_key_create(key, destructor) == 0 ? thrd_success : thrd_error;
+    return create_key(__builtin_return_address(0), key, destructor) == 0 ? thrd_success
+                                                                         : thrd_error;
 }
 
 void tss_delete(tss_t key)

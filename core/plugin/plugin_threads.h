@@ -8,9 +8,9 @@
  * thrd_create, pthread_key_create, tss_create and their deletes itself, and
  * plugins (and the libraries they bring) get these. What is created while a
  * plugin's code runs under an exit_guard, by one of its threads, or with a
- * function in its mapping, is counted for it. Not in builds with a sanitizer
- * (MCPD_SANITIZE): its runtime wants to see these calls itself, and nothing is
- * unmapped there.
+ * function in its mapping, is counted for it, unless the program itself makes it.
+ * Not in builds with a sanitizer (MCPD_SANITIZE): its runtime wants to see these
+ * calls itself, and nothing is unmapped there.
  *
  * Locks: the list of loaded plugins has a mutex of its own, a leaf.
  */

@@ -6,6 +6,7 @@
  *   sleep_serial {ms}   the same, not thread-safe
  *   progress {steps, ms} reports each step
  *   async {ms}          ends the call from a thread of its own
+ *   async_alone {ms}    the same, one at a time
  *   log                 logs to the client at each level
  *   ignore_cancel {ms}  waits, whatever happens
  *   blocking_echo {text} gives its text back, handed over to a worker
@@ -23,7 +24,17 @@
 
 MCP_PLUGIN_MANIFEST("{\"id\":\"slow\",\"version\":\"1.0.0\",\"abi\":\"1.0\"}");
 
-enum { SLEEP, SLEEP_SERIAL, PROGRESS, ASYNC, LOG, IGNORE_CANCEL, BLOCKING_ECHO, WHOAMI };
+enum {
+    SLEEP,
+    SLEEP_SERIAL,
+    PROGRESS,
+    ASYNC,
+    ASYNC_ALONE,
+    LOG,
+    IGNORE_CANCEL,
+    BLOCKING_ECHO,
+    WHOAMI
+};
 
 /* A call that goes on after call_tool has returned. */
 struct job {
@@ -259,8 +270,8 @@ static void destroy(void *data)
     free(self);
 }
 
-static int32_t add(const struct mcp_tool_sink *sink, uint64_t tag, uint32_t flags, const char *name,
-                   const char *properties)
+static int32_t add(const struct mcp_tool_sink *sink, uint64_t tag, uint32_t flags,
+                   uint32_t concurrency, const char *name, const char *properties)
 {
     char definition[400];
     int size = snprintf(definition, sizeof(definition),
@@ -270,7 +281,8 @@ static int32_t add(const struct mcp_tool_sink *sink, uint64_t tag, uint32_t flag
     const struct mcp_tool tool = {.struct_size = sizeof(tool),
                                   .flags = flags,
                                   .definition = {definition, (size_t)size},
-                                  .tag = tag};
+                                  .tag = tag,
+                                  .concurrency = concurrency};
     return sink->add(sink, &tool);
 }
 
@@ -278,16 +290,17 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
 {
     static const char ms[] = "\"ms\":{\"type\":\"integer\"}";
     (void)self;
-    add(sink, SLEEP, MCP_TOOL_THREAD_SAFE, "sleep", ms);
-    add(sink, SLEEP_SERIAL, 0, "sleep_serial", ms);
-    add(sink, PROGRESS, MCP_TOOL_THREAD_SAFE, "progress",
+    add(sink, SLEEP, MCP_TOOL_THREAD_SAFE, 0, "sleep", ms);
+    add(sink, SLEEP_SERIAL, 0, 0, "sleep_serial", ms);
+    add(sink, PROGRESS, MCP_TOOL_THREAD_SAFE, 0, "progress",
         "\"steps\":{\"type\":\"integer\"},\"ms\":{\"type\":\"integer\"}");
-    add(sink, ASYNC, MCP_TOOL_THREAD_SAFE, "async", ms);
-    add(sink, LOG, MCP_TOOL_THREAD_SAFE, "log", "");
-    add(sink, IGNORE_CANCEL, MCP_TOOL_THREAD_SAFE, "ignore_cancel", ms);
-    add(sink, BLOCKING_ECHO, MCP_TOOL_THREAD_SAFE, "blocking_echo",
+    add(sink, ASYNC, MCP_TOOL_THREAD_SAFE, 0, "async", ms);
+    add(sink, ASYNC_ALONE, MCP_TOOL_THREAD_SAFE, 1, "async_alone", ms);
+    add(sink, LOG, MCP_TOOL_THREAD_SAFE, 0, "log", "");
+    add(sink, IGNORE_CANCEL, MCP_TOOL_THREAD_SAFE, 0, "ignore_cancel", ms);
+    add(sink, BLOCKING_ECHO, MCP_TOOL_THREAD_SAFE, 0, "blocking_echo",
         "\"text\":{\"type\":\"string\"}");
-    return add(sink, WHOAMI, MCP_TOOL_THREAD_SAFE, "whoami", "");
+    return add(sink, WHOAMI, MCP_TOOL_THREAD_SAFE, 0, "whoami", "");
 }
 
 static int32_t call_tool(void *self, struct mcp_call *call)
@@ -303,6 +316,7 @@ static int32_t call_tool(void *self, struct mcp_call *call)
         call_progress(call);
         return MCP_OK;
     case ASYNC:
+    case ASYNC_ALONE:
         return call_async(self, call);
     case LOG:
         call_log(call);

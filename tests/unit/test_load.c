@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,8 +18,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
-#include "plugin/call.h"
-#include "plugin/dispatch.h"
+#include "fake_provider.h"
 #include "plugin/load.h"
 #include "plugin/manifest.h"
 
@@ -600,71 +598,25 @@ END_TEST
 
 /* ---- calls ---- */
 
-/* One call, its end copied. */
-struct made_call {
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool ended;
-    enum call_end end;
-    char text[500];
-    struct json request;
-    struct arena arena;
-};
-
-static void call_finished(struct call *call, const struct call_result *result)
-{
-    struct made_call *made = call_owner(call);
-    pthread_mutex_lock(&made->mutex);
-    made->ended = true;
-    made->end = result->end;
-    snprintf(made->text, sizeof(made->text), "%.*s", (int)result->text.size,
-             result->text.data != NULL ? result->text.data : "");
-    pthread_cond_signal(&made->changed);
-    pthread_mutex_unlock(&made->mutex);
-}
-
-static void call_released(void *owner)
-{
-    (void)owner;
-}
-
-static const struct call_events events = {.finished = call_finished};
-
 /* Calls a tool and waits for the end. */
 static enum call_end call_tool(struct registry *registry, const char *tool, const char *arguments,
-                               char *text, size_t size)
+                               char text[512])
 {
-    static const struct mcp_caller nobody = {.struct_size = sizeof(nobody), .roles = {"[]", 2}};
-    struct registry_reader reader = {NULL};
-    struct made_call made = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                             .changed = PTHREAD_COND_INITIALIZER};
-    const struct snapshot *snapshot = registry_read(registry, &reader);
-    const struct registry_tool *found = snapshot_find_tool(snapshot, bytes_of(tool));
-    ck_assert_ptr_nonnull(found);
-    arena_init(&made.arena, 1 << 20);
-    ck_assert(
-        json_parse(&made.request, bytes_of(arguments), &json_default_limits, &made.arena, NULL));
-    const struct call_request request = {.tool = found,
-                                         .json = &made.request,
-                                         .arguments = made.request.root,
-                                         .caller = &nobody,
-                                         .max_time_ms = 60000,
-                                         .log_level = -1,
-                                         .events = &events,
-                                         .owner = &made,
-                                         .release = call_released};
-    struct call *call = call_new(&request);
+    struct arena arena;
+    struct json json;
+    struct heard heard;
+    arena_init(&arena, 1 << 20);
+    ck_assert(json_parse(&json, bytes_of(arguments), &json_default_limits, &arena, NULL));
+    heard_init(&heard);
+    struct call *call = fake_tool_call(registry, tool, &heard, &json, NULL);
     ck_assert_ptr_nonnull(call);
     call_start(call);
-    pthread_mutex_lock(&made.mutex);
-    while (!made.ended)
-        pthread_cond_wait(&made.changed, &made.mutex);
-    pthread_mutex_unlock(&made.mutex);
     call_unref(call);
-    registry_reader_close(&reader);
-    snprintf(text, size, "%s", made.text);
-    arena_free(&made.arena);
-    return made.end;
+    ck_assert(heard_released(&heard));
+    memcpy(text, heard.text, sizeof(heard.text));
+    heard_free(&heard);
+    arena_free(&arena);
+    return heard.end;
 }
 
 static struct registry *serve(struct provider *const *providers, size_t count)
@@ -695,26 +647,26 @@ static void stop_serving(struct registry *registry, struct provider *const *prov
 
 START_TEST(good_calls)
 {
-    char text[500];
+    char text[512];
     struct provider *providers[] = {load_sample("echo"),      load_sample("slow"),
                                     load_sample("versioned"), load_sample("many"),
                                     load_sample("no_tools"),  load_sample("tidy")};
     struct registry *registry = serve(providers, 6);
     ck_assert_uint_eq(providers[3]->tools->count, 100);
     ck_assert_uint_eq(providers[4]->tools->count, 0);
-    ck_assert_int_eq(call_tool(registry, "echo", "{\"text\": \"a\\u00e9\"}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "echo", "{\"text\": \"a\\u00e9\"}", text), CALL_TEXT);
     ck_assert_str_eq(text, "a\xc3\xa9");
-    ck_assert_int_eq(call_tool(registry, "echo", "{}", text, 500), CALL_FAILURE);
-    ck_assert_int_eq(call_tool(registry, "sleep", "{\"ms\": 5}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "echo", "{}", text), CALL_FAILURE);
+    ck_assert_int_eq(call_tool(registry, "sleep", "{\"ms\": 5}", text), CALL_TEXT);
     ck_assert_str_eq(text, "slept 5 ms");
-    ck_assert_int_eq(call_tool(registry, "async", "{\"ms\": 5}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "async", "{\"ms\": 5}", text), CALL_TEXT);
     ck_assert_str_eq(text, "slept apart 5 ms");
-    ck_assert_int_eq(call_tool(registry, "version", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "version", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "1");
-    ck_assert_int_eq(call_tool(registry, "tool_042", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "tool_042", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "tool_042");
-    ck_assert_int_eq(call_tool(registry, "whoami", "{\"a\": 1}", text, 500), CALL_STRUCTURED);
-    ck_assert_int_eq(call_tool(registry, "children", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "whoami", "{\"a\": 1}", text), CALL_STRUCTURED);
+    ck_assert_int_eq(call_tool(registry, "children", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "71 72");
     const bool gone[] = {true, true, true, true, true, true};
     stop_serving(registry, providers, 6, gone);
@@ -723,23 +675,23 @@ END_TEST
 
 START_TEST(broken_calls)
 {
-    char text[500];
+    char text[512];
     unsigned before = inproc_leftover_count();
     struct provider *providers[] = {load_sample("bad_exit_call"), load_sample("bad_refuse"),
                                     load_sample("bad_end_twice"), load_sample("bad_result"),
                                     load_sample("echo")};
     struct registry *registry = serve(providers, 5);
-    ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text, 500), CALL_BROKEN);
+    ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text), CALL_BROKEN);
     ck_assert_str_eq(text,
                      "bad_exit_call/bad_exit_call: the provider has failed and is not available");
     ck_assert(atomic_load(&providers[0]->broken));
-    ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text, 500), CALL_BROKEN);
-    ck_assert_int_eq(call_tool(registry, "bad_refuse", "{}", text, 500), CALL_BROKEN);
+    ck_assert_int_eq(call_tool(registry, "bad_exit_call", "{}", text), CALL_BROKEN);
+    ck_assert_int_eq(call_tool(registry, "bad_refuse", "{}", text), CALL_BROKEN);
     ck_assert_str_eq(text, "bad_refuse/bad_refuse: it did not take the call (MCP_ENOTSUP)");
-    ck_assert_int_eq(call_tool(registry, "bad_end_twice", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "bad_end_twice", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "First.");
-    ck_assert_int_eq(call_tool(registry, "bad_result", "{}", text, 500), CALL_BROKEN);
-    ck_assert_int_eq(call_tool(registry, "echo", "{\"text\": \"x\"}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "bad_result", "{}", text), CALL_BROKEN);
+    ck_assert_int_eq(call_tool(registry, "echo", "{\"text\": \"x\"}", text), CALL_TEXT);
     const bool gone[] = {false, true, true, true, true};
     stop_serving(registry, providers, 5, gone);
     ck_assert_uint_eq(inproc_leftover_count(), before + 1);
@@ -750,13 +702,53 @@ END_TEST
 
 START_TEST(exit_in_a_thread)
 {
-    char text[500];
+    char text[512];
     struct provider *provider = load_sample("bad_exit_thread");
     struct registry *registry = serve(&provider, 1);
-    ck_assert_int_eq(call_tool(registry, "bad_exit_thread", "{}", text, 500), CALL_TEXT);
-    ck_assert_int_eq(call_tool(registry, "bad_exit_thread", "{}", text, 500), CALL_BROKEN);
+    ck_assert_int_eq(call_tool(registry, "bad_exit_thread", "{}", text), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "bad_exit_thread", "{}", text), CALL_BROKEN);
     const bool gone = false;
     stop_serving(registry, &provider, 1, &gone);
+}
+END_TEST
+
+/* A finish function that lets a waiting call in may have to start a worker for it: on
+ * the plugin's thread, but not for the plugin. */
+START_TEST(a_worker_that_a_plugins_thread_starts_is_not_the_plugins)
+{
+    struct provider *provider = load_sample("slow");
+    struct registry *registry = serve(&provider, 1);
+    struct dispatch_stats stats;
+    struct heard heard[3];
+    struct arena arena;
+    struct json ms[2];
+    arena_init(&arena, 1 << 20);
+    ck_assert(json_parse(&ms[0], BYTES("{\"ms\":200}"), &json_default_limits, &arena, NULL));
+    ck_assert(json_parse(&ms[1], BYTES("{\"ms\":600}"), &json_default_limits, &arena, NULL));
+    for (int i = 0; i < 3; i++)
+        heard_init(&heard[i]);
+    struct call *calls[] = {fake_tool_call(registry, "async_alone", &heard[0], &ms[0], NULL),
+                            fake_tool_call(registry, "async_alone", &heard[1], &ms[0], NULL),
+                            fake_tool_call(registry, "sleep", &heard[2], &ms[1], NULL)};
+    call_start(calls[0]);
+    do { /* until its call_tool has returned */
+        sleep_ms(5);
+        dispatch_stats(&stats);
+    } while (stats.started == 0 || stats.busy > 0);
+    call_start(calls[1]); /* waits until the first ends */
+    call_start(calls[2]); /* has the one worker that there is */
+    dispatch_stats(&stats);
+    ck_assert_uint_eq(stats.workers, 1);
+    for (int i = 0; i < 3; i++) {
+        call_unref(calls[i]);
+        ck_assert(heard_released(&heard[i]));
+        heard_free(&heard[i]);
+    }
+    dispatch_stats(&stats);
+    ck_assert_uint_eq(stats.workers, 2);
+    const bool gone = true;
+    stop_serving(registry, &provider, 1, &gone);
+    arena_free(&arena);
 }
 END_TEST
 
@@ -835,7 +827,7 @@ END_TEST
 /* Two generations and two instances of one plugin, each with its own code. */
 START_TEST(side_by_side)
 {
-    char text[500];
+    char text[512];
     struct error err;
     put_as("versioned-1", "versioned.so");
     struct image *one = open_file("versioned.so", &err);
@@ -848,10 +840,10 @@ START_TEST(side_by_side)
     ck_assert_str_eq(providers[0]->version, "1.0.1");
     ck_assert_str_eq(providers[1]->version, "1.0.2");
     struct registry *registry = serve(&providers[0], 1);
-    ck_assert_int_eq(call_tool(registry, "version", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "version", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "1");
     ck_assert(registry_publish(registry, &providers[1], 1, &err));
-    ck_assert_int_eq(call_tool(registry, "version", "{}", text, 500), CALL_TEXT);
+    ck_assert_int_eq(call_tool(registry, "version", "{}", text), CALL_TEXT);
     ck_assert_str_eq(text, "2");
     const bool gone[] = {true, true};
     stop_serving(registry, providers, 2, gone);
@@ -887,6 +879,7 @@ static Suite *suite(void)
     tcase_add_test(plugins, many_trials);
 #ifndef MCPD_SANITIZE
     tcase_add_test(plugins, exit_in_a_thread);
+    tcase_add_test(plugins, a_worker_that_a_plugins_thread_starts_is_not_the_plugins);
     tcase_add_loop_test(plugins, unmapped, 0, COUNT(unmappable));
     tcase_add_loop_test(plugins, left_behind, 0, COUNT(leaving));
     tcase_add_test(plugins, many_rounds);
