@@ -54,7 +54,7 @@ mcpd_cflags := -std=c17 -D_GNU_SOURCE -Icore -Iplugin-api -DMCPD_VERSION='"$(VER
                $(if $(SANITIZE),-DMCPD_SANITIZE) \
                -pthread -fPIE -fstack-protector-strong -fno-strict-aliasing $(fortify) $(warnings)
 mcpd_ldflags := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
-mcpd_ldlibs := -lmicrohttpd -lcjson -lsodium -lpcre2-8 -ldl -lm -pthread
+mcpd_ldlibs := -lmicrohttpd -lsodium -lpcre2-8 -ldl -lm -pthread
 
 compile = $(CC) $(mcpd_cflags) $(CPPFLAGS) $(CFLAGS) $(instrument)
 link    = $(CC) $(mcpd_ldflags) $(LDFLAGS) $(instrument)
