@@ -6,7 +6,7 @@
 #include "mcp/listeners.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
-#include "mcp/tools.h"
+#include "mcp/invoke.h"
 
 #define RPC_NO_SESSION (-32001) /* what clients of these revisions know */
 
@@ -52,7 +52,7 @@ static struct session *find_session(struct mcp *mcp, const struct message *messa
 static void receive_notification(struct request *request)
 {
     if (bytes_equal(request->method, BYTES("notifications/cancelled")))
-        tools_cancel(
+        invoke_cancel(
             request->session,
             json_raw(&request->json, json_get(&request->json, request->params, "requestId")));
     respond_accepted(request->reply);

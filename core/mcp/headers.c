@@ -64,7 +64,7 @@ static const struct message_param *find_param(const struct message *message, str
     return NULL;
 }
 
-bool headers_match_arguments(const struct message *message, const struct tool *tool,
+bool headers_match_arguments(const struct message *message, const struct offer *tool,
                              const struct json *json, const struct json_node *arguments,
                              struct error *err)
 {

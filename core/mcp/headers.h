@@ -13,7 +13,7 @@ bool header_matches(struct bytes value, struct bytes expected, struct arena *are
 /* Checks the Mcp-Param-* fields of a message against the arguments of a tool:
  * each declared parameter that has a value must be repeated, and no other.
  * False: err says which differs. */
-bool headers_match_arguments(const struct message *message, const struct tool *tool,
+bool headers_match_arguments(const struct message *message, const struct offer *tool,
                              const struct json *json, const struct json_node *arguments,
                              struct error *err);
 

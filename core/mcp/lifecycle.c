@@ -38,8 +38,11 @@ void lifecycle_initialize(struct request *request)
     const struct revision *revision = revision_find(wanted);
     if (revision == NULL || revision->modern)
         revision = REVISION_LEGACY;
-    struct session *session =
-        sessions_begin(mcp->sessions, revision, listeners_epoch(mcp->listeners));
+    const struct json_node *declared = json_get(json, request->params, "capabilities");
+    struct session *session = sessions_begin(
+        mcp->sessions, revision,
+        declared != NULL && declared->type == JSON_OBJECT ? json_raw(json, declared) : BYTES("{}"),
+        listeners_epoch(mcp->listeners));
     if (session == NULL) {
         respond_error(request, 503, RPC_SERVER_BUSY, no_data, "Too many sessions: try again later");
         return;

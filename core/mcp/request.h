@@ -19,6 +19,7 @@
 #define RPC_INVALID_PARAMS (-32602)
 #define RPC_INTERNAL_ERROR (-32603)
 #define RPC_SERVER_BUSY (-32000)
+#define RPC_RESOURCE_NOT_FOUND (-32002) /* before 2026-07-28 */
 #define RPC_HEADER_MISMATCH (-32020)
 #define RPC_MISSING_CAPABILITY (-32021)
 #define RPC_UNSUPPORTED_VERSION (-32022)
@@ -80,6 +81,12 @@ void lifecycle_ping(struct request *request); /* ping */
 void logging_set_level(struct request *request); /* logging/setLevel */
 void tools_list(struct request *request); /* tools/list */
 void tools_call(struct request *request); /* tools/call */
+void resources_list(struct request *request); /* resources/list */
+void resources_templates_list(struct request *request); /* resources/templates/list */
+void resources_read(struct request *request); /* resources/read */
+void prompts_list(struct request *request); /* prompts/list */
+void prompts_get(struct request *request); /* prompts/get */
+void completion_complete(struct request *request); /* completion/complete */
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
 
 /* ---- the eras ---- */

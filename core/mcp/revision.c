@@ -2,23 +2,42 @@
 /* The table of revisions. */
 #include "mcp/revision.h"
 
-static const char *const tool_2025_03_26[] = {"name", "description", "inputSchema", "annotations",
-                                              NULL};
-static const char *const tool_2025_06_18[] = {
-    "name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta", NULL};
-static const char *const tool_2025_11_25[] = {"name",        "title",       "description",
-                                              "icons",       "inputSchema", "outputSchema",
-                                              "annotations", "_meta",       NULL};
+#define MEMBERS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
+
+MEMBERS(tool_2025_03_26, "name", "description", "inputSchema", "annotations");
+MEMBERS(tool_2025_06_18, "name", "title", "description", "inputSchema", "outputSchema",
+        "annotations", "_meta");
+MEMBERS(tool_2025_11_25, "name", "title", "description", "icons", "inputSchema", "outputSchema",
+        "annotations", "_meta");
+MEMBERS(resource_2025_03_26, "uri", "name", "description", "mimeType", "annotations", "size");
+MEMBERS(resource_2025_06_18, "uri", "name", "title", "description", "mimeType", "annotations",
+        "size", "_meta");
+MEMBERS(resource_2025_11_25, "uri", "name", "title", "description", "icons", "mimeType",
+        "annotations", "size", "_meta");
+MEMBERS(template_2025_03_26, "uriTemplate", "name", "description", "mimeType", "annotations");
+MEMBERS(template_2025_06_18, "uriTemplate", "name", "title", "description", "mimeType",
+        "annotations", "_meta");
+MEMBERS(template_2025_11_25, "uriTemplate", "name", "title", "description", "icons", "mimeType",
+        "annotations", "_meta");
+MEMBERS(prompt_2025_03_26, "name", "description", "arguments");
+MEMBERS(prompt_2025_06_18, "name", "title", "description", "arguments", "_meta");
+MEMBERS(prompt_2025_11_25, "name", "title", "description", "icons", "arguments", "_meta");
+
+#define ALL_MEMBERS(of)                                                                            \
+    {                                                                                              \
+        [OFFER_TOOL] = tool_##of, [OFFER_RESOURCE] = resource_##of,                                \
+        [OFFER_TEMPLATE] = template_##of, [OFFER_PROMPT] = prompt_##of                             \
+    }
 
 const struct revision revisions[REVISION_COUNT] = {
     [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true,
-                             .tool_members = tool_2025_03_26},
+                             .members = ALL_MEMBERS(2025_03_26)},
     [REVISION_2025_06_18] = {REVISION_2025_06_18, "2025-06-18", .structured = true, .titles = true,
-                             .tool_members = tool_2025_06_18},
+                             .members = ALL_MEMBERS(2025_06_18)},
     [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .structured = true, .titles = true,
-                             .tool_members = tool_2025_11_25},
+                             .members = ALL_MEMBERS(2025_11_25)},
     [REVISION_2026_07_28] = {REVISION_2026_07_28, "2026-07-28", .modern = true, .structured = true,
-                             .titles = true, .tool_members = tool_2025_11_25},
+                             .titles = true, .members = ALL_MEMBERS(2025_11_25)},
 };
 
 const char revision_list_json[] = "[\"2026-07-28\",\"2025-11-25\",\"2025-06-18\",\"2025-03-26\"]";

@@ -4,7 +4,7 @@
 #ifndef MCP_REVISION_H
 #define MCP_REVISION_H
 
-#include "base/bytes.h"
+#include "plugin/offers.h"
 
 enum revision_id {
     REVISION_2025_03_26,
@@ -21,8 +21,10 @@ struct revision {
     bool batches; /* JSON-RPC batches exist */
     bool structured; /* results may have structuredContent */
     bool titles; /* an Implementation may have a title */
-    /* The members of a Tool object it knows; NULL-terminated. */
-    const char *const *tool_members;
+    /* The members it knows of a Tool, a Resource, a ResourceTemplate, a Prompt;
+     * NULL-terminated, in the order they are written, the one that names the
+     * object first. NULL: it does not know such things. */
+    const char *const *members[OFFER_KINDS];
 };
 
 extern const struct revision revisions[REVISION_COUNT];

@@ -47,6 +47,7 @@ void session_unref(struct session *session)
     if (session == NULL || atomic_fetch_sub(&session->references, 1) != 1)
         return;
     pthread_mutex_destroy(&session->mutex);
+    free(session->capabilities);
     free(session);
 }
 
@@ -69,7 +70,7 @@ static void take_out(struct sessions *sessions, struct session **place)
 static bool is_idle(struct session *session, int64_t since)
 {
     pthread_mutex_lock(&session->mutex);
-    bool busy = session->stream != NULL || session->calls != NULL;
+    bool busy = session->stream != NULL || session->invocations != NULL;
     pthread_mutex_unlock(&session->mutex);
     return !busy && atomic_load(&session->used_ns) < since;
 }
@@ -141,7 +142,7 @@ static bool make_room(struct sessions *sessions)
 }
 
 struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
-                               uint32_t epoch)
+                               struct bytes capabilities, uint32_t epoch)
 {
     unsigned char secret[32];
 
@@ -150,6 +151,11 @@ struct session *sessions_begin(struct sessions *sessions, const struct revision 
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return NULL;
+    session->capabilities = strndup(capabilities.data, capabilities.size);
+    if (session->capabilities == NULL) {
+        free(session);
+        return NULL;
+    }
     crypto_random(secret, sizeof secret);
     base64url_encode(secret, sizeof secret, session->id);
     session->revision = revision;

@@ -17,13 +17,14 @@
 #include "plugin/call.h"
 
 struct listener;
-struct tool_call;
+struct invocation;
 
 #define SESSION_ID_SIZE 43 /* 32 random bytes in base64url */
 
 struct session {
     char id[SESSION_ID_SIZE + 1];
     const struct revision *revision;
+    char *capabilities; /* the client's: a JSON object */
     atomic_uint references;
     atomic_int log_level; /* the least urgent MCP_LOG_* to send */
     atomic_uint epoch; /* of the listeners, when the client last knew the lists */
@@ -31,7 +32,7 @@ struct session {
 
     pthread_mutex_t mutex; /* guards what follows */
     struct listener *stream; /* its GET stream; NULL: none */
-    struct tool_call *calls; /* in flight */
+    struct invocation *invocations; /* in flight */
     bool ended;
 
     struct session *next; /* in the table */
@@ -43,10 +44,10 @@ struct sessions *sessions_new(void);
 void sessions_free(struct sessions *sessions);
 void sessions_limit(struct sessions *sessions, uint32_t max, int64_t idle_ns);
 
-/* A new session, with a reference for the caller. NULL: there are too many
- * that are in use, or no memory. */
+/* A new session, with a reference for the caller. `capabilities`: the client's, a
+ * JSON object. NULL: there are too many that are in use, or no memory. */
 struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
-                               uint32_t epoch);
+                               struct bytes capabilities, uint32_t epoch);
 /* The session with this id, with a reference, or NULL. Counts as use. */
 struct session *sessions_find(struct sessions *sessions, struct bytes id);
 /* Forgets it and ends its stream. */

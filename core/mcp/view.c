@@ -10,7 +10,7 @@
 #include "json/json.h"
 
 /* Where a page ends, for a client that comes back for the next: the number of
- * tools before it and a hash of the last one's name. The same in every mcpd
+ * entries before it and a hash of the last one's name. The same in every mcpd
  * that serves the same list, and of no meaning in one that does not. */
 struct position {
     unsigned char index[4];
@@ -30,7 +30,7 @@ struct list {
 };
 
 struct view {
-    struct list tools[REVISION_COUNT];
+    struct list lists[OFFER_KINDS][REVISION_COUNT];
     struct buf introduction[REVISION_COUNT];
 };
 
@@ -51,7 +51,10 @@ static void write_introduction(struct buf *out, const struct config *config,
     } else {
         buf_addf(out, "{\"protocolVersion\":\"%s\",", revision->version);
     }
-    BUF_LIT(out, "\"capabilities\":{\"tools\":{\"listChanged\":true},\"logging\":{}}");
+    /* All that a provider could bring, for one may be added at any time. */
+    BUF_LIT(out, "\"capabilities\":{\"tools\":{\"listChanged\":true},"
+                 "\"resources\":{\"listChanged\":true,\"subscribe\":true},"
+                 "\"prompts\":{\"listChanged\":true},\"completions\":{},\"logging\":{}}");
     write_member(out, "instructions", config->server.instructions);
     if (revision->modern) {
         buf_addf(out, ",\"ttlMs\":%u,\"cacheScope\":\"public\",", config->server.list_ttl_ms);
@@ -66,10 +69,10 @@ static void write_introduction(struct buf *out, const struct config *config,
     BUF_LIT(out, "}");
 }
 
-/* The tool's own _meta, with the provider's id added. */
-static void write_tool_meta(struct buf *out, const struct registry_tool *entry)
+/* The offer's own _meta, with the provider's id added. */
+static void write_offer_meta(struct buf *out, const struct registry_entry *entry)
 {
-    const struct json *json = &entry->tool->json;
+    const struct json *json = &entry->offer->json;
     const struct json_node *meta = json_get(json, json->root, "_meta");
 
     BUF_LIT(out, "\"_meta\":{\"dev.mcpd/provider\":");
@@ -89,20 +92,20 @@ static void write_tool_meta(struct buf *out, const struct registry_tool *entry)
     BUF_LIT(out, "}");
 }
 
-/* One Tool object with only what the revision knows, in the order of its table. */
-static void write_tool(struct buf *out, const struct registry_tool *entry,
-                       const struct revision *revision)
+/* One object of a list with only what the revision knows, in the order of its
+ * table. */
+static void write_offer(struct buf *out, const struct registry_entry *entry,
+                        const struct revision *revision)
 {
-    const struct json *json = &entry->tool->json;
+    const struct json *json = &entry->offer->json;
+    const char *const *member = revision->members[entry->offer->kind];
 
-    BUF_LIT(out, "{\"name\":");
+    buf_addf(out, "{\"%s\":", *member); /* its name, with the prefix */
     json_write_string(out, entry->name);
-    for (const char *const *member = revision->tool_members; *member != NULL; member++) {
-        if (strcmp(*member, "name") == 0)
-            continue;
+    for (member++; *member != NULL; member++) {
         if (strcmp(*member, "_meta") == 0) {
             BUF_LIT(out, ",");
-            write_tool_meta(out, entry);
+            write_offer_meta(out, entry);
             continue;
         }
         const struct json_node *value = json_get(json, json->root, *member);
@@ -114,10 +117,10 @@ static void write_tool(struct buf *out, const struct registry_tool *entry,
     BUF_LIT(out, "}");
 }
 
-static void make_position(struct position *position, const struct snapshot *snapshot, size_t index)
+static void make_position(struct position *position, const struct registry_list *list, size_t index)
 {
     unsigned char hash[CRYPTO_DIGEST_SIZE];
-    struct bytes name = snapshot->tools[index - 1].name;
+    struct bytes name = list->entries[index - 1].name;
 
     crypto_digest(hash, name.data, name.size);
     memcpy(position->name_hash, hash, sizeof position->name_hash);
@@ -125,66 +128,89 @@ static void make_position(struct position *position, const struct snapshot *snap
         position->index[i] = (unsigned char)(index >> (8 * i));
 }
 
-static void make_cursor(char cursor[CURSOR_SIZE], const struct snapshot *snapshot, size_t index)
+static void make_cursor(char cursor[CURSOR_SIZE], const struct registry_list *list, size_t index)
 {
     struct position position;
 
-    make_position(&position, snapshot, index);
+    make_position(&position, list, index);
     base64url_encode(&position, sizeof position, cursor);
 }
 
-/* Tools `from` to `to`, as a whole result. */
-static bool write_page(struct page *page, const struct config *config,
-                       const struct snapshot *snapshot, const struct revision *revision,
-                       struct bytes server_meta, size_t from, size_t to)
+/* What lists are made of, besides their entries. */
+struct writing {
+    const struct config *config;
+    const struct revision *revision;
+    struct bytes server_meta;
+};
+
+/* Entries `from` to `to`, as a whole result. */
+static bool write_page(struct page *page, const struct writing *w, enum offer_kind kind,
+                       const struct registry_list *list, size_t from, size_t to)
 {
+    static const char *const names[OFFER_KINDS] = {[OFFER_TOOL] = "tools",
+                                                   [OFFER_RESOURCE] = "resources",
+                                                   [OFFER_TEMPLATE] = "resourceTemplates",
+                                                   [OFFER_PROMPT] = "prompts"};
     struct buf out;
 
     buf_init(&out, (size_t)1 << 30);
-    if (revision->modern)
-        BUF_LIT(&out, "{\"resultType\":\"complete\",\"tools\":[");
-    else
-        BUF_LIT(&out, "{\"tools\":[");
+    buf_addf(&out, "{%s\"%s\":[", w->revision->modern ? "\"resultType\":\"complete\"," : "",
+             names[kind]);
     for (size_t i = from; i < to; i++) {
         if (i > from)
             BUF_LIT(&out, ",");
-        write_tool(&out, &snapshot->tools[i], revision);
+        write_offer(&out, &list->entries[i], w->revision);
     }
     BUF_LIT(&out, "]");
-    if (to < snapshot->tool_count) {
+    if (to < list->count) {
         char next[CURSOR_SIZE];
-        make_cursor(next, snapshot, to);
+        make_cursor(next, list, to);
         buf_addf(&out, ",\"nextCursor\":\"%s\"", next);
     }
-    if (revision->modern) {
-        buf_addf(&out, ",\"ttlMs\":%u,\"cacheScope\":\"public\",", config->server.list_ttl_ms);
-        buf_add_bytes(&out, server_meta);
+    if (w->revision->modern) {
+        buf_addf(&out, ",\"ttlMs\":%u,\"cacheScope\":\"public\",", w->config->server.list_ttl_ms);
+        buf_add_bytes(&out, w->server_meta);
     }
     BUF_LIT(&out, "}");
     if (from > 0)
-        make_cursor(page->cursor, snapshot, from);
+        make_cursor(page->cursor, list, from);
     page->data = buf_detach(&out, &page->size);
     return page->data != NULL;
 }
 
-static bool write_list(struct list *list, const struct config *config,
-                       const struct snapshot *snapshot, const struct revision *revision,
-                       struct bytes server_meta)
+static bool write_list(struct list *out, const struct writing *w, enum offer_kind kind,
+                       const struct registry_list *list)
 {
-    size_t per_page = config->server.page_size;
-    size_t pages = snapshot->tool_count == 0 ? 1 : (snapshot->tool_count + per_page - 1) / per_page;
+    size_t per_page = w->config->server.page_size;
+    size_t pages = list->count == 0 ? 1 : (list->count + per_page - 1) / per_page;
 
-    list->pages = calloc(pages, sizeof *list->pages);
-    if (list->pages == NULL)
+    if (w->revision->members[kind] == NULL)
+        return true; /* it does not know this list */
+    out->pages = calloc(pages, sizeof *out->pages);
+    if (out->pages == NULL)
         return false;
-    list->count = pages;
+    out->count = pages;
     for (size_t i = 0; i < pages; i++) {
         size_t from = i * per_page, to = from + per_page;
-        if (to > snapshot->tool_count)
-            to = snapshot->tool_count;
-        if (!write_page(&list->pages[i], config, snapshot, revision, server_meta, from, to))
+        if (to > list->count)
+            to = list->count;
+        if (!write_page(&out->pages[i], w, kind, list, from, to))
             return false;
     }
+    return true;
+}
+
+static bool write_revision(struct view *view, const struct writing *w,
+                           const struct snapshot *snapshot)
+{
+    enum revision_id id = w->revision->id;
+
+    write_introduction(&view->introduction[id], w->config, w->revision, w->server_meta);
+    if (view->introduction[id].failed)
+        return false;
+    for (int kind = 0; kind < OFFER_KINDS; kind++)
+        if (!write_list(&view->lists[kind][id], w, (enum offer_kind)kind, &snapshot->lists[kind]))
+            return false;
     return true;
 }
 
@@ -196,9 +222,8 @@ struct view *view_new(const struct config *config, const struct snapshot *snapsh
     if (view == NULL)
         return NULL;
     for (size_t i = 0; i < REVISION_COUNT; i++) {
-        write_introduction(&view->introduction[i], config, &revisions[i], server_meta);
-        if (view->introduction[i].failed ||
-            !write_list(&view->tools[i], config, snapshot, &revisions[i], server_meta)) {
+        const struct writing w = {config, &revisions[i], server_meta};
+        if (!write_revision(view, &w, snapshot)) {
             view_free(view);
             return NULL;
         }
@@ -206,14 +231,20 @@ struct view *view_new(const struct config *config, const struct snapshot *snapsh
     return view;
 }
 
+static void free_list(struct list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->pages[i].data);
+    free(list->pages);
+}
+
 void view_free(struct view *view)
 {
     if (view == NULL)
         return;
     for (size_t i = 0; i < REVISION_COUNT; i++) {
-        for (size_t k = 0; k < view->tools[i].count; k++)
-            free(view->tools[i].pages[k].data);
-        free(view->tools[i].pages);
+        for (int kind = 0; kind < OFFER_KINDS; kind++)
+            free_list(&view->lists[kind][i]);
         buf_free(&view->introduction[i]);
     }
     free(view);
@@ -226,11 +257,11 @@ struct bytes view_introduction(const struct view *view, const struct revision *r
 
 /* A cursor is looked up among those that were given out for this list. One that
  * was given out for a list that has changed since matches as long as the same
- * tool stands at the same place; otherwise the client must start again. */
-struct bytes view_tools(const struct view *view, const struct revision *revision,
-                        struct bytes cursor)
+ * entry stands at the same place; otherwise the client must start again. */
+struct bytes view_list(const struct view *view, enum offer_kind kind,
+                       const struct revision *revision, struct bytes cursor)
 {
-    const struct list *list = &view->tools[revision->id];
+    const struct list *list = &view->lists[kind][revision->id];
 
     for (size_t i = 0; i < list->count; i++)
         if (cursor.data == NULL ? i == 0

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ready-made answers of one registry snapshot: every page of tools/list and
+ * The ready-made answers of one registry snapshot: every page of every list and
  * the answers of server/discover and initialize, as bytes, for each revision.
  * Made once per snapshot on the plugin layer's control thread; immutable.
  */
@@ -21,9 +21,10 @@ void view_free(struct view *view);
 /* The result of server/discover, or of initialize, for this revision. */
 struct bytes view_introduction(const struct view *view, const struct revision *revision);
 
-/* The result of tools/list from `cursor` on (.data NULL: from the start).
- * .data is NULL for a cursor that is none of ours, or of a list that is gone. */
-struct bytes view_tools(const struct view *view, const struct revision *revision,
-                        struct bytes cursor);
+/* The result of the list of this kind from `cursor` on (.data NULL: from the
+ * start). .data is NULL for a cursor that is none of ours, or of a list that is
+ * gone. */
+struct bytes view_list(const struct view *view, enum offer_kind kind,
+                       const struct revision *revision, struct bytes cursor);
 
 #endif

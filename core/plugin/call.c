@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "plugin/call_private.h"
 #include "plugin/deadline.h"
 #include "plugin/dispatch.h"
@@ -38,31 +39,37 @@ static int64_t deadline_of(const struct call *call)
 
 static void fill_abi(struct call *call, const struct call_request *request)
 {
-    const struct tool *tool = request->tool->tool;
-    memcpy(call->name, tool->name.data, tool->name.size);
-    call->name[tool->name.size] = '\0';
+    const struct offer *offer = request->entry->offer;
+    struct bytes name = request->name.data != NULL ? request->name : offer->name;
+    size_t shown = name.size <= TOOL_NAME_MAX ? name.size : TOOL_NAME_MAX;
+    memcpy(call->name, name.data, shown);
+    shown = utf8_valid_prefix((struct bytes){call->name, shown});
+    call->name[shown] = '\0';
+    if (request->name.data == NULL)
+        name.data = call->name; /* the offer may go before the call */
     call->abi = (struct mcp_call){
         .struct_size = sizeof(call->abi),
         .ops = &call_ops,
         .host_data = call,
-        .name = {call->name, tool->name.size},
-        .tag = tool->tag,
+        .name = abi_bytes(name),
+        .tag = offer->terms.tag,
         .arguments = MCP_STR("{}"),
         .caller = request->caller,
         .deadline_ns = deadline_of(call),
         .state = abi_bytes(request->state),
         .input_responses = abi_bytes(request->input_responses),
+        .client_capabilities = abi_bytes(request->client_capabilities),
     };
     if (request->arguments != NULL)
         call->abi.arguments = abi_bytes(json_raw(request->json, request->arguments));
     if (request->meta != NULL)
-        call->abi.meta = abi_bytes(json_raw(request->json, request->meta));
+        call->abi.meta = abi_bytes(json_raw(request->meta_json, request->meta));
 }
 
 struct call *call_new(const struct call_request *request)
 {
-    const struct registry_tool *entry = request->tool;
-    const struct tool *tool = entry->tool;
+    const struct registry_entry *entry = request->entry;
+    const struct offer_terms *terms = &entry->offer->terms;
 
     if (!provider_enter(entry->provider))
         return NULL;
@@ -78,13 +85,17 @@ struct call *call_new(const struct call_request *request)
     call->events = request->events;
     call->owner = request->owner;
     call->release = request->release;
+    call->function = request->function;
+    call->flags = terms->flags;
     call->json = request->json;
     call->arguments = request->arguments;
     call->log_level = request->log_level;
     call->wants_progress = request->wants_progress;
     call->can_ask = request->can_ask;
-    call->nonblocking = (tool->flags & MCP_TOOL_NONBLOCKING) != 0;
-    call->limit_ms = shorter(shorter(tool->timeout_ms, entry->timeout_ms), request->max_time_ms);
+    call->nonblocking = (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
+    call->limit_ms = request->is_task ? 0
+                                      : shorter(shorter(terms->timeout_ms, entry->timeout_ms),
+                                                request->max_time_ms);
     call->gate = entry->gate != NULL ? gate_ref(entry->gate) : NULL;
     fill_abi(call, request);
     return call;
@@ -114,9 +125,14 @@ void *call_owner(const struct call *call)
     return call->owner;
 }
 
-bool call_is_inline(const struct call *call)
+enum call_function call_function(const struct call *call)
 {
-    return call->nonblocking;
+    return call->function;
+}
+
+void call_lift_deadline(struct call *call)
+{
+    deadline_lift(call);
 }
 
 struct mcp_call *call_abi(struct call *call)

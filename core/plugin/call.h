@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A call of a tool, from the moment the protocol layer has understood it to the
+ * A call of a tool - or the reading of a resource, the getting of a prompt, the
+ * completing of an argument, which are calls too - from the moment the protocol layer has understood it to the
  * moment its result is known.
  *
  * The protocol layer makes it (call_new), starts it, and is told of progress,
@@ -27,12 +28,16 @@
 
 #include "plugin/registry.h"
 
+/* Which function of the plugin takes the call. */
+enum call_function { CALL_TOOL, CALL_READ_RESOURCE, CALL_GET_PROMPT, CALL_COMPLETE };
+
 enum call_end {
     CALL_TEXT, /* text */
     CALL_STRUCTURED, /* text (that of the JSON when the plugin gave none), json */
-    CALL_RESULT, /* json: a CallToolResult, checked: an object with a content array */
+    CALL_RESULT, /* json: a whole result of the function, its form checked */
     CALL_FAILURE, /* text, to be shown to the model: isError */
     CALL_NEED_INPUT, /* json: InputRequests; text: the plugin's state */
+    CALL_ERROR, /* code; text: a sentence; json_text: JSON data, or empty */
     CALL_TIMEOUT, /* text: a sentence; isError */
     CALL_BUSY, /* text: a sentence; nothing was done, try later */
     CALL_BROKEN /* text: a sentence; the provider broke its contract or is gone */
@@ -41,10 +46,11 @@ enum call_end {
 /* How a call ended. Everything is valid during the event only. */
 struct call_result {
     enum call_end end;
+    int code; /* of CALL_ERROR: MCP_ERROR_* or another */
     struct bytes text;
     struct bytes json_text;
     const struct json *json; /* index of json_text, for CALL_RESULT and CALL_NEED_INPUT, and
-                                for CALL_STRUCTURED */
+                                for CALL_STRUCTURED; for CALL_ERROR of its data, or NULL */
 };
 
 struct call_events {
@@ -53,15 +59,23 @@ struct call_events {
     /* Only when the request wants them; may be NULL. */
     void (*progress)(struct call *call, double progress, double total, struct bytes message);
     void (*log)(struct call *call, int level, struct bytes data);
+    /* The plugin wants the call to be a task from now on: MCP_OK or MCP_ENOTSUP.
+     * NULL: no tasks. */
+    int32_t (*start_task)(struct call *call);
+    /* The client may hang up meanwhile. May be NULL. */
+    void (*close_stream)(struct call *call);
 };
 
 /* What call_new needs to know. All bytes, the json and the caller must stay
  * valid until `release(owner)` is called (from any thread; the call has then
  * gone for good). */
 struct call_request {
-    const struct registry_tool *tool; /* only used during call_new */
-    const struct json *json; /* the request */
+    const struct registry_entry *entry; /* only used during call_new */
+    enum call_function function;
+    struct bytes name; /* what the plugin sees as call->name; .data NULL: the offer's own */
+    const struct json *json; /* where `arguments` is */
     const struct json_node *arguments; /* an object, or NULL: "{}" */
+    const struct json *meta_json; /* where `meta` is */
     const struct json_node *meta; /* an object or NULL */
     const struct mcp_caller *caller;
     uint32_t max_time_ms; /* of the server's configuration; 0: none. The provider's and the
@@ -69,6 +83,8 @@ struct call_request {
     bool wants_progress;
     int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
     bool can_ask; /* finish_need_input is possible */
+    bool is_task; /* no deadline */
+    struct bytes client_capabilities; /* a JSON object, or empty */
     struct bytes state;
     struct bytes input_responses;
     const struct call_events *events;
@@ -84,9 +100,6 @@ struct call *call_new(const struct call_request *request);
  * When the queue is full the call ends at once as CALL_BUSY. */
 void call_start(struct call *call);
 
-/* Whether call_start runs the plugin on this thread. */
-bool call_is_inline(const struct call *call);
-
 /* Tells the plugin that nobody needs the result. `finished` still comes. */
 void call_cancel(struct call *call);
 
@@ -94,6 +107,10 @@ void call_cancel(struct call *call);
  * that is running on another thread). */
 void call_abandon(struct call *call);
 
+/* Its deadline no longer counts: it has become a task. */
+void call_lift_deadline(struct call *call);
+
+enum call_function call_function(const struct call *call);
 void *call_owner(const struct call *call);
 struct call *call_ref(struct call *call);
 void call_unref(struct call *call);

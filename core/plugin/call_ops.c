@@ -152,6 +152,8 @@ static int32_t finish_plain(struct mcp_call *abi, struct mcp_bytes text, enum ca
         return too_large(call, result.text.size);
     if (!utf8_valid(result.text))
         return not_utf8(call, result.text);
+    if (how == CALL_TEXT && call->function == CALL_COMPLETE)
+        return spoilt(call, MCP_EINVAL, "a completion is ended with finish_result");
     if (how == CALL_FAILURE && (atomic_load(&call->state) & CALL_IS_LATE) != 0)
         return end_late(call, result.text);
     return end(call, &result);
@@ -169,60 +171,10 @@ static int32_t finish_failure(struct mcp_call *abi, struct mcp_bytes text)
 
 /* ---- ending with JSON ---- */
 
-/* The rule that a CallToolResult breaks, or NULL. */
-static const char *result_fault(const struct json *json)
-{
-    const struct json_node *root = json->root;
-    if (root->type != JSON_OBJECT)
-        return "it must be an object";
-    const struct json_node *content = json_get(json, root, "content");
-    if (content == NULL || content->type != JSON_ARRAY)
-        return "\"content\" must be there, an array";
-    const struct json_node *stop = content + content->span;
-    for (const struct json_node *block = json_first(content); block != NULL;
-         block = json_next(block, stop)) {
-        const struct json_node *type = json_get(json, block, "type");
-        if (type == NULL || type->type != JSON_STRING)
-            return "each element of \"content\" must be an object with a string \"type\"";
-        const struct json_node *text = json_get(json, block, "text");
-        if (json_is(json, type, "text") && (text == NULL || text->type != JSON_STRING))
-            return "a block of type \"text\" must have a string \"text\"";
-    }
-    const struct json_node *error = json_get(json, root, "isError");
-    if (error != NULL && error->type != JSON_TRUE && error->type != JSON_FALSE)
-        return "\"isError\" must be true or false";
-    const struct json_node *meta = json_get(json, root, "_meta");
-    if (meta != NULL && meta->type != JSON_OBJECT)
-        return "\"_meta\" must be an object";
-    return NULL;
-}
-
-/* The rule that InputRequests break, or NULL. */
-static const char *requests_fault(const struct json *json)
-{
-    const struct json_node *root = json->root;
-    if (root->type != JSON_OBJECT || root->count == 0)
-        return "it must be an object with at least one request";
-    const struct json_node *stop = root + root->span;
-    for (const struct json_node *name = json_first(root); name != NULL;
-         name = json_next(name + 1, stop)) {
-        const struct json_node *method = json_get(json, name + 1, "method");
-        const struct json_node *params = json_get(json, name + 1, "params");
-        if (!json_is(json, method, "elicitation/create") &&
-            !json_is(json, method, "sampling/createMessage") &&
-            !json_is(json, method, "roots/list"))
-            return "each request must have a \"method\": elicitation/create, "
-                   "sampling/createMessage or roots/list";
-        if (params != NULL && params->type != JSON_OBJECT)
-            return "\"params\" of a request must be an object";
-    }
-    return NULL;
-}
-
 /* Ends the call with `result`, whose json_text and text are set, if they are
  * legal. The call has begun to end. */
 static int32_t end_with_json(struct call *call, struct call_result *result, const char *what,
-                             const char *(*fault)(const struct json *))
+                             const char *(*fault)(const struct call *, const struct json *))
 {
     struct json_limits limits = json_default_limits;
     struct json_error why;
@@ -240,7 +192,7 @@ static int32_t end_with_json(struct call *call, struct call_result *result, cons
                       why.text, why.offset);
     }
     if (fault != NULL)
-        rule = fault(&json);
+        rule = fault(call, &json);
     int32_t code;
     if (rule != NULL) {
         code = spoilt(call, MCP_EINVAL, "the provider gave a %s that is not legal: %s", what, rule);
@@ -253,7 +205,7 @@ static int32_t end_with_json(struct call *call, struct call_result *result, cons
 }
 
 static int32_t finish_json(struct mcp_call *abi, struct call_result *result, const char *what,
-                           const char *(*fault)(const struct json *))
+                           const char *(*fault)(const struct call *, const struct json *))
 {
     struct call *call = call_from_abi(abi);
 
@@ -271,19 +223,27 @@ static int32_t finish_json(struct mcp_call *abi, struct call_result *result, con
     return end_with_json(call, result, what, fault);
 }
 
+/* Not for reading, prompts and completion, whose results have a form of their own. */
+static const char *structured_fault(const struct call *call, const struct json *json)
+{
+    (void)json;
+    return call->function == CALL_TOOL ? NULL : "only tools have structured results";
+}
+
 static int32_t finish_structured(struct mcp_call *abi, struct mcp_bytes text, struct mcp_bytes json)
 {
     struct call_result result = {
         .end = CALL_STRUCTURED, .text = host_bytes(text), .json_text = host_bytes(json)};
     if (result.text.size == 0)
         result.text = result.json_text;
-    return finish_json(abi, &result, "structured value", NULL);
+    return finish_json(abi, &result, "structured value", structured_fault);
 }
 
 static int32_t finish_result(struct mcp_call *abi, struct mcp_bytes json)
 {
     struct call_result result = {.end = CALL_RESULT, .json_text = host_bytes(json)};
-    return finish_json(abi, &result, "CallToolResult", result_fault);
+    return finish_json(abi, &result, call_result_name(call_from_abi(abi)->function),
+                       call_result_fault);
 }
 
 static int32_t finish_need_input(struct mcp_call *abi, struct mcp_bytes requests,
@@ -293,7 +253,19 @@ static int32_t finish_need_input(struct mcp_call *abi, struct mcp_bytes requests
         .end = CALL_NEED_INPUT, .text = host_bytes(state), .json_text = host_bytes(requests)};
     if (!call_from_abi(abi)->can_ask)
         return MCP_ENOTSUP;
-    return finish_json(abi, &result, "set of input requests", requests_fault);
+    return finish_json(abi, &result, "set of input requests", call_requests_fault);
+}
+
+static int32_t finish_error(struct mcp_call *abi, int32_t code, struct mcp_bytes message,
+                            struct mcp_bytes data)
+{
+    struct call_result result = {.end = CALL_ERROR,
+                                 .code = code,
+                                 .text = host_bytes(message),
+                                 .json_text = host_bytes(data)};
+    if (data.size == 0)
+        result.json_text = BYTES("null");
+    return finish_json(abi, &result, "error's data", NULL);
 }
 
 /* ---- on the way ---- */
@@ -354,6 +326,38 @@ static int32_t op_log(struct mcp_call *abi, int32_t level, struct mcp_bytes data
         code = MCP_ECANCELLED;
     else
         call->events->log(call, level, text);
+    pthread_mutex_unlock(&call->event_mutex);
+    return code;
+}
+
+static int32_t op_start_task(struct mcp_call *abi)
+{
+    const uint32_t flags = MCP_TOOL_TASK_OPTIONAL | MCP_TOOL_TASK_REQUIRED;
+    struct call *call = call_from_abi(abi);
+    int32_t code = report_refused(call);
+
+    if (code != MCP_OK)
+        return code;
+    if ((call->flags & flags) == 0 || call->events->start_task == NULL)
+        return MCP_ENOTSUP;
+    pthread_mutex_lock(&call->event_mutex);
+    code = nobody_waits(call) ? MCP_ECANCELLED : call->events->start_task(call);
+    pthread_mutex_unlock(&call->event_mutex);
+    return code;
+}
+
+static int32_t op_close_stream(struct mcp_call *abi)
+{
+    struct call *call = call_from_abi(abi);
+    int32_t code = report_refused(call);
+
+    if (code != MCP_OK || call->events->close_stream == NULL)
+        return code;
+    pthread_mutex_lock(&call->event_mutex);
+    if (nobody_waits(call))
+        code = MCP_ECANCELLED;
+    else
+        call->events->close_stream(call);
     pthread_mutex_unlock(&call->event_mutex);
     return code;
 }
@@ -457,4 +461,7 @@ const struct mcp_call_ops call_ops = {
     .on_cancel = op_on_cancel,
     .argument = op_argument,
     .get_extension = op_get_extension,
+    .finish_error = finish_error,
+    .start_task = op_start_task,
+    .close_stream = op_close_stream,
 };

@@ -33,6 +33,8 @@ struct call {
     const struct call_events *events;
     void *owner;
     void (*release)(void *owner);
+    enum call_function function;
+    uint32_t flags; /* of the offer: MCP_TOOL_* */
     const struct json *json;
     const struct json_node *arguments; /* NULL: none were given */
     int log_level;
@@ -60,7 +62,7 @@ struct call {
     atomic_bool watched;
 
     struct call_cache *home; /* of the thread that made it */
-    char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool */
+    char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool; may be cut for others */
 };
 
 /* Runs the plugin on this thread. */
@@ -86,6 +88,15 @@ void call_side_done(struct call *call, unsigned side);
 bool call_answer(struct call *call, const struct call_result *result);
 
 extern const struct mcp_call_ops call_ops; /* call_ops.c */
+
+/* ---- call_form.c: what a plugin may give as JSON ---- */
+
+/* "CallToolResult" */
+const char *call_result_name(enum call_function function);
+/* The rule that a result of the call's function breaks, or NULL. */
+const char *call_result_fault(const struct call *call, const struct json *json);
+/* The rule that InputRequests break, or NULL. */
+const char *call_requests_fault(const struct call *call, const struct json *json);
 
 /* ---- call_memory.c ---- */
 

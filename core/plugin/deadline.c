@@ -96,22 +96,40 @@ bool deadline_add(struct call *call)
     return ok;
 }
 
+static void take_out(struct call *call)
+{
+    size_t index = call->heap_index;
+    struct call *last = watch.heap[watch.count--];
+
+    call->heap_index = 0;
+    if (last != call)
+        sift(index, last);
+}
+
 void deadline_remove(struct call *call)
 {
     if (!atomic_load_explicit(&call->watched, memory_order_relaxed))
         return;
     pthread_mutex_lock(&watch.mutex);
-    size_t index = call->heap_index;
-    if (index != 0) {
-        struct call *last = watch.heap[watch.count--];
-        call->heap_index = 0;
-        if (last != call)
-            sift(index, last);
+    if (call->heap_index != 0) {
+        take_out(call);
         if (watch.count == 0)
             pthread_cond_broadcast(&watch.none);
     }
     pthread_mutex_unlock(&watch.mutex);
     atomic_store_explicit(&call->watched, false, memory_order_relaxed);
+}
+
+void deadline_lift(struct call *call)
+{
+    pthread_mutex_lock(&watch.mutex);
+    if (call->heap_index != 0) {
+        take_out(call);
+        call->due_ns = NEVER;
+        watch.count++;
+        sift(watch.count, call);
+    }
+    pthread_mutex_unlock(&watch.mutex);
 }
 
 /* ---- the thread ---- */

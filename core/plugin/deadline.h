@@ -18,7 +18,9 @@ void deadline_stop(void);
 
 /* False: out of memory. */
 bool deadline_add(struct call *call);
-void deadline_remove(struct call *call); /* harmless when it is not there */
+void deadline_remove(struct call *call);
+/* It is never due any more, but still among those under way. */
+void deadline_lift(struct call *call); /* harmless when it is not there */
 
 /* Waits until no call is watched; false when `until_ns` came first. */
 bool deadline_wait_none(int64_t until_ns);

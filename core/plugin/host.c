@@ -2,6 +2,8 @@
 /* The services that an instance of a plugin finds in its struct mcp_host. */
 #include "plugin/host.h"
 
+#include <mcp/resources.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -249,10 +251,25 @@ static void host_notify(const struct mcp_host *abi, uint32_t what)
         plugins_refresh(owner, provider, what);
 }
 
+static int32_t resource_updated(const struct mcp_host *abi, struct mcp_bytes uri)
+{
+    struct plugins *owner = atomic_load(&host_of(abi)->provider->owner);
+    struct bytes text = {uri.data, uri.size};
+
+    if (uri.data == NULL || uri.size == 0 || uri.size > URI_MAX || !utf8_valid(text))
+        return MCP_EINVAL;
+    if (owner != NULL)
+        plugins_resource_updated(owner, text);
+    return MCP_OK;
+}
+
 static const void *host_get_extension(const struct mcp_host *abi, const char *id)
 {
-    (void)abi, (void)id;
-    return NULL;
+    static const struct mcp_resources_host resources = {
+        .struct_size = sizeof(struct mcp_resources_host), .updated = resource_updated};
+
+    (void)abi;
+    return id != NULL && strcmp(id, MCP_RESOURCES) == 0 ? &resources : NULL;
 }
 
 struct host *host_new(struct provider *provider, struct host_config *config)

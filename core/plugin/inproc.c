@@ -17,11 +17,6 @@
 /* The end of call_tool, the last member that must be there. */
 #define DESCRIPTOR_MIN offsetof(struct mcp_plugin, get_extension)
 #define DESCRIPTOR_MAX 65536
-#define DEFINITION_END (offsetof(struct mcp_tool, definition) + sizeof(struct mcp_bytes))
-
-/* get_tools may go on for so long after it was told that there is no room. */
-#define REFUSED_TOOLS_MAX 100000
-#define LEFT_OUT_LOGGED 20
 
 static struct inproc *inproc_of(struct provider *provider)
 {
@@ -30,7 +25,7 @@ static struct inproc *inproc_of(struct provider *provider)
 
 /* ---- running its code ---- */
 
-static const char *result_name(int32_t result)
+const char *inproc_result_name(int32_t result)
 {
     switch (result) {
     case MCP_EINVAL:
@@ -62,7 +57,7 @@ static void describe_exit(const struct exit_guard *guard, const char *step, stru
 /* Its locks and memory are as they were in the middle of something. */
 static void mark_broken(struct inproc *link, const struct error *why)
 {
-    if (!atomic_exchange(&link->provider.broken, true) && link->provider.tools != NULL)
+    if (!atomic_exchange(&link->provider.broken, true) && link->provider.offers != NULL)
         log_error("%s: %s %s; this provider answers no more calls until its file is replaced or "
                   "mcpd is restarted",
                   link->provider.id, link->file_name, why->text);
@@ -96,7 +91,7 @@ int32_t inproc_enter(struct inproc *link, const char *step, inproc_action *actio
 }
 
 /* Whether a step succeeded; else the plugin's own words, or what it returned. */
-static bool succeeded(struct inproc *link, const char *step, int32_t result,
+bool inproc_succeeded(struct inproc *link, const char *step, int32_t result,
                       struct failure *failure)
 {
     if (result == MCP_OK)
@@ -105,7 +100,7 @@ static bool succeeded(struct inproc *link, const char *step, int32_t result,
         return false;
     failure->in_config = false;
     return error_set(&failure->why, "%s failed (%s) and did not say why with host->fail", step,
-                     result_name(result));
+                     inproc_result_name(result));
 }
 
 /* ---- the descriptor ---- */
@@ -243,112 +238,44 @@ static struct mcp_bytes config_bytes(const struct host_config *config)
     return (struct mcp_bytes){config->text.data, config->text.size};
 }
 
-/* ---- its tools ---- */
+/* ---- provider_ops ---- */
 
-struct collection {
-    struct mcp_tool_sink sink; /* host_data points back to this struct */
-    struct inproc *link;
-    struct toolset *set;
-    size_t left_out; /* illegal ones */
-    size_t refused; /* those that came after there was no room */
+/* The functions that take calls. */
+struct call_taker {
+    const char *name;
+    int32_t (*take)(void *self, struct mcp_call *call);
 };
 
-static int32_t refuse_tool(struct collection *collection)
+static struct call_taker call_taker(const struct inproc *link, enum call_function function)
 {
-    collection->refused++;
-    if (collection->refused == 1)
-        log_warning("%s: get_tools gives more than %d tools: the others are left out",
-                    collection->link->provider.id, TOOLSET_MAX);
-    if (collection->refused > REFUSED_TOOLS_MAX)
-        exit_guard_abort("its get_tools does not end: it goes on after mcpd has no room for more "
-                         "tools (sink->add returned MCP_ENOMEM)");
-    return MCP_ENOMEM;
-}
-
-static int32_t leave_out(struct collection *collection, const char *why)
-{
-    if (collection->left_out++ < LEFT_OUT_LOGGED)
-        log_warning("%s: left out: %s", collection->link->provider.id, why);
-    return MCP_EINVAL;
-}
-
-static int32_t add_tool(const struct mcp_tool_sink *sink, const struct mcp_tool *given)
-{
-    struct collection *collection = sink->host_data;
-    if (collection->set->count + collection->left_out >= TOOLSET_MAX)
-        return refuse_tool(collection);
-    if (given == NULL || given->struct_size < DEFINITION_END)
-        return leave_out(collection, "a tool whose struct_size is too small for a definition");
-
-    struct mcp_tool tool = {0};
-    struct error err;
-    memcpy(&tool, given, given->struct_size < sizeof(tool) ? given->struct_size : sizeof(tool));
-    struct bytes definition = {tool.definition.data, tool.definition.size};
-    if (definition.data == NULL)
-        return leave_out(collection, "a tool without a definition");
-    if (!toolset_add(collection->set, definition, tool.flags, tool.tag, tool.timeout_ms,
-                     tool.concurrency, &err))
-        return leave_out(collection, err.text);
-    return MCP_OK;
-}
-
-static int32_t run_get_tools(struct inproc *link, void *argument)
-{
-    struct collection *collection = argument;
-    return link->plugin.get_tools(link->self, &collection->sink);
-}
-
-/* Many a plugin ends with `return sink->add(...)`. That one tool is left out,
- * which has been logged, must not cost the others. */
-static bool only_passes_on(const struct collection *collection, int32_t result,
-                           struct failure *failure)
-{
-    return ((result == MCP_EINVAL && collection->left_out > 0) ||
-            (result == MCP_ENOMEM && collection->refused > 0)) &&
-           !host_get_failure(collection->link->host, failure);
-}
-
-static struct toolset *collect_tools(struct inproc *link, struct failure *failure)
-{
-    struct collection collection = {
-        .sink = {.struct_size = sizeof(collection.sink), .host_data = &collection, .add = add_tool},
-        .link = link,
-        .set = toolset_new(),
-    };
-    if (collection.set == NULL) {
-        error_set(&failure->why, "out of memory");
-        return NULL;
+    switch (function) {
+    case CALL_READ_RESOURCE:
+        return (struct call_taker){"read_resource", link->resources.read_resource};
+    case CALL_GET_PROMPT:
+        return (struct call_taker){"get_prompt", link->prompts.get_prompt};
+    case CALL_COMPLETE:
+        return (struct call_taker){"complete", link->completion.complete};
+    case CALL_TOOL:
+        break;
     }
-    int32_t result = inproc_enter(link, "get_tools", run_get_tools, &collection, failure);
-    if (only_passes_on(&collection, result, failure))
-        result = MCP_OK;
-    if (!succeeded(link, "get_tools", result, failure)) {
-        toolset_free(collection.set);
-        return NULL;
-    }
-    if (collection.left_out > LEFT_OUT_LOGGED)
-        log_warning("%s: %zu more tools were left out", link->provider.id,
-                    collection.left_out - LEFT_OUT_LOGGED);
-    toolset_seal(collection.set);
-    return collection.set;
+    return (struct call_taker){"call_tool", link->plugin.call_tool};
 }
-
-/* ---- provider_ops ---- */
 
 static void inproc_call(struct provider *provider, struct call *call)
 {
     struct inproc *link = inproc_of(provider);
+    const struct call_taker taker = call_taker(link, call_function(call));
     struct exit_guard guard;
     if (is_broken(link)) {
         call_end_broken(call, "the provider has failed and is not available");
     } else if (exit_guard_enter(&guard, link->code)) {
-        int32_t result = link->plugin.call_tool(link->self, call_abi(call));
+        int32_t result = taker.take(link->self, call_abi(call));
         exit_guard_leave(&guard);
         if (result != MCP_OK)
-            call_end_broken(call, "it did not take the call (%s)", result_name(result));
+            call_end_broken(call, "it did not take the call (%s)", inproc_result_name(result));
     } else {
         struct error why;
-        describe_exit(&guard, "call_tool", &why);
+        describe_exit(&guard, taker.name, &why);
         mark_broken(link, &why);
         call_end_broken(call, "the provider has failed and is not available");
     }
@@ -359,7 +286,7 @@ static bool refuse_broken(struct inproc *link, struct error *err)
     return error_set(err, "%s: has failed before and is not asked again", link->file_name);
 }
 
-static struct toolset *inproc_get_tools(struct provider *provider, struct error *err)
+static struct offers *inproc_get_offers(struct provider *provider, struct error *err)
 {
     struct inproc *link = inproc_of(provider);
     struct failure failure = {0};
@@ -367,10 +294,10 @@ static struct toolset *inproc_get_tools(struct provider *provider, struct error 
         refuse_broken(link, err);
         return NULL;
     }
-    struct toolset *set = collect_tools(link, &failure);
-    if (set == NULL)
+    struct offers *offers = inproc_collect(link, &failure);
+    if (offers == NULL)
         failure_tell(&failure, link->file_name, provider->settings, err);
-    return set;
+    return offers;
 }
 
 static int32_t run_reconfigure(struct inproc *link, void *argument)
@@ -400,7 +327,7 @@ static int inproc_reconfigure(struct provider *provider, const struct config_pro
     host_config_free(host_swap_config(link->host, before));
     if (result == MCP_ENOTSUP)
         return 0;
-    succeeded(link, "reconfigure", result, &failure);
+    inproc_succeeded(link, "reconfigure", result, &failure);
     failure_tell(&failure, link->file_name, settings, err);
     return -1;
 }
@@ -422,7 +349,7 @@ static void inproc_free(struct provider *provider)
 
 static const struct provider_ops inproc_ops = {
     .call = inproc_call,
-    .get_tools = inproc_get_tools,
+    .get_offers = inproc_get_offers,
     .reconfigure = inproc_reconfigure,
     .stop = inproc_stop,
     .free = inproc_free,
@@ -445,7 +372,7 @@ static int32_t run_start(struct inproc *link, void *argument)
 static bool run_step(struct inproc *link, const char *step, inproc_action *action,
                      struct failure *failure)
 {
-    return succeeded(link, step, inproc_enter(link, step, action, NULL, failure), failure);
+    return inproc_succeeded(link, step, inproc_enter(link, step, action, NULL, failure), failure);
 }
 
 /* A generation that is made: what of the struct provider is known before. */
@@ -499,11 +426,13 @@ static bool bring_up(struct inproc *link, struct failure *failure)
     if (link->plugin.create != NULL && !run_step(link, "create", run_create, failure))
         return false;
     link->created = true;
+    if (!inproc_find_extensions(link, failure))
+        return false;
     if (link->plugin.start != NULL && !run_step(link, "start", run_start, failure))
         return false;
     link->started = true;
-    provider->tools = collect_tools(link, failure);
-    return provider->tools != NULL;
+    provider->offers = inproc_collect(link, failure);
+    return provider->offers != NULL;
 }
 
 struct provider *inproc_run(struct image *image, const char *provider_id, struct config *config,

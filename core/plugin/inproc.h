@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What inproc.c, its unmapping half and try.c share. load.h is for all others. */
+/* What inproc.c, its halves for offers and for unmapping, and try.c share. load.h
+ * is for all others. */
 #ifndef PLUGIN_INPROC_H
 #define PLUGIN_INPROC_H
+
+#include <mcp/completion.h>
+#include <mcp/prompts.h>
+#include <mcp/resources.h>
+#include <mcp/skills.h>
 
 #include "plugin/host.h"
 #include "plugin/load.h"
@@ -18,6 +24,11 @@ struct inproc {
     void *handle; /* of dlopen */
     struct mcp_plugin plugin; /* a copy; what its own lacks is NULL */
     void *self;
+    /* Copies of its extensions; all NULL where it has none. */
+    struct mcp_resources resources;
+    struct mcp_prompts prompts;
+    struct mcp_completion completion;
+    struct mcp_skills skills;
     struct host *host;
     struct plugin_code *code;
     bool created, started;
@@ -41,6 +52,19 @@ typedef int32_t inproc_action(struct inproc *link, void *argument);
 /* Runs the action under a guard. */
 int32_t inproc_enter(struct inproc *link, const char *step, inproc_action *action, void *argument,
                      struct failure *failure);
+
+/* Whether a step succeeded; else the plugin's own words, or what it returned. */
+bool inproc_succeeded(struct inproc *link, const char *step, int32_t result,
+                      struct failure *failure);
+/* "MCP_EFAIL" */
+const char *inproc_result_name(int32_t result);
+
+/* ---- inproc_offers.c ---- */
+
+/* Asks for the extensions, after create. */
+bool inproc_find_extensions(struct inproc *link, struct failure *failure);
+/* Asks for all that the instance offers. */
+struct offers *inproc_collect(struct inproc *link, struct failure *failure);
 
 /* ---- unmap.c ---- */
 

@@ -300,7 +300,7 @@ void plugins_reload(struct plugins *plugins, struct config *config)
 
 void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_t what)
 {
-    if ((what & MCP_CHANGED_TOOLS) == 0)
+    if ((what & (MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS)) == 0)
         return;
     pthread_mutex_lock(&plugins->mutex);
     struct refresh *refresh = plugins->refreshes;
@@ -316,6 +316,11 @@ void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_
     pthread_mutex_unlock(&plugins->mutex);
     if (!asked_before)
         wake(plugins);
+}
+
+void plugins_resource_updated(struct plugins *plugins, struct bytes uri)
+{
+    registry_resource_updated(plugins->serving.registry, uri);
 }
 
 void plugins_settle(struct plugins *plugins)

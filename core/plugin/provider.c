@@ -70,7 +70,7 @@ void provider_unref(struct provider *provider)
     if (provider == NULL || atomic_fetch_sub(&provider->references, 1) != 1)
         return;
     free_gates(provider);
-    toolset_free(provider->tools);
+    offers_unref(provider->offers);
     config_unref(provider->config);
     free(provider->id);
     free(provider->plugin);

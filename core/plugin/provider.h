@@ -5,7 +5,7 @@
  * later in a worker process - is behind struct provider_ops; nobody above this
  * header knows.
  *
- * Life of a generation: loaded and asked for its tools (provider_load), then
+ * Life of a generation: loaded and asked for what it offers (provider_load), then
  * published in a registry snapshot, then retired (no new call enters), drained
  * (the last call has left), stopped and destroyed. The struct itself lives as
  * long as somebody holds a reference; the plugin's code does not.
@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 
 #include "config/config.h"
-#include "plugin/toolset.h"
+#include "plugin/offers.h"
 
 struct call;
 struct provider;
@@ -34,8 +34,8 @@ struct provider_ops {
      * has ended it. */
     void (*call)(struct provider *provider, struct call *call);
 
-    /* Asks again for the tools. NULL: failed, err says why. */
-    struct toolset *(*get_tools)(struct provider *provider, struct error *err);
+    /* Asks again for all that it offers. NULL: failed, err says why. */
+    struct offers *(*get_offers)(struct provider *provider, struct error *err);
 
     /* Takes a new configuration in place. 1: done; 0: this plugin cannot, make
      * a new generation; -1: refused, err says why (with file:line:column). */
@@ -53,17 +53,18 @@ struct provider_ops {
     void (*free)(struct provider *provider);
 };
 
-/* The gate of one tool with a limit on its unfinished calls. */
+/* The gate of one offer with a limit on its unfinished calls. */
 struct provider_gate {
     struct provider_gate *next;
     struct gate *gate;
     uint32_t limit;
     bool serial; /* it leads on to the provider's own gate */
-    char tool[]; /* name, NUL-terminated */
+    enum offer_kind kind;
+    char name[]; /* of the offer, NUL-terminated */
 };
 
 /* The link allocates it (cleared, perhaps inside a struct of its own), calls
- * provider_init, and fills in the fields up to `tools`. */
+ * provider_init, and fills in the fields up to `offers`. */
 struct provider {
     const struct provider_ops *ops;
     char *id; /* the operator's name */
@@ -75,7 +76,9 @@ struct provider {
     unsigned char file_hash[32]; /* BLAKE2b of the file it was loaded from */
     struct config *config; /* keeps `settings` alive */
     const struct config_provider *settings; /* NULL: no entry, defaults */
-    struct toolset *tools; /* control thread only; readers have a snapshot */
+    struct offers *offers; /* control thread only; readers have a snapshot */
+    /* The plugin answers completion/complete. */
+    bool completes;
 
     atomic_uint references;
     atomic_bool retired;
@@ -88,7 +91,7 @@ struct provider {
     /* call.c's own: what has been logged about this generation's mistakes. */
     atomic_uint said;
     /* registry.c's own: the gates of this generation, made when it is first
-     * published. `serial` is for tools that are not thread-safe. */
+     * published. `serial` is for offers that are not thread-safe. */
     struct gate *serial;
     struct provider_gate *gates;
 };
@@ -97,7 +100,7 @@ struct provider {
 void provider_init(struct provider *provider, const struct provider_ops *ops);
 
 struct provider *provider_ref(struct provider *provider);
-/* The last one frees id, plugin, version and prefix (from malloc), drops tools,
+/* The last one frees id, plugin, version and prefix (from malloc), drops offers,
  * config and gates, and then calls ops->free. NULL is allowed. */
 void provider_unref(struct provider *provider);
 

@@ -10,11 +10,13 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "plugin/dispatch.h"
+#include "plugin/uri_template.h"
 
 #define SNAPSHOT_MAX ((size_t)1 << 30)
 
 /* A complaint that has been logged: about these two generations (or one and 0). */
 struct complaint {
+    enum offer_kind kind;
     uint64_t winner, loser;
 };
 
@@ -53,6 +55,12 @@ void registry_set_hooks(struct registry *registry, const struct registry_hooks *
     registry->hooks = *hooks;
 }
 
+void registry_resource_updated(struct registry *registry, struct bytes uri)
+{
+    if (registry->hooks.updated != NULL)
+        registry->hooks.updated(registry->hooks.context, uri);
+}
+
 /* ---- reading ---- */
 
 struct snapshot *snapshot_ref(const struct snapshot *snapshot)
@@ -69,10 +77,11 @@ void snapshot_unref(const struct snapshot *snapshot)
         return;
     if (mine->free_view != NULL && mine->view != NULL)
         mine->free_view(mine->view);
-    for (size_t i = 0; i < mine->tool_count; i++)
-        gate_unref(mine->tools[i].gate);
+    for (int kind = 0; kind < OFFER_KINDS; kind++)
+        for (size_t i = 0; i < mine->lists[kind].count; i++)
+            gate_unref(mine->lists[kind].entries[i].gate);
     for (size_t i = 0; i < mine->provider_count; i++) {
-        toolset_free(mine->toolsets[i]);
+        offers_unref(mine->offers[i]);
         provider_unref(mine->providers[i]);
     }
     arena_free(&mine->arena);
@@ -99,31 +108,46 @@ void registry_reader_close(struct registry_reader *reader)
     reader->snapshot = NULL;
 }
 
-const struct registry_tool *snapshot_find_tool(const struct snapshot *snapshot, struct bytes name)
+const struct registry_entry *snapshot_find(const struct snapshot *snapshot, enum offer_kind kind,
+                                           struct bytes name)
 {
-    if (snapshot->tool_count == 0 || name.size > TOOL_NAME_MAX)
+    const struct registry_list *list = &snapshot->lists[kind];
+    if (list->count == 0)
         return NULL;
-    size_t slot = (size_t)bytes_hash(name) & snapshot->index_mask;
-    while (snapshot->index[slot] != NULL) {
-        if (bytes_equal(snapshot->index[slot]->name, name))
-            return snapshot->index[slot];
-        slot = (slot + 1) & snapshot->index_mask;
+    size_t slot = (size_t)bytes_hash(name) & list->index_mask;
+    while (list->index[slot] != NULL) {
+        if (bytes_equal(list->index[slot]->name, name))
+            return list->index[slot];
+        slot = (slot + 1) & list->index_mask;
+    }
+    return NULL;
+}
+
+const struct registry_entry *snapshot_match(const struct snapshot *snapshot, struct bytes uri,
+                                            struct buf *variables)
+{
+    const struct registry_list *list = &snapshot->lists[OFFER_TEMPLATE];
+    for (size_t i = 0; i < list->count; i++) {
+        if (uri_template_match(list->entries[i].offer->uri_template, uri, variables))
+            return &list->entries[i];
     }
     return NULL;
 }
 
 /* ---- complaints, once each ---- */
 
-static bool say_once(struct registry *registry, uint64_t winner, uint64_t loser)
+static bool say_once(struct registry *registry, enum offer_kind kind, uint64_t winner,
+                     uint64_t loser)
 {
     for (size_t i = 0; i < registry->said_count; i++) {
-        if (registry->said[i].winner == winner && registry->said[i].loser == loser)
+        const struct complaint *c = &registry->said[i];
+        if (c->kind == kind && c->winner == winner && c->loser == loser)
             return false;
     }
     struct complaint *said = realloc(registry->said, (registry->said_count + 1) * sizeof(*said));
     if (said != NULL) {
         registry->said = said;
-        said[registry->said_count++] = (struct complaint){winner, loser};
+        said[registry->said_count++] = (struct complaint){kind, winner, loser};
     }
     return true;
 }
@@ -149,80 +173,83 @@ static void forget_complaints(struct registry *registry, const struct snapshot *
     registry->said_count = kept;
 }
 
-static void complain_clash(struct registry *registry, const struct registry_tool *first,
+static bool has_prefix(enum offer_kind kind)
+{
+    return kind == OFFER_TOOL || kind == OFFER_PROMPT;
+}
+
+static void complain_clash(struct registry *registry, const struct registry_entry *first,
                            const struct provider *second)
 {
-    if (!say_once(registry, first->provider->generation, second->generation))
+    enum offer_kind kind = first->offer->kind;
+    const char *what = offer_kind_name(kind);
+
+    if (!say_once(registry, kind, first->provider->generation, second->generation))
         return;
-    log_warning("%s: its tool \"%.*s\" is left out, and so are others whose name %s has taken "
-                "before it: set a \"prefix\" for %s in the configuration",
-                second->id, BYTES_FMT(first->name), first->provider->id, second->id);
+    if (has_prefix(kind))
+        log_warning("%s: its %s \"%.*s\" is left out, and so are others whose name %s has taken "
+                    "before it: set a \"prefix\" for %s in the configuration",
+                    second->id, what, BYTES_FMT(first->name), first->provider->id, second->id);
+    else
+        log_warning("%s: its %s \"%.*s\" is left out, and so are others whose URI %s has taken "
+                    "before it: configure the two so that their URIs differ, or serve only one",
+                    second->id, what, BYTES_FMT(first->name), first->provider->id);
 }
 
 static void complain_name(struct registry *registry, const struct provider *provider,
-                          const struct tool *tool)
+                          const struct offer *offer)
 {
-    if (!say_once(registry, 0, provider->generation))
+    if (!say_once(registry, offer->kind, 0, provider->generation))
         return;
-    log_warning("%s: its tool \"%.*s\" is left out: with the prefix \"%s\" the name is longer than "
+    log_warning("%s: its %s \"%.*s\" is left out: with the prefix \"%s\" the name is longer than "
                 "%d characters or has others than A-Z a-z 0-9 _ - .",
-                provider->id, BYTES_FMT(tool->name), provider->prefix, TOOL_NAME_MAX);
+                provider->id, offer_kind_name(offer->kind), BYTES_FMT(offer->name),
+                provider->prefix, TOOL_NAME_MAX);
 }
 
 /* ---- building ---- */
 
-/* The gate of a tool, kept from one snapshot to the next, for it knows who is
+/* The gate of an offer, kept from one snapshot to the next, for it knows who is
  * inside. NULL: everybody may enter (*ok), or no memory (not *ok). A new
  * reference. */
-static struct gate *tool_gate(struct provider *provider, const struct tool *tool, bool *ok)
+static struct gate *offer_gate(struct provider *provider, const struct offer *offer, bool *ok)
 {
-    bool serial = (tool->flags & (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING)) == 0;
+    bool serial = (offer->terms.flags & (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING)) == 0;
+    uint32_t limit = offer->terms.concurrency;
+
     *ok = true;
     if (serial && provider->serial == NULL) {
         provider->serial = gate_new_serial();
         if (provider->serial == NULL)
             goto no_memory;
     }
-    if (tool->concurrency == 0)
+    if (limit == 0)
         return serial ? gate_ref(provider->serial) : NULL;
 
     for (struct provider_gate *g = provider->gates; g != NULL; g = g->next) {
-        if (g->limit == tool->concurrency && g->serial == serial &&
-            bytes_equal(bytes_of(g->tool), tool->name))
+        if (g->limit == limit && g->serial == serial && g->kind == offer->kind &&
+            bytes_equal(bytes_of(g->name), offer->name))
             return gate_ref(g->gate);
     }
-    struct provider_gate *made = malloc(sizeof(*made) + tool->name.size + 1);
+    struct provider_gate *made = malloc(sizeof(*made) + offer->name.size + 1);
     if (made == NULL)
         goto no_memory;
-    made->gate =
-        serial ? gate_new_before(provider->serial, tool->concurrency) : gate_new(tool->concurrency);
+    made->gate = serial ? gate_new_before(provider->serial, limit) : gate_new(limit);
     if (made->gate == NULL) {
         free(made);
         goto no_memory;
     }
-    made->limit = tool->concurrency;
+    made->limit = limit;
     made->serial = serial;
-    memcpy(made->tool, tool->name.data, tool->name.size);
-    made->tool[tool->name.size] = '\0';
+    made->kind = offer->kind;
+    memcpy(made->name, offer->name.data, offer->name.size);
+    made->name[offer->name.size] = '\0';
     made->next = provider->gates;
     provider->gates = made;
     return gate_ref(made->gate);
 no_memory:
     *ok = false;
     return NULL;
-}
-
-static bool prefix_fits(struct bytes prefix, struct bytes name)
-{
-    if (prefix.size + name.size > TOOL_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < prefix.size; i++) {
-        char c = prefix.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!letter && !(c >= '0' && c <= '9') && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
 }
 
 static bool join_name(struct arena *arena, struct bytes prefix, struct bytes name,
@@ -239,92 +266,133 @@ static bool join_name(struct arena *arena, struct bytes prefix, struct bytes nam
     return true;
 }
 
-static void index_add(struct snapshot *snapshot, struct registry_tool *entry)
+static void index_add(struct registry_list *list, struct registry_entry *entry)
 {
-    size_t slot = (size_t)bytes_hash(entry->name) & snapshot->index_mask;
-    while (snapshot->index[slot] != NULL)
-        slot = (slot + 1) & snapshot->index_mask;
-    snapshot->index[slot] = entry;
+    size_t slot = (size_t)bytes_hash(entry->name) & list->index_mask;
+    while (list->index[slot] != NULL)
+        slot = (slot + 1) & list->index_mask;
+    list->index[slot] = entry;
 }
 
-/* Adds one tool, or leaves it out with a warning. False: out of memory. */
-static bool add_tool(struct registry *registry, struct snapshot *snapshot,
-                     struct provider *provider, const struct tool *tool)
+/* Adds one offer, or leaves it out with a warning. False: out of memory. */
+static bool add_offer(struct registry *registry, struct snapshot *snapshot,
+                      struct provider *provider, const struct offer *offer)
 {
-    struct registry_tool *entry = &snapshot->tools[snapshot->tool_count];
-    struct bytes prefix = bytes_of(provider->prefix);
+    struct registry_list *list = &snapshot->lists[offer->kind];
+    struct registry_entry *entry = &list->entries[list->count];
+    struct bytes prefix = has_prefix(offer->kind) ? bytes_of(provider->prefix) : BYTES("");
     bool ok;
 
-    if (!prefix_fits(prefix, tool->name)) {
-        complain_name(registry, provider, tool);
+    if (!join_name(&snapshot->arena, prefix, offer->name, &entry->name))
+        return false;
+    if (prefix.size > 0 && !tool_name_is_legal(entry->name)) {
+        complain_name(registry, provider, offer);
         return true;
     }
-    if (!join_name(&snapshot->arena, prefix, tool->name, &entry->name))
-        return false;
-    const struct registry_tool *first = snapshot_find_tool(snapshot, entry->name);
+    const struct registry_entry *first = snapshot_find(snapshot, offer->kind, entry->name);
     if (first != NULL) {
         complain_clash(registry, first, provider);
         return true;
     }
-    entry->gate = tool_gate(provider, tool, &ok);
+    entry->gate = offer_gate(provider, offer, &ok);
     if (!ok)
         return false;
-    entry->tool = tool;
+    entry->offer = offer;
     entry->provider = provider;
     entry->timeout_ms = provider->timeout_ms;
-    snapshot->tool_count++;
-    index_add(snapshot, entry);
+    list->count++;
+    index_add(list, entry);
     return true;
+}
+
+/* Room for all that the providers offer of one kind. */
+static bool make_list(struct snapshot *snapshot, enum offer_kind kind,
+                      struct provider *const *providers, size_t count)
+{
+    struct registry_list *list = &snapshot->lists[kind];
+    size_t offers = 0, slots = 8;
+
+    for (size_t i = 0; i < count; i++)
+        offers += providers[i]->offers != NULL ? providers[i]->offers->lists[kind].count : 0;
+    if (offers == 0)
+        return true;
+    while (slots < offers * 2)
+        slots *= 2;
+    list->entries = arena_calloc(&snapshot->arena, offers, sizeof(struct registry_entry));
+    list->index = arena_calloc(&snapshot->arena, slots, sizeof(struct registry_entry *));
+    list->index_mask = slots - 1;
+    return list->entries != NULL && list->index != NULL;
 }
 
 static bool fill(struct registry *registry, struct snapshot *snapshot,
                  struct provider *const *providers, size_t count)
 {
-    size_t tools = 0, slots = 8;
-    for (size_t i = 0; i < count; i++)
-        tools += providers[i]->tools != NULL ? providers[i]->tools->count : 0;
-    while (slots < tools * 2)
-        slots *= 2;
     snapshot->providers = arena_calloc(&snapshot->arena, count, sizeof(struct provider *));
-    snapshot->toolsets = arena_calloc(&snapshot->arena, count, sizeof(struct toolset *));
-    snapshot->tools = arena_calloc(&snapshot->arena, tools, sizeof(struct registry_tool));
-    snapshot->index = arena_calloc(&snapshot->arena, slots, sizeof(struct registry_tool *));
-    if (snapshot->providers == NULL || snapshot->toolsets == NULL || snapshot->tools == NULL ||
-        snapshot->index == NULL)
+    snapshot->offers = arena_calloc(&snapshot->arena, count, sizeof(struct offers *));
+    if (snapshot->providers == NULL || snapshot->offers == NULL)
         return false;
-    snapshot->index_mask = slots - 1;
+    for (int kind = 0; kind < OFFER_KINDS; kind++)
+        if (!make_list(snapshot, (enum offer_kind)kind, providers, count))
+            return false;
     for (size_t i = 0; i < count; i++) {
-        struct toolset *set = providers[i]->tools;
+        struct offers *offers = providers[i]->offers;
         snapshot->providers[i] = provider_ref(providers[i]);
-        snapshot->toolsets[i] = set != NULL ? toolset_ref(set) : NULL;
+        snapshot->offers[i] = offers != NULL ? offers_ref(offers) : NULL;
         snapshot->provider_count++;
-        for (size_t t = 0; set != NULL && t < set->count; t++) {
-            if (!add_tool(registry, snapshot, providers[i], &set->tools[t]))
-                return false;
+        for (int kind = 0; offers != NULL && kind < OFFER_KINDS; kind++) {
+            const struct offer_list *list = &offers->lists[kind];
+            for (size_t k = 0; k < list->count; k++)
+                if (!add_offer(registry, snapshot, providers[i], &list->offers[k]))
+                    return false;
         }
     }
     return true;
 }
 
 /* Names, definitions, whose they are and their order: all that a list shows. */
-static bool hash_tools(struct snapshot *snapshot)
+static bool hash_list(struct registry_list *list)
 {
     struct buf all;
     buf_init(&all, SNAPSHOT_MAX);
-    for (size_t i = 0; i < snapshot->tool_count; i++) {
-        const struct registry_tool *entry = &snapshot->tools[i];
-        uint64_t sizes[3] = {entry->name.size, entry->tool->definition.size,
-                             strlen(entry->provider->id)};
+    for (size_t i = 0; i < list->count; i++) {
+        const struct registry_entry *entry = &list->entries[i];
+        struct bytes definition = entry->offer->terms.definition;
+        uint64_t sizes[3] = {entry->name.size, definition.size, strlen(entry->provider->id)};
         buf_add(&all, sizes, sizeof(sizes));
         buf_add_bytes(&all, entry->name);
-        buf_add_bytes(&all, entry->tool->definition);
+        buf_add_bytes(&all, definition);
         buf_add_bytes(&all, bytes_of(entry->provider->id));
     }
     bool ok = !all.failed;
     if (ok)
-        crypto_digest(snapshot->tools_hash, all.size > 0 ? all.data : "", all.size);
+        crypto_digest(list->hash, all.size > 0 ? all.data : "", all.size);
     buf_free(&all);
     return ok;
+}
+
+static bool hash_lists(struct snapshot *snapshot)
+{
+    for (int kind = 0; kind < OFFER_KINDS; kind++)
+        if (!hash_list(&snapshot->lists[kind]))
+            return false;
+    return true;
+}
+
+/* MCP_CHANGED_* of the lists that differ. */
+static uint32_t difference(const struct snapshot *old, const struct snapshot *new)
+{
+    static const uint32_t names[OFFER_KINDS] = {
+        [OFFER_TOOL] = MCP_CHANGED_TOOLS,         [OFFER_RESOURCE] = MCP_CHANGED_RESOURCES,
+        [OFFER_TEMPLATE] = MCP_CHANGED_RESOURCES, [OFFER_PROMPT] = MCP_CHANGED_PROMPTS,
+        [OFFER_SKILL] = MCP_CHANGED_RESOURCES,
+    };
+    uint32_t what = 0;
+
+    for (int kind = 0; old != NULL && kind < OFFER_KINDS; kind++)
+        if (memcmp(old->lists[kind].hash, new->lists[kind].hash, sizeof(old->lists[kind].hash)) !=
+            0)
+            what |= names[kind];
+    return what;
 }
 
 bool registry_publish(struct registry *registry, struct provider *const *providers, size_t count,
@@ -333,17 +401,16 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
     struct snapshot *old = registry->newest; /* only this thread changes it */
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
     if (snapshot == NULL)
-        return error_set(err, "the list of tools cannot be renewed: out of memory");
+        return error_set(err, "what is on offer cannot be renewed: out of memory");
     atomic_init(&snapshot->references, 1);
     arena_init(&snapshot->arena, SNAPSHOT_MAX);
-    if (!fill(registry, snapshot, providers, count) || !hash_tools(snapshot)) {
+    if (!fill(registry, snapshot, providers, count) || !hash_lists(snapshot)) {
         snapshot_unref(snapshot);
-        return error_set(err, "the list of tools cannot be renewed: out of memory");
+        return error_set(err, "what is on offer cannot be renewed: out of memory");
     }
     forget_complaints(registry, snapshot);
     snapshot->version = old != NULL ? old->version + 1 : 1;
-    bool differs =
-        old != NULL && memcmp(old->tools_hash, snapshot->tools_hash, sizeof(old->tools_hash)) != 0;
+    uint32_t changed = difference(old, snapshot);
     if (registry->hooks.make_view != NULL) {
         snapshot->view = registry->hooks.make_view(registry->hooks.context, snapshot);
         snapshot->free_view = registry->hooks.free_view;
@@ -354,7 +421,7 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
     atomic_store_explicit(&registry->version, snapshot->version, memory_order_release);
     pthread_mutex_unlock(&registry->mutex);
     snapshot_unref(old);
-    if (differs && registry->hooks.changed != NULL)
-        registry->hooks.changed(registry->hooks.context, MCP_CHANGED_TOOLS);
+    if (changed != 0 && registry->hooks.changed != NULL)
+        registry->hooks.changed(registry->hooks.context, changed);
     return true;
 }

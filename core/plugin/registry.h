@@ -15,13 +15,23 @@
 
 #include "plugin/provider.h"
 
-/* A tool as clients see it. */
-struct registry_tool {
-    struct bytes name; /* with the provider's prefix; NUL-terminated */
-    const struct tool *tool;
+/* An offer as clients see it. */
+struct registry_entry {
+    struct bytes name; /* the offer's; of a tool or prompt, with the provider's prefix before
+                          it; NUL-terminated */
+    const struct offer *offer;
     struct provider *provider;
     struct gate *gate; /* plugin/dispatch.c: who may run at once; NULL: everybody */
     uint32_t timeout_ms; /* the operator's limit for this provider; 0: none */
+};
+
+/* The offers of one kind. */
+struct registry_list {
+    struct registry_entry *entries; /* in the order clients see: stable while unchanged */
+    size_t count;
+    unsigned char hash[32]; /* equal hashes: clients see the same list */
+    struct registry_entry **index; /* open addressing by name; index_mask + 1 slots */
+    size_t index_mask;
 };
 
 struct snapshot {
@@ -29,13 +39,9 @@ struct snapshot {
     uint64_t version; /* grows with each publish */
     struct arena arena;
     struct provider **providers; /* in the operator's order */
-    struct toolset **toolsets; /* theirs, when the snapshot was made */
+    struct offers **offers; /* theirs, when the snapshot was made */
     size_t provider_count;
-    struct registry_tool *tools; /* in the order clients see: stable while unchanged */
-    size_t tool_count;
-    unsigned char tools_hash[32]; /* equal hashes: clients see the same list */
-    struct registry_tool **index; /* open addressing by name; index_mask + 1 slots */
-    size_t index_mask;
+    struct registry_list lists[OFFER_KINDS];
     /* What the layer above prepared from this snapshot (ready-made lists). */
     void *view;
     void (*free_view)(void *view);
@@ -50,6 +56,8 @@ struct registry_hooks {
     void (*free_view)(void *view);
     /* The snapshot is published, and what clients see differs: MCP_CHANGED_*. */
     void (*changed)(void *context, uint32_t what);
+    /* A plugin says that a resource has changed. Any thread. */
+    void (*updated)(void *context, struct bytes uri);
 };
 
 struct registry;
@@ -64,12 +72,14 @@ void registry_free(struct registry *registry);
 /* Once, before the first publish. */
 void registry_set_hooks(struct registry *registry, const struct registry_hooks *hooks);
 
-/* Builds a snapshot of these providers, in this order, and publishes it. A tool
- * name (with prefix) that two providers claim goes to the first; the clash is
- * logged as a warning once per pair of generations. Takes references. False:
- * out of memory; the old snapshot stays. */
+/* Builds a snapshot of these providers, in this order, and publishes it. A name
+ * (with prefix) or URI that two providers claim goes to the first; the clash is
+ * logged as a warning once per kind and pair of generations. Takes references.
+ * False: out of memory; the old snapshot stays. */
 bool registry_publish(struct registry *registry, struct provider *const *providers, size_t count,
                       struct error *err);
+
+void registry_resource_updated(struct registry *registry, struct bytes uri);
 
 /* The newest snapshot; valid until the reader's next registry_read. Never NULL
  * after the first publish. */
@@ -79,7 +89,13 @@ void registry_reader_close(struct registry_reader *reader);
 struct snapshot *snapshot_ref(const struct snapshot *snapshot);
 void snapshot_unref(const struct snapshot *snapshot);
 
-/* NULL when there is no such tool. */
-const struct registry_tool *snapshot_find_tool(const struct snapshot *snapshot, struct bytes name);
+/* NULL when there is no such offer. */
+const struct registry_entry *snapshot_find(const struct snapshot *snapshot, enum offer_kind kind,
+                                           struct bytes name);
+
+/* The first template that `uri` can come from, or NULL; appends the values of its
+ * variables to `variables`, a JSON object. */
+const struct registry_entry *snapshot_match(const struct snapshot *snapshot, struct bytes uri,
+                                            struct buf *variables);
 
 #endif

@@ -209,10 +209,11 @@ static struct provider *load(struct serving *serving, struct slot *slot,
 static void tell_loaded(const struct slot *slot, const struct plugin_file *file, bool replaced)
 {
     const struct provider *p = slot->current;
-    size_t tools = p->tools != NULL ? p->tools->count : 0;
-    log_notice("%s: %s %s %s (generation %ju, %zu tool%s) from %s", slot->id,
+    char offers[OFFERS_TEXT];
+    offers_count(p->offers, offers, sizeof(offers));
+    log_notice("%s: %s %s %s (generation %ju, %s) from %s", slot->id,
                replaced ? "replaced, now serving" : "serving", p->plugin, p->version,
-               (uintmax_t)p->generation, tools, tools == 1 ? "" : "s", file->name);
+               (uintmax_t)p->generation, offers, file->name);
 }
 
 static void slot_load(struct serving *serving, struct slot *slot, const struct plugin_file *file)
@@ -306,20 +307,22 @@ void slots_refresh(struct serving *serving, struct provider *provider)
         slot = slot->next;
     if (slot == NULL)
         return;
-    struct toolset *tools = provider->ops->get_tools(provider, &err);
-    if (tools == NULL) {
-        log_error("%s: keeps its tools: %s", slot->id, err.text);
+    struct offers *offers = provider->ops->get_offers(provider, &err);
+    char count[OFFERS_TEXT];
+    if (offers == NULL) {
+        log_error("%s: keeps what it offers: %s", slot->id, err.text);
         return;
     }
-    if (provider->tools != NULL &&
-        memcmp(provider->tools->hash, tools->hash, sizeof(tools->hash)) == 0) {
-        toolset_free(tools);
+    if (provider->offers != NULL &&
+        memcmp(provider->offers->hash, offers->hash, sizeof(offers->hash)) == 0) {
+        offers_unref(offers);
         return;
     }
-    toolset_free(provider->tools);
-    provider->tools = tools;
+    offers_unref(provider->offers);
+    provider->offers = offers;
     serving->dirty = true;
-    log_notice("%s: has %zu tool%s now", slot->id, tools->count, tools->count == 1 ? "" : "s");
+    offers_count(offers, count, sizeof(count));
+    log_notice("%s: has %s now", slot->id, count);
 }
 
 /* ---- publishing and retiring ---- */

@@ -77,7 +77,7 @@ extern "C" {
 /* The ABI this header describes. A plugin of another major does not load. A
  * plugin with a larger min_minor than mcpd's own minor does not load. */
 #define MCP_ABI_MAJOR 1
-#define MCP_ABI_MINOR 0
+#define MCP_ABI_MINOR 1
 
 /* The first field of struct mcp_plugin: "MCP1" in memory order on a
  * little-endian machine. */
@@ -170,6 +170,20 @@ struct mcp_note_header {
  * long). It is then called on the thread that reads the network, which saves
  * a hand-over; a tool that lies stops all clients of that thread. */
 #define MCP_TOOL_NONBLOCKING UINT32_C(2)
+/* Since 1.1. A call may, or must, go on as a task (MCP's tasks extension): the
+ * client gets a handle at once and asks for the result when it likes, also
+ * after mcpd was restarted in between. With OPTIONAL, clients that do not know
+ * tasks wait for the result; with REQUIRED they are refused. */
+#define MCP_TOOL_TASK_OPTIONAL UINT32_C(4)
+#define MCP_TOOL_TASK_REQUIRED UINT32_C(8)
+/* Since 1.1. With one of the two above: the call begins as an ordinary one and
+ * becomes a task when the plugin says so (start_task); until then the client
+ * is asked for input in its answer. */
+#define MCP_TOOL_TASK_LATE UINT32_C(16)
+/* Since 1.1. What the client brings back after finish_need_input counts once:
+ * a second call with the same state is refused. For steps that must not be
+ * taken twice. */
+#define MCP_TOOL_STATE_ONCE UINT32_C(32)
 
 /* One tool, as get_tools gives it. */
 struct mcp_tool {
@@ -201,6 +215,31 @@ struct mcp_tool_sink {
      * MCP_EINVAL: the definition is illegal (mcpd has logged what is wrong and
      * leaves out this tool; the others stay); MCP_ENOMEM: too many tools. */
     int32_t (*add)(const struct mcp_tool_sink *sink, const struct mcp_tool *tool);
+};
+
+/*
+ * Since 1.1. One of the other things that a provider offers through an
+ * extension: a resource, a resource template (<mcp/resources.h>), a prompt
+ * (<mcp/prompts.h>), a skill (<mcp/skills.h>). The fields mean what they mean
+ * in struct mcp_tool; the extension's header says what the definition is.
+ */
+struct mcp_offer {
+    uint32_t struct_size;
+    uint32_t flags; /* MCP_TOOL_THREAD_SAFE, MCP_TOOL_NONBLOCKING, MCP_TOOL_STATE_ONCE */
+    struct mcp_bytes definition;
+    uint64_t tag;
+    uint32_t timeout_ms;
+    uint32_t concurrency;
+};
+
+/* Since 1.1. Where they are put. Valid until the function that got it returns. */
+struct mcp_offer_sink {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* mcpd's own. */
+    void *host_data;
+    /* As mcp_tool_sink's. */
+    int32_t (*add)(const struct mcp_offer_sink *sink, const struct mcp_offer *offer);
 };
 
 /* ------------------------------------------------------------------------ */
@@ -327,14 +366,26 @@ struct mcp_call {
      * against the requests' schemas; they are the client's words all the same. */
     struct mcp_bytes state;
     struct mcp_bytes input_responses;
+    /* Since 1.1. What the client says it can do (MCP's ClientCapabilities, a
+     * JSON object), or empty when it said nothing. */
+    struct mcp_bytes client_capabilities;
 };
+
+/* Since 1.1. Codes for finish_error. They are those of MCP 2026-07-28; mcpd
+ * gives clients of other revisions what these have in their place. */
+#define MCP_ERROR_INVALID_PARAMS (-32602)
+#define MCP_ERROR_INTERNAL (-32603)
+/* The client lacks a capability; data is {"requiredCapabilities":{...}}. */
+#define MCP_ERROR_MISSING_CAPABILITY (-32021)
+/* There is no such resource; data may be empty, mcpd adds the URI. */
+#define MCP_ERROR_RESOURCE_NOT_FOUND (-32002)
 
 /*
  * What a plugin may do with a call. Any thread, also several at once, until
  * the call has been ended.
  *
  * A call that call_tool accepted (by returning MCP_OK) is ended exactly once,
- * by one of the five finish functions, on any thread, before or after
+ * by one of the finish functions, on any thread, before or after
  * call_tool returns. What they are given is copied before they return. They
  * return MCP_OK; MCP_ECANCELLED when nobody waits for the answer any more (the
  * call is ended all the same); MCP_EINVAL when what was given is not legal
@@ -410,6 +461,26 @@ struct mcp_call_ops {
     /* A further service for this call, by id and revision; NULL when this mcpd
      * does not have it. */
     const void *(*get_extension)(const struct mcp_call *call, const char *id);
+
+    /* Since 1.1. Ends the call with an error of the protocol, which a client
+     * shows to its developer and not to the model: a MCP_ERROR_* code (another
+     * is passed on as it is), a sentence, and JSON data or nothing. What the
+     * model can correct is for finish_failure. */
+    int32_t (*finish_error)(struct mcp_call *call, int32_t code, struct mcp_bytes message,
+                            struct mcp_bytes data);
+
+    /* Since 1.1. Makes a call of a tool with MCP_TOOL_TASK_LATE a task: the
+     * client has its handle when this returns. The call goes on; its deadline
+     * no longer counts. MCP_ENOTSUP: this client does not know tasks, or the
+     * tool has none of the flags; the call goes on as it is. MCP_OK again when
+     * it is a task already. */
+    int32_t (*start_task)(struct mcp_call *call);
+
+    /* Since 1.1. Lets the client hang up meanwhile, where its revision lets it
+     * come back for the answer later (2025-11-25, basic/transports, "Resumability
+     * and Redelivery"); elsewhere it does nothing. For calls of minutes. Returns
+     * MCP_OK whether or not it did. */
+    int32_t (*close_stream)(struct mcp_call *call);
 };
 
 /* ------------------------------------------------------------------------ */

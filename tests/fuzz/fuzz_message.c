@@ -140,14 +140,11 @@ static void set_up(void)
     mcp = mcp_new(config, registry, &err);
     provider_init(&provider, &provider_ops);
     provider.id = strdup("fuzz");
-    provider.tools = toolset_new();
-    toolset_add(provider.tools,
-                BYTES("{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
-                      "\"text\":{\"type\":\"string\",\"x-mcp-header\":\"Text\"}}}}"),
-                MCP_TOOL_NONBLOCKING, 0, 0, 0, &err);
-    toolset_add(provider.tools, BYTES("{\"name\":\"b\",\"inputSchema\":{\"type\":\"object\"}}"),
-                MCP_TOOL_NONBLOCKING, 0, 0, 0, &err);
-    toolset_seal(provider.tools);
+    provider.offers = offers_new();
+    offers_add(provider.offers, OFFER_TOOL, &(struct offer_terms){BYTES("{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
+                      "\"text\":{\"type\":\"string\",\"x-mcp-header\":\"Text\"}}}}"), MCP_TOOL_NONBLOCKING, 0, 0, 0}, &err);
+    offers_add(provider.offers, OFFER_TOOL, &(struct offer_terms){BYTES("{\"name\":\"b\",\"inputSchema\":{\"type\":\"object\"}}"), MCP_TOOL_NONBLOCKING, 0, 0, 0}, &err);
+    offers_seal(provider.offers);
     if (!registry_publish(registry, &all, 1, &err))
         abort();
     for (int i = 0; i < 3; i++) {

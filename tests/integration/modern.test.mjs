@@ -40,7 +40,7 @@ test('server/discover tells versions, capabilities, identity and how long it hol
     assert.equal(result.resultType, 'complete');
     assert.deepEqual(result.supportedVersions, ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26']);
     assert.deepEqual(result.capabilities.tools, { listChanged: true });
-    assert.ok(!('tasks' in result.capabilities) && !('prompts' in result.capabilities) && !('resources' in result.capabilities));
+    assert.ok(!('tasks' in result.capabilities));
     assert.equal(result.ttlMs, 12345);
     assert.equal(result.cacheScope, 'public');
     assert.equal(result.instructions, 'Use with care: "quotes", \\ and ünïcode.');

@@ -304,7 +304,7 @@ const refusedSamples = {
     bad_exit_create: /(exit|ended).* create\b/,
     bad_id: /\bid\b.*manifest/,
     bad_magic: /MCP_PLUGIN_(MAGIC|HEADER)/,
-    bad_major: /ABI \d+\.\d+, this mcpd serves 1\.0/,
+    bad_major: /ABI \d+\.\d+, this mcpd serves 1\.\d+/,
     bad_major_inside: /ABI \d+\.\d+, which its manifest does not/,
     bad_members: /call_tool/,
     bad_minor: /ABI 1\.9 or newer/,

@@ -42,7 +42,7 @@ struct fake_provider *fake_new(const char *id, const char *prefix, uint64_t gene
     fake->provider.version = strdup("1.0.0");
     fake->provider.prefix = strdup(prefix);
     fake->provider.generation = generation;
-    fake->provider.tools = toolset_new();
+    fake->provider.offers = offers_new();
     fake->run = run_echo_name;
     return fake;
 }
@@ -54,12 +54,14 @@ void fake_add(struct fake_provider *fake, const char *name, uint32_t flags, uint
     struct error err;
     int size = snprintf(definition, sizeof(definition),
                         "{\"name\":\"%s\",\"inputSchema\":{\"type\":\"object\"}}", name);
-    if (!toolset_add(fake->provider.tools, (struct bytes){definition, (size_t)size}, flags, 7,
-                     timeout_ms, concurrency, &err)) {
+    if (!offers_add(fake->provider.offers, OFFER_TOOL,
+                    &(struct offer_terms){(struct bytes){definition, (size_t)size}, flags, 7,
+                                          timeout_ms, concurrency},
+                    &err)) {
         fprintf(stderr, "fake_add: %s\n", err.text);
         abort();
     }
-    toolset_seal(fake->provider.tools);
+    offers_seal(fake->provider.offers);
 }
 
 void run_echo_name(struct fake_provider *fake, struct mcp_call *call)
@@ -137,7 +139,8 @@ void heard_release(void *owner)
     pthread_mutex_unlock(&heard->mutex);
 }
 
-const struct call_events heard_events = {on_finished, on_progress, on_log};
+const struct call_events heard_events = {
+    .finished = on_finished, .progress = on_progress, .log = on_log};
 
 static bool wait_for(struct heard *heard, const int *what)
 {
@@ -171,7 +174,7 @@ struct call *fake_tool_call(struct registry *registry, const char *name, struct 
     struct registry_reader reader = {NULL};
     const struct snapshot *snapshot = registry_read(registry, &reader);
     struct call_request request = {
-        .tool = snapshot_find_tool(snapshot, bytes_of(name)),
+        .entry = snapshot_find(snapshot, OFFER_TOOL, bytes_of(name)),
         .json = arguments,
         .arguments = arguments != NULL ? arguments->root : NULL,
         .caller = &caller,
@@ -180,7 +183,7 @@ struct call *fake_tool_call(struct registry *registry, const char *name, struct 
         .owner = heard,
         .release = heard_release,
     };
-    if (request.tool == NULL) {
+    if (request.entry == NULL) {
         fprintf(stderr, "fake_tool_call: there is no tool %s\n", name);
         abort();
     }

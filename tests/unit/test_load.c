@@ -182,7 +182,7 @@ static const struct broken {
      "bad_requires.so: requires the host extension \"test.teleport/1\", which this mcpd does not "
      "have: use a newer mcpd"},
     {"bad_major", AT_OPEN,
-     "bad_major.so: built for plugin ABI 2.1, this mcpd serves 1.0: rebuild it with this mcpd's "
+     "bad_major.so: built for plugin ABI 2.1, this mcpd serves 1.1: rebuild it with this mcpd's "
      "header"},
     {"bad_name", AT_OPEN,
      "bad_name.so: is the plugin \"another_name\" by its manifest: name the file another_name.so"},
@@ -196,9 +196,9 @@ static const struct broken {
      "without -ftls-model=initial-exec"},
     {"bad_major_inside", AT_BOTH,
      "bad_major_inside.so: its struct mcp_plugin says plugin ABI 2.1, which its manifest does "
-     "not; this mcpd serves 1.0: rebuild it with this mcpd's header"},
+     "not; this mcpd serves 1.1: rebuild it with this mcpd's header"},
     {"bad_minor", AT_BOTH,
-     "bad_minor.so: needs plugin ABI 1.9 or newer, this mcpd serves 1.0: use a newer mcpd"},
+     "bad_minor.so: needs plugin ABI 1.9 or newer, this mcpd serves 1.1: use a newer mcpd"},
     {"bad_magic", AT_BOTH,
      "bad_magic.so: its struct mcp_plugin does not begin with MCP_PLUGIN_MAGIC: begin it with "
      "MCP_PLUGIN_HEADER"},
@@ -321,8 +321,9 @@ START_TEST(tool_left_out)
     ck_assert_msg(image_try(image, "tried", NULL, TRY_MS, &err), "%s", err.text);
     struct provider *provider = inproc_load(image, "tools", NULL, NULL, NULL, &err);
     ck_assert_msg(provider != NULL, "%s", err.text);
-    ck_assert_uint_eq(provider->tools->count, 1);
-    ck_assert(bytes_equal(provider->tools->tools[0].name, bytes_of(left_out[_i])));
+    ck_assert_uint_eq(provider->offers->lists[OFFER_TOOL].count, 1);
+    ck_assert(
+        bytes_equal(provider->offers->lists[OFFER_TOOL].offers[0].name, bytes_of(left_out[_i])));
     ck_assert(provider->ops->stop(provider));
     provider_unref(provider);
 }
@@ -571,7 +572,7 @@ START_TEST(reconfigured)
     struct provider *provider =
         inproc_load(open_sample("configured"), "p", config, &config->providers[0], NULL, &err);
     ck_assert_msg(provider != NULL, "%s", err.text);
-    ck_assert_uint_eq(provider->tools->count, 3);
+    ck_assert_uint_eq(provider->offers->lists[OFFER_TOOL].count, 3);
 
     struct config *other = load_config("{\"providers\": {\"p\": {\"plugin\": \"configured\", "
                                        "\"config\": {\"url\": \"two\"}}}}");
@@ -586,10 +587,10 @@ START_TEST(reconfigured)
     ck_assert_str_eq(err.text, expected);
     config_unref(other);
 
-    struct toolset *tools = provider->ops->get_tools(provider, &err);
+    struct offers *tools = provider->ops->get_offers(provider, &err);
     ck_assert_ptr_nonnull(tools);
-    ck_assert_mem_eq(tools->hash, provider->tools->hash, sizeof(tools->hash));
-    toolset_free(tools);
+    ck_assert_mem_eq(tools->hash, provider->offers->hash, sizeof(tools->hash));
+    offers_unref(tools);
     ck_assert(provider->ops->stop(provider));
     provider_unref(provider);
     config_unref(config);
@@ -652,8 +653,8 @@ START_TEST(good_calls)
                                     load_sample("versioned"), load_sample("many"),
                                     load_sample("no_tools"),  load_sample("tidy")};
     struct registry *registry = serve(providers, 6);
-    ck_assert_uint_eq(providers[3]->tools->count, 100);
-    ck_assert_uint_eq(providers[4]->tools->count, 0);
+    ck_assert_uint_eq(providers[3]->offers->lists[OFFER_TOOL].count, 100);
+    ck_assert_uint_eq(providers[4]->offers->lists[OFFER_TOOL].count, 0);
     ck_assert_int_eq(call_tool(registry, "echo", "{\"text\": \"a\\u00e9\"}", text), CALL_TEXT);
     ck_assert_str_eq(text, "a\xc3\xa9");
     ck_assert_int_eq(call_tool(registry, "echo", "{}", text), CALL_FAILURE);

@@ -170,12 +170,14 @@ static void setup(void)
     ck_assert_ptr_nonnull(provider);
     provider_init(provider, &provider_ops);
     provider->id = strdup("demo");
-    provider->tools = toolset_new();
+    provider->offers = offers_new();
     for (uint64_t i = 0; i < sizeof definitions / sizeof definitions[0]; i++)
-        ck_assert_msg(toolset_add(provider->tools, bytes_of(definitions[i]), MCP_TOOL_NONBLOCKING,
-                                  i, 0, 0, &err),
+        ck_assert_msg(offers_add(provider->offers, OFFER_TOOL,
+                                 &(struct offer_terms){bytes_of(definitions[i]),
+                                                       MCP_TOOL_NONBLOCKING, i, 0, 0},
+                                 &err),
                       "%s", err.text);
-    toolset_seal(provider->tools);
+    offers_seal(provider->offers);
     ck_assert(registry_publish(registry, &provider, 1, &err));
 }
 

@@ -189,7 +189,8 @@ static void set_up(void)
     ck_assert(dispatch_start(4, 64, &err));
     atomic_store(&changes, 0);
     registry = registry_new();
-    registry_set_hooks(registry, &(struct registry_hooks){NULL, no_view, NULL, note_change});
+    registry_set_hooks(registry,
+                       &(struct registry_hooks){.make_view = no_view, .changed = note_change});
     reader = (struct registry_reader){NULL};
     plugins = NULL;
     config = NULL;
@@ -223,14 +224,14 @@ static const struct snapshot *now(void)
     return registry_read(registry, &reader);
 }
 
-static const struct registry_tool *tool(const char *name)
+static const struct registry_entry *tool(const char *name)
 {
-    return snapshot_find_tool(now(), bytes_of(name));
+    return snapshot_find(now(), OFFER_TOOL, bytes_of(name));
 }
 
 static uint64_t generation(const char *name)
 {
-    const struct registry_tool *found = tool(name);
+    const struct registry_entry *found = tool(name);
     return found != NULL ? found->provider->generation : 0;
 }
 
@@ -242,10 +243,10 @@ static bool call_tool(struct registry_reader *own, const char *name, struct hear
 {
     for (int tries = 0; tries < 100; tries++) {
         const struct snapshot *snapshot = registry_read(registry, own);
-        const struct registry_tool *found = snapshot_find_tool(snapshot, bytes_of(name));
+        const struct registry_entry *found = snapshot_find(snapshot, OFFER_TOOL, bytes_of(name));
         if (found == NULL)
             return false;
-        struct call *call = call_new(&(struct call_request){.tool = found,
+        struct call *call = call_new(&(struct call_request){.entry = found,
                                                             .caller = &nobody,
                                                             .log_level = -1,
                                                             .events = &heard_events,
@@ -300,7 +301,7 @@ END_TEST
 START_TEST(dropped_replaced_removed)
 {
     begin(NULL);
-    ck_assert_uint_eq(now()->tool_count, 0);
+    ck_assert_uint_eq(now()->lists[OFFER_TOOL].count, 0);
     drop("versioned-1", "versioned");
     plugins_settle(plugins);
     ck_assert_str_eq(answer_of("version"), "1");

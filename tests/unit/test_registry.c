@@ -24,7 +24,7 @@ static void *make_view(void *context, const struct snapshot *snapshot)
     ck_assert_ptr_eq(context, &told);
     told.made++;
     size_t *view = malloc(sizeof(*view));
-    *view = snapshot->tool_count;
+    *view = snapshot->lists[OFFER_TOOL].count;
     return view;
 }
 
@@ -41,7 +41,7 @@ static void changed(void *context, uint32_t what)
     told.changed++;
     told.what = what;
     const struct snapshot *now = registry_read(registry, &own);
-    told.view_first = *(size_t *)now->view == now->tool_count;
+    told.view_first = *(size_t *)now->view == now->lists[OFFER_TOOL].count;
     registry_reader_close(&own);
 }
 
@@ -51,7 +51,10 @@ static void set_up(void)
     atomic_store(&told.freed, 0);
     reader = (struct registry_reader){NULL};
     registry = registry_new();
-    registry_set_hooks(registry, &(struct registry_hooks){&told, make_view, free_view, changed});
+    registry_set_hooks(registry, &(struct registry_hooks){.context = &told,
+                                                          .make_view = make_view,
+                                                          .free_view = free_view,
+                                                          .changed = changed});
 }
 
 static void tear_down(void)
@@ -72,9 +75,9 @@ static void publish(struct fake_provider *a, struct fake_provider *b)
     ck_assert(registry_publish(registry, providers, count, &err));
 }
 
-static const struct registry_tool *find(const char *name)
+static const struct registry_entry *find(const char *name)
 {
-    return snapshot_find_tool(registry_read(registry, &reader), bytes_of(name));
+    return snapshot_find(registry_read(registry, &reader), OFFER_TOOL, bytes_of(name));
 }
 
 START_TEST(an_empty_snapshot_finds_nothing)
@@ -97,15 +100,15 @@ START_TEST(tools_are_found_by_prefixed_name)
     }
     publish(a, b);
     const struct snapshot *snapshot = registry_read(registry, &reader);
-    ck_assert_uint_eq(snapshot->tool_count, 400);
+    ck_assert_uint_eq(snapshot->lists[OFFER_TOOL].count, 400);
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "t%d", i);
         ck_assert_ptr_eq(find(name)->provider, &a->provider);
-        ck_assert_ptr_eq(find(name), &snapshot->tools[i]);
+        ck_assert_ptr_eq(find(name), &snapshot->lists[OFFER_TOOL].entries[i]);
         snprintf(name, sizeof(name), "b_t%d", i);
         ck_assert_ptr_eq(find(name)->provider, &b->provider);
         ck_assert_str_eq(find(name)->name.data, name);
-        ck_assert(bytes_equal(find(name)->tool->name, bytes_of(name + 2)));
+        ck_assert(bytes_equal(find(name)->offer->name, bytes_of(name + 2)));
     }
     ck_assert_ptr_null(find("t200"));
     ck_assert_ptr_null(find("T0"));
@@ -124,7 +127,7 @@ START_TEST(the_first_by_order_wins_a_clash)
     publish(a, b);
     ck_assert_ptr_eq(find("same")->provider, &a->provider);
     ck_assert_ptr_eq(find("only_b")->provider, &b->provider);
-    ck_assert_uint_eq(registry_read(registry, &reader)->tool_count, 2);
+    ck_assert_uint_eq(registry_read(registry, &reader)->lists[OFFER_TOOL].count, 2);
     publish(b, a);
     ck_assert_ptr_eq(find("same")->provider, &b->provider);
     ck_assert_int_eq(told.changed, 1);
@@ -196,7 +199,7 @@ START_TEST(a_prefix_must_leave_the_name_legal)
     char *text = log_of(publish_pair, NULL);
     ck_assert_ptr_nonnull(strstr(text, "alpha: its tool \"nnn"));
     ck_assert_ptr_null(strstr(text, "beta"));
-    ck_assert_uint_eq(registry_read(registry, &reader)->tool_count, 2);
+    ck_assert_uint_eq(registry_read(registry, &reader)->lists[OFFER_TOOL].count, 2);
     ck_assert_ptr_nonnull(find("abcshort"));
     provider_unref(&pair[0]->provider);
     provider_unref(&pair[1]->provider);
@@ -242,12 +245,12 @@ START_TEST(a_reader_keeps_what_it_sees)
     fake_add(a, "old", 0, 0, 0);
     fake_add(b, "new", 0, 0, 0);
     publish(a, NULL);
-    const struct registry_tool *old = find("old");
+    const struct registry_entry *old = find("old");
     uint64_t version = reader.snapshot->version;
     struct snapshot *mine = snapshot_ref(reader.snapshot);
     publish(b, NULL);
     provider_unref(&a->provider);
-    ck_assert(bytes_equal(old->tool->name, BYTES("old")));
+    ck_assert(bytes_equal(old->offer->name, BYTES("old")));
     ck_assert_ptr_null(find("old"));
     ck_assert_uint_gt(reader.snapshot->version, version);
     ck_assert(!freed);
@@ -262,11 +265,11 @@ START_TEST(tools_of_a_provider_may_be_exchanged)
     struct fake_provider *a = fake_new("a", "", 1);
     fake_add(a, "before", 0, 0, 0);
     publish(a, NULL);
-    const struct registry_tool *before = find("before");
-    toolset_free(a->provider.tools); /* as a refresh does */
-    a->provider.tools = toolset_new();
+    const struct registry_entry *before = find("before");
+    offers_unref(a->provider.offers); /* as a refresh does */
+    a->provider.offers = offers_new();
     fake_add(a, "after", 0, 0, 0);
-    ck_assert(bytes_equal(before->tool->name, BYTES("before"))); /* the snapshot keeps it */
+    ck_assert(bytes_equal(before->offer->name, BYTES("before"))); /* the snapshot keeps it */
     publish(a, NULL);
     ck_assert_ptr_null(find("before"));
     ck_assert_ptr_nonnull(find("after"));
@@ -366,9 +369,9 @@ static void *read_on(void *argument)
     (void)argument;
     while (!atomic_load(&stop_reading)) {
         const struct snapshot *snapshot = registry_read(registry, &own);
-        const struct registry_tool *tool = snapshot_find_tool(snapshot, BYTES("t"));
+        const struct registry_entry *tool = snapshot_find(snapshot, OFFER_TOOL, BYTES("t"));
         if (tool == NULL || snapshot->version < version ||
-            *(size_t *)snapshot->view != snapshot->tool_count)
+            *(size_t *)snapshot->view != snapshot->lists[OFFER_TOOL].count)
             return NULL;
         version = snapshot->version;
         if (provider_enter(tool->provider))

@@ -6,47 +6,50 @@
 #include <stdlib.h>
 
 #include "base/crypto.h"
-#include "plugin/toolset.h"
+#include "plugin/offers.h"
 
-static struct toolset *set;
+static struct offers *set;
 static struct error err;
 
 static void set_up(void)
 {
-    set = toolset_new();
+    set = offers_new();
     err.text[0] = '\0';
 }
 
 static void tear_down(void)
 {
-    toolset_free(set);
+    offers_unref(set);
 }
 
 static bool add(const char *definition)
 {
-    return toolset_add(set, bytes_of(definition), 0, 0, 0, 0, &err);
+    return offers_add(set, OFFER_TOOL, &(struct offer_terms){bytes_of(definition), 0, 0, 0, 0},
+                      &err);
 }
 
 #define OBJECT "\"inputSchema\":{\"type\":\"object\"}"
 
 START_TEST(a_definition_is_kept_compact)
 {
-    ck_assert(toolset_add(set,
-                          BYTES(" { \"name\" : \"read\\u005ffile\",\n \"inputSchema\":"
-                                "{\"type\": \"object\", \"big\": 9007199254740993},"
-                                "\"outputSchema\":{\"type\":\"object\"} } "),
-                          MCP_TOOL_THREAD_SAFE, 42, 1000, 3, &err));
-    const struct tool *tool = &set->tools[0];
+    ck_assert(offers_add(
+        set, OFFER_TOOL,
+        &(struct offer_terms){BYTES(" { \"name\" : \"read\\u005ffile\",\n \"inputSchema\":"
+                                    "{\"type\": \"object\", \"big\": 9007199254740993},"
+                                    "\"outputSchema\":{\"type\":\"object\"} } "),
+                              MCP_TOOL_THREAD_SAFE, 42, 1000, 3},
+        &err));
+    const struct offer *tool = &set->lists[OFFER_TOOL].offers[0];
     ck_assert(bytes_equal(tool->name, BYTES("read_file")));
-    ck_assert(bytes_equal(tool->definition,
+    ck_assert(bytes_equal(tool->terms.definition,
                           BYTES("{\"name\":\"read\\u005ffile\",\"inputSchema\":{\"type\":"
                                 "\"object\",\"big\":9007199254740993},\"outputSchema\":"
                                 "{\"type\":\"object\"}}")));
     ck_assert_ptr_nonnull(json_get(&tool->json, tool->json.root, "outputSchema"));
-    ck_assert_uint_eq(tool->flags, MCP_TOOL_THREAD_SAFE);
-    ck_assert_uint_eq(tool->tag, 42);
-    ck_assert_uint_eq(tool->timeout_ms, 1000);
-    ck_assert_uint_eq(tool->concurrency, 3);
+    ck_assert_uint_eq(tool->terms.flags, MCP_TOOL_THREAD_SAFE);
+    ck_assert_uint_eq(tool->terms.tag, 42);
+    ck_assert_uint_eq(tool->terms.timeout_ms, 1000);
+    ck_assert_uint_eq(tool->terms.concurrency, 3);
     ck_assert_ptr_nonnull(tool->input);
     ck_assert_ptr_nonnull(tool->output);
     ck_assert_uint_eq(tool->header_count, 0);
@@ -95,7 +98,7 @@ START_TEST(illegal_definitions_name_tool_member_and_rule)
         for (size_t s = 0; s < 3 && cases[i].said[s] != NULL; s++)
             ck_assert_msg(strstr(err.text, cases[i].said[s]) != NULL, "%s: %s", cases[i].definition,
                           err.text);
-        ck_assert_uint_eq(set->count, 0);
+        ck_assert_uint_eq(set->lists[OFFER_TOOL].count, 0);
     }
 }
 END_TEST
@@ -107,8 +110,8 @@ START_TEST(one_bad_tool_leaves_the_others)
     ck_assert_ptr_nonnull(strstr(err.text, "\"one\""));
     ck_assert(!add("{\"name\":\"two\"}"));
     ck_assert(add("{\"name\":\"two\"," OBJECT "}"));
-    ck_assert_uint_eq(set->count, 2);
-    ck_assert(bytes_equal(set->tools[1].name, BYTES("two")));
+    ck_assert_uint_eq(set->lists[OFFER_TOOL].count, 2);
+    ck_assert(bytes_equal(set->lists[OFFER_TOOL].offers[1].name, BYTES("two")));
 }
 END_TEST
 
@@ -125,7 +128,7 @@ END_TEST
 
 START_TEST(definitions_and_sets_have_a_largest)
 {
-    size_t size = TOOL_DEFINITION_MAX + 10;
+    size_t size = DEFINITION_MAX + 10;
     char *text = malloc(size + 1);
     memset(text, ' ', size);
     text[size] = '\0';
@@ -133,20 +136,22 @@ START_TEST(definitions_and_sets_have_a_largest)
     ck_assert(!add(text));
     ck_assert_ptr_nonnull(strstr(err.text, "bytes"));
     free(text);
-    for (int i = 0; i < TOOLSET_MAX; i++) {
+    for (int i = 0; i < OFFERS_MAX; i++) {
         char small[100];
         snprintf(small, sizeof(small), "{\"name\":\"t%d\"," OBJECT "}", i);
         ck_assert(add(small));
     }
     ck_assert(!add("{\"name\":\"more\"," OBJECT "}"));
     ck_assert_ptr_nonnull(strstr(err.text, "4096"));
-    ck_assert(bytes_equal(set->tools[TOOLSET_MAX - 1].name, BYTES("t4095")));
+    ck_assert(bytes_equal(set->lists[OFFER_TOOL].offers[OFFERS_MAX - 1].name, BYTES("t4095")));
 }
 END_TEST
 
 START_TEST(unknown_flags_are_refused)
 {
-    ck_assert(!toolset_add(set, BYTES("{\"name\":\"t\"," OBJECT "}"), 4, 0, 0, 0, &err));
+    ck_assert(!offers_add(set, OFFER_TOOL,
+                          &(struct offer_terms){BYTES("{\"name\":\"t\"," OBJECT "}"), 64, 0, 0, 0},
+                          &err));
     ck_assert_ptr_nonnull(strstr(err.text, "flags"));
 }
 END_TEST
@@ -154,11 +159,13 @@ END_TEST
 static void hash_of(unsigned char hash[32], uint32_t flags, uint64_t tag, uint32_t timeout,
                     uint32_t concurrency, const char *definition)
 {
-    struct toolset *one = toolset_new();
-    ck_assert(toolset_add(one, bytes_of(definition), flags, tag, timeout, concurrency, &err));
-    toolset_seal(one);
+    struct offers *one = offers_new();
+    ck_assert(offers_add(
+        one, OFFER_TOOL,
+        &(struct offer_terms){bytes_of(definition), flags, tag, timeout, concurrency}, &err));
+    offers_seal(one);
     memcpy(hash, one->hash, 32);
-    toolset_free(one);
+    offers_unref(one);
 }
 
 START_TEST(the_hash_covers_what_matters)
@@ -197,7 +204,7 @@ START_TEST(headers_are_found_at_any_depth)
                    "\"plain\":{\"type\":\"boolean\"},"
                    "\"flag\":{\"type\":\"boolean\",\"x-mcp-header\":\"X-Flag\"}}"),
         "%s", err.text);
-    const struct tool *tool = &set->tools[0];
+    const struct offer *tool = &set->lists[OFFER_TOOL].offers[0];
     ck_assert_uint_eq(tool->header_count, 3);
     ck_assert(bytes_equal(tool->headers[0].name, BYTES("Region")));
     ck_assert_str_eq(tool->headers[0].pointer, "/region");
@@ -246,7 +253,7 @@ START_TEST(header_rules)
     /* A parameter of that name is none; nor is the word in a description. */
     ck_assert(add_schema("\"description\":\"x-mcp-header\",\"properties\":{\"x-mcp-header\":"
                          "{\"type\":\"string\"}}"));
-    ck_assert_uint_eq(set->tools[0].header_count, 0);
+    ck_assert_uint_eq(set->lists[OFFER_TOOL].offers[0].header_count, 0);
 }
 END_TEST
 
@@ -254,8 +261,8 @@ int main(void)
 {
     if (!crypto_init())
         return 1;
-    Suite *suite = suite_create("toolset");
-    TCase *tests = tcase_create("toolset");
+    Suite *suite = suite_create("offers");
+    TCase *tests = tcase_create("offers");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_definition_is_kept_compact);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The walk through an inputSchema that collects "x-mcp-header". */
-#include "plugin/toolset_headers.h"
+#include "plugin/tool_headers.h"
 
 #include "base/buf.h"
 
@@ -9,7 +9,7 @@
 
 struct walk {
     struct arena *arena;
-    struct tool *tool;
+    struct offer *tool;
     struct buf pointer; /* into the arguments, of the schema being looked at */
     struct tool_header *found;
     size_t count;
@@ -179,8 +179,8 @@ static bool visit(struct walk *walk, const struct json_node *schema, bool reacha
            visit_unreachable(walk, schema);
 }
 
-bool toolset_headers(struct arena *arena, struct tool *tool, const struct json_node *input_schema,
-                     struct error *err)
+bool tool_headers(struct arena *arena, struct offer *tool, const struct json_node *input_schema,
+                  struct error *err)
 {
     struct walk walk = {.arena = arena, .tool = tool, .err = err};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the end of a call to a CallToolResult of the caller's revision. */
-#include "mcp/tools.h"
+/* From the end of a call to a result of the caller's revision. */
+#include "mcp/result.h"
 
 static void write_text_block(struct buf *out, struct bytes text)
 {
@@ -16,8 +16,8 @@ static bool takes_structured(const struct revision *revision, const struct json_
 }
 
 /* The provider's _meta (when it gave one) and the server's own. */
-static void write_meta(struct buf *out, const struct json *json, const struct json_node *meta,
-                       const struct revision *revision, struct bytes server_meta)
+static void write_both_metas(struct buf *out, const struct json *json, const struct json_node *meta,
+                             const struct revision *revision, struct bytes server_meta)
 {
     bool any = meta != NULL && meta->type == JSON_OBJECT && meta->count > 0;
 
@@ -47,6 +47,13 @@ static void write_meta(struct buf *out, const struct json *json, const struct js
         BUF_LIT(out, ":");
         buf_add_bytes(out, json_raw(json, name + 1));
     }
+    BUF_LIT(out, "}");
+}
+
+void write_meta(struct buf *out, const struct json *json, const struct json_node *meta,
+                const struct revision *revision, struct bytes server_meta)
+{
+    write_both_metas(out, json, meta, revision, server_meta);
     BUF_LIT(out, "}");
 }
 
@@ -95,5 +102,4 @@ void write_tool_result(struct buf *out, const struct revision *revision, struct 
         break;
     }
     write_meta(out, result->json, meta, revision, server_meta);
-    BUF_LIT(out, "}");
 }

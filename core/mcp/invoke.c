@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that a provider answers: entering it, passing on what it says on the
+ * way, and what ends are common to all methods. */
+#include "mcp/invoke.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "mcp/sessions.h"
+
+/* Progress more often than this is of no use to a person. */
+#define PROGRESS_INTERVAL_NS (10 * NS_PER_MS)
+/* How often a call looks again when it met a generation that has been retired. */
+#define ENTER_TRIES 8
+#define LOG_LEVEL_KEY "io.modelcontextprotocol/logLevel"
+
+static const struct bytes no_data = {NULL, 0};
+
+/* ---- cancelling ---- */
+
+static void cancel(struct invocation *inv)
+{
+    struct call *call = atomic_exchange(&inv->call, NULL);
+
+    if (call == NULL)
+        return;
+    call_cancel(call);
+    call_unref(call);
+}
+
+/* 2026-07-28: who closes the connection cancels. Before, it says nothing. */
+static void peer_gone(struct reply *reply)
+{
+    cancel(reply->owner);
+}
+
+static void join_session(struct invocation *inv, struct session *session)
+{
+    inv->session = session_ref(session);
+    pthread_mutex_lock(&session->mutex);
+    inv->next = session->invocations;
+    session->invocations = inv;
+    pthread_mutex_unlock(&session->mutex);
+}
+
+static void leave_session(struct invocation *inv)
+{
+    struct session *session = inv->session;
+
+    if (session == NULL)
+        return;
+    pthread_mutex_lock(&session->mutex);
+    struct invocation **place = &session->invocations;
+    while (*place != inv)
+        place = &(*place)->next;
+    *place = inv->next;
+    pthread_mutex_unlock(&session->mutex);
+    inv->session = NULL;
+    session_unref(session);
+}
+
+void invoke_cancel(struct session *session, struct bytes id)
+{
+    struct call *call = NULL;
+
+    pthread_mutex_lock(&session->mutex);
+    for (struct invocation *inv = session->invocations; inv != NULL && call == NULL;
+         inv = inv->next)
+        if (bytes_equal(inv->request->id, id))
+            call = atomic_exchange(&inv->call, NULL);
+    pthread_mutex_unlock(&session->mutex);
+    if (call != NULL) {
+        call_cancel(call);
+        call_unref(call);
+    }
+}
+
+/* ---- the end ---- */
+
+/* An error of the plugin's choice, in the codes of the caller's revision
+ * (2026-07-28, basic, "Error Codes"; before, server/resources, "Error
+ * Handling"). */
+static void respond_plugin_error(struct invocation *inv, const struct call_result *result)
+{
+    struct request *request = inv->request;
+    bool modern = request->revision->modern;
+    int code = result->code, status = STATUS_IN_PROTOCOL;
+    struct bytes data = bytes_equal(result->json_text, BYTES("null")) ? no_data : result->json_text;
+    struct buf uri;
+
+    buf_init(&uri, 1u << 20);
+    if (code == MCP_ERROR_MISSING_CAPABILITY) {
+        if (modern)
+            status = 400;
+        else
+            code = RPC_INVALID_REQUEST; /* sessions know no such code */
+    } else if (code == MCP_ERROR_RESOURCE_NOT_FOUND) {
+        code = modern ? RPC_INVALID_PARAMS : RPC_RESOURCE_NOT_FOUND;
+        const struct json_node *asked = json_get(&request->json, request->params, "uri");
+        if (data.data == NULL && asked != NULL) {
+            BUF_LIT(&uri, "{\"uri\":");
+            buf_add_bytes(&uri, json_raw(&request->json, asked));
+            BUF_LIT(&uri, "}");
+            data = buf_bytes(&uri);
+        }
+    }
+    respond_error(request, status, code, data, "%.*s", BYTES_FMT(result->text));
+    buf_free(&uri);
+}
+
+static void finished(struct call *call, const struct call_result *result)
+{
+    struct invocation *inv = call_owner(call);
+    struct request *request = inv->request;
+    struct call *mine = atomic_exchange(&inv->call, NULL);
+
+    leave_session(inv);
+    switch (result->end) {
+    case CALL_BUSY:
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %.*s",
+                      BYTES_FMT(result->text));
+        break;
+    case CALL_BROKEN:
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%.*s",
+                      BYTES_FMT(result->text));
+        break;
+    case CALL_ERROR:
+        respond_plugin_error(inv, result);
+        break;
+    default:
+        inv->method->finish(inv, result);
+        break;
+    }
+    if (mine != NULL)
+        call_unref(mine);
+}
+
+/* ---- on the way ---- */
+
+static void progress(struct call *call, double done, double total, struct bytes message)
+{
+    struct invocation *inv = call_owner(call);
+    int64_t now = clock_now();
+    struct buf out;
+
+    if (done <= inv->progress && inv->progress_ns != 0)
+        return; /* it must grow (2026-07-28, basic/patterns/progress) */
+    if (now - inv->progress_ns < PROGRESS_INTERVAL_NS && done < total)
+        return;
+    inv->progress = done;
+    inv->progress_ns = now;
+    buf_init(&out, 1u << 20);
+    BUF_LIT(&out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{"
+                  "\"progressToken\":");
+    buf_add_bytes(&out, inv->progress_token);
+    BUF_LIT(&out, ",\"progress\":");
+    json_write_double(&out, done);
+    if (total > 0) {
+        BUF_LIT(&out, ",\"total\":");
+        json_write_double(&out, total);
+    }
+    if (message.size > 0) {
+        BUF_LIT(&out, ",\"message\":");
+        json_write_string(&out, message);
+    }
+    BUF_LIT(&out, "}}");
+    if (!out.failed)
+        inv->request->reply->ops->push(inv->request->reply, buf_bytes(&out));
+    buf_free(&out);
+}
+
+static void log_message(struct call *call, int level, struct bytes data)
+{
+    struct invocation *inv = call_owner(call);
+    struct buf out;
+
+    buf_init(&out, data.size + 1024);
+    buf_addf(&out,
+             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{"
+             "\"level\":\"%s\",\"data\":",
+             log_level_name(level));
+    buf_add_bytes(&out, data);
+    BUF_LIT(&out, "}}");
+    if (!out.failed)
+        inv->request->reply->ops->push(inv->request->reply, buf_bytes(&out));
+    buf_free(&out);
+}
+
+static void release_exchange(void *owner)
+{
+    struct invocation *inv = owner;
+    struct reply *reply = inv->request->reply;
+
+    if (inv->snapshot != NULL)
+        snapshot_unref(inv->snapshot);
+    reply->ops->release(reply);
+}
+
+static const struct call_events events = {
+    .finished = finished, .progress = progress, .log = log_message};
+
+/* ---- entering ---- */
+
+struct bytes client_capabilities(const struct request *request)
+{
+    if (request->session != NULL)
+        return bytes_of(request->session->capabilities);
+    const struct json_node *declared =
+        json_get(&request->json, request->meta, "io.modelcontextprotocol/clientCapabilities");
+    return declared != NULL ? json_raw(&request->json, declared) : no_data;
+}
+
+static void read_caller(const struct request *request, struct mcp_caller *caller)
+{
+    *caller = (struct mcp_caller){.struct_size = sizeof *caller, .roles = MCP_STR("[]")};
+    const struct json_node *client =
+        json_get(&request->json, request->meta, "io.modelcontextprotocol/clientInfo");
+    if (client != NULL && client->type == JSON_OBJECT) {
+        struct bytes raw = json_raw(&request->json, client);
+        caller->client = (struct mcp_bytes){raw.data, raw.size};
+    }
+}
+
+/* Sets *level to what the client wants to hear; -1: nothing. False: it named a
+ * level that there is not. */
+static bool read_log_level(const struct request *request, int *level)
+{
+    const struct json_node *named = json_get(&request->json, request->meta, LOG_LEVEL_KEY);
+
+    *level = -1;
+    if (request->session != NULL) {
+        *level = atomic_load(&request->session->log_level);
+    } else if (named != NULL) {
+        struct bytes name = json_string(&request->json, named, request->message->arena);
+        *level = name.data != NULL ? log_level_from_name(name) : -1;
+        if (*level < 0)
+            return false;
+    }
+    if (!request->message->takes_stream)
+        *level = -1; /* there is nothing to say it on */
+    return true;
+}
+
+static struct bytes read_progress_token(const struct request *request)
+{
+    const struct json_node *token = json_get(&request->json, request->meta, "progressToken");
+
+    if (token == NULL || !request->message->takes_stream ||
+        (token->type != JSON_STRING && token->type != JSON_NUMBER))
+        return no_data;
+    return json_raw(&request->json, token);
+}
+
+/* Enters the provider. NULL: answered. */
+static struct call *enter(struct invocation *inv)
+{
+    struct request *request = inv->request;
+
+    for (int i = 0; i < ENTER_TRIES; i++) {
+        const struct snapshot *snapshot =
+            registry_read(request->mcp->registry, request->message->reader);
+        struct invoke_target target = {0};
+        if (!inv->method->find(request, snapshot, &target))
+            return NULL;
+        struct bytes capabilities = client_capabilities(request);
+        struct call *call = call_new(&(struct call_request){
+            .entry = target.entry,
+            .function = inv->method->function,
+            .name = target.name,
+            .json = target.json,
+            .arguments = target.arguments,
+            .meta_json = &request->json,
+            .meta = request->meta,
+            .caller = &inv->caller,
+            .client_capabilities = capabilities,
+            .max_time_ms = atomic_load(&request->mcp->call_timeout_ms),
+            .wants_progress = inv->progress_token.data != NULL,
+            .log_level = inv->log_level,
+            .events = &events,
+            .owner = inv,
+            .release = release_exchange,
+        });
+        if (call == NULL)
+            continue;
+        if (inv->method->function != CALL_TOOL || target.entry->offer->output != NULL) {
+            inv->entry = target.entry;
+            inv->snapshot = snapshot_ref(snapshot);
+        }
+        return call;
+    }
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
+                  "Server busy: the provider of this is being replaced; try again");
+    return NULL;
+}
+
+void invoke(struct request *request, const struct invoke_method *method)
+{
+    struct invocation *inv = arena_calloc(request->message->arena, 1, sizeof *inv);
+
+    if (inv == NULL) {
+        respond_error(request, 500, RPC_INTERNAL_ERROR, no_data, "Out of memory");
+        return;
+    }
+    if (!read_log_level(request, &inv->log_level)) {
+        respond_error(request, 400, RPC_INVALID_PARAMS, no_data,
+                      "Invalid params: " LOG_LEVEL_KEY " must be one of debug, info, notice, "
+                      "warning, error, critical, alert, emergency");
+        return;
+    }
+    inv->request = request;
+    inv->method = method;
+    inv->progress_token = read_progress_token(request);
+    read_caller(request, &inv->caller);
+    request->reply->ops->hold(request->reply);
+    struct call *call = enter(inv);
+    if (call == NULL) {
+        request->reply->ops->release(request->reply);
+        return;
+    }
+    request->message->keep = true;
+    atomic_store(&inv->call, call_ref(call));
+    if (request->session != NULL) {
+        join_session(inv, request->session);
+    } else {
+        request->reply->owner = inv;
+        request->reply->gone = peer_gone;
+    }
+    call_start(call);
+    call_unref(call);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calling a provider on behalf of a request, whatever the method: tools/call,
+ * resources/read, prompts/get and completion/complete differ in what they look
+ * up and in the form of their results, and in nothing else.
+ */
+#ifndef MCP_INVOKE_H
+#define MCP_INVOKE_H
+
+#include "mcp/request.h"
+#include "plugin/call.h"
+
+struct invocation;
+
+/* Whom to call, and with what. */
+struct invoke_target {
+    const struct registry_entry *entry;
+    struct bytes name; /* what the plugin sees as the name; .data NULL: the offer's own */
+    const struct json *json; /* where the arguments are */
+    const struct json_node *arguments; /* an object, or NULL */
+};
+
+struct invoke_method {
+    enum call_function function;
+    /* Looks up and checks. False: has been answered. May run again, with a newer
+     * snapshot, when the provider was replaced in between. */
+    bool (*find)(struct request *request, const struct snapshot *snapshot,
+                 struct invoke_target *target);
+    /* Answers a call that has a result (CALL_TEXT, CALL_STRUCTURED, CALL_RESULT,
+     * CALL_FAILURE or CALL_TIMEOUT). */
+    void (*finish)(struct invocation *invocation, const struct call_result *result);
+};
+
+/* A request whose provider is at work. Lives in the request's arena, which the
+ * exchange keeps until the last call has gone. */
+struct invocation {
+    struct request *request;
+    const struct invoke_method *method;
+    /* One reference, which belongs to whoever takes the pointer out: the end of
+     * the call, or who cancels it. */
+    _Atomic(struct call *) call;
+    int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
+    struct bytes progress_token; /* raw JSON; .data is NULL: not wanted */
+    double progress; /* the last that was sent */
+    int64_t progress_ns;
+    struct mcp_caller caller;
+    /* The snapshot, referenced, that keeps the entry; NULL for a tool that
+     * promises nothing. */
+    const struct snapshot *snapshot;
+    const struct registry_entry *entry;
+    struct session *session; /* referenced; NULL: 2026-07-28 */
+    struct invocation *next; /* in session->invocations */
+};
+
+/* Finds the provider and calls it; the answer comes now or later. */
+void invoke(struct request *request, const struct invoke_method *method);
+
+/* notifications/cancelled in a session: cancels the request with this id (raw
+ * JSON), if a provider is still at work on it. */
+void invoke_cancel(struct session *session, struct bytes id);
+
+/* The capabilities that the client of this request has declared: an object, raw
+ * JSON; .data is NULL when it has declared nothing. */
+struct bytes client_capabilities(const struct request *request);
+
+#endif
