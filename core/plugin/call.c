@@ -114,11 +114,6 @@ void *call_owner(const struct call *call)
     return call->owner;
 }
 
-bool call_is_inline(const struct call *call)
-{
-    return call->nonblocking;
-}
-
 struct mcp_call *call_abi(struct call *call)
 {
     return &call->abi;
@@ -187,7 +182,7 @@ bool call_answer(struct call *call, const struct call_result *result)
 {
     pthread_mutex_lock(&call->event_mutex);
     unsigned before = atomic_fetch_or(&call->state, CALL_IS_ANSWERED);
-    bool waiting = (before & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) == 0;
+    bool waiting = (before & CALL_IS_ANSWERED) == 0;
     if (waiting)
         call->events->finished(call, result);
     pthread_mutex_unlock(&call->event_mutex);
@@ -252,15 +247,6 @@ void call_cancel(struct call *call)
     if (fn != NULL)
         run_callback(call, fn);
     pthread_mutex_unlock(&call->cancel_mutex);
-}
-
-void call_abandon(struct call *call)
-{
-    atomic_fetch_or(&call->state, CALL_IS_ABANDONED);
-    call_cancel(call);
-    /* Waits for an event that is running; on its own thread it does not. */
-    pthread_mutex_lock(&call->event_mutex);
-    pthread_mutex_unlock(&call->event_mutex);
 }
 
 void call_late(struct call *call)

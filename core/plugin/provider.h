@@ -78,7 +78,6 @@ struct provider {
     struct toolset *tools; /* control thread only; readers have a snapshot */
 
     atomic_uint references;
-    atomic_bool retired;
     atomic_bool broken; /* it called exit or the like: every call is refused */
     _Atomic(struct plugins *) owner; /* who is told of notify() */
 
@@ -110,8 +109,6 @@ void provider_leave(struct provider *provider);
 
 /* No further call enters. */
 void provider_retire(struct provider *provider);
-/* Waits until no call is inside; false when `deadline_ns` came first. */
-bool provider_drain(struct provider *provider, int64_t deadline_ns);
 /* Has `wake(context)` called, on any thread, each time the last call of a
  * retired provider leaves. One listener in a process; NULL takes it back, and
  * when that returns it is not running. */

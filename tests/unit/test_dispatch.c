@@ -57,8 +57,8 @@ static void tear_down(void)
     atomic_store(&open_door, true);
     provider_retire(&fake->provider);
     provider_retire(&other->provider);
-    ck_assert(provider_drain(&fake->provider, in_ms(5000)));
-    ck_assert(provider_drain(&other->provider, in_ms(5000)));
+    ck_assert(drained(&fake->provider, in_ms(5000)));
+    ck_assert(drained(&other->provider, in_ms(5000)));
     dispatch_stop(in_ms(5000));
     for (int i = 0; i < MANY; i++)
         heard_free(&heard[i]);
@@ -343,16 +343,11 @@ START_TEST(a_cancelled_call_that_waits_never_enters)
     call_unref(start("serial", 0));
     wait_running(fake, 1);
     struct call *second = start("serial", 1);
-    struct call *third = start("serial", 2);
     call_cancel(second);
     ck_assert_int_eq(heard[1].finished, 1);
     ck_assert_int_eq(heard[1].end, CALL_TIMEOUT);
-    call_abandon(third);
-    ck_assert_int_eq(heard[2].finished, 0);
     call_unref(second);
-    call_unref(third);
     ck_assert_int_eq(heard[1].released, 1);
-    ck_assert_int_eq(heard[2].released, 1);
     atomic_store(&open_door, true);
     all_released(0, 1);
     ck_assert_uint_eq(atomic_load(&fake->calls), 1);
