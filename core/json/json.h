@@ -137,8 +137,6 @@ const char *json_cstring(const struct json *json, const struct json_node *value,
 /* An integer, however it is written (12, 1.2e1, 12.0); false when it is not one
  * or does not fit. */
 bool json_int64(const struct json *json, const struct json_node *value, int64_t *out);
-/* Any number; false for other types and for what overflows to infinity. */
-bool json_double(const struct json *json, const struct json_node *value, double *out);
 
 /* ---- writing ---- */
 

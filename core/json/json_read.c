@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "json/json.h"
+#include "json/json_decimal.h"
 #include "json/json_text.h"
 
 struct bytes json_raw(const struct json *json, const struct json_node *value)
@@ -149,4 +150,14 @@ const char *json_cstring(const struct json *json, const struct json_node *value,
     size_t size = json_decode(inner, decoded);
     decoded[size] = '\0';
     return memchr(decoded, '\0', size) == NULL ? decoded : NULL;
+}
+
+/* ---- numbers ---- */
+
+bool json_int64(const struct json *json, const struct json_node *value, int64_t *out)
+{
+    if (value == NULL || value->type != JSON_NUMBER)
+        return false;
+    struct decimal d = decimal_read(json_raw(json, value));
+    return decimal_int64(&d, out);
 }

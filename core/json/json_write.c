@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing JSON. */
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/utf8.h"
 #include "json/json.h"
 #include "json/json_text.h"
@@ -47,6 +52,26 @@ void json_write_string(struct buf *out, struct bytes text)
         text.size -= size;
     }
     buf_add_char(out, '"');
+}
+
+void json_write_double(struct buf *out, double number)
+{
+    if (!isfinite(number)) {
+        BUF_LIT(out, "null");
+        return;
+    }
+    char text[32];
+    /* Numbers in JSON have a point, whatever setlocale(3) a plugin may have called: so
+     * "C", for this thread alone. glibc and musl hand out a constant for it: nothing to
+     * free or to fail. */
+    locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (digits == 17 || strtod(text, NULL) == number)
+            break;
+    }
+    uselocale(before);
+    buf_add_bytes(out, bytes_of(text));
 }
 
 /* ---- compact ---- */

@@ -228,10 +228,10 @@ static bool check_local_part(struct bytes text, bool international)
     bool dot = true; /* no dot may stand at either end, nor two together */
     if (text.size >= 2 && text.data[0] == '"' && text.data[text.size - 1] == '"') {
         for (size_t i = 1; i < text.size - 1; i++) {
-            if (text.data[i] == '\\' && ++i == text.size - 1)
+            bool escaped = text.data[i] == '\\';
+            if (escaped && ++i == text.size - 1)
                 return false;
-            if (((unsigned char)text.data[i] < 0x20) ||
-                (text.data[i] == '"' && text.data[i - 1] != '\\'))
+            if ((unsigned char)text.data[i] < 0x20 || (text.data[i] == '"' && !escaped))
                 return false;
         }
         return true;

@@ -15,7 +15,6 @@
  *   schema_choice.c    anyOf, oneOf and the other keywords that try a subschema
  *   schema_report.c    what a failure is called, and where it is
  *   schema_describe.c  a subschema in words
- *   schema_number.c    decimal numbers, exactly
  *   schema_equal.c     equality of values; uniqueItems
  *   schema_pattern.c   regular expressions (the only file that knows PCRE2)
  *   schema_format.c    the formats
@@ -23,6 +22,7 @@
 #ifndef JSON_SCHEMA_INTERNAL_H
 #define JSON_SCHEMA_INTERNAL_H
 
+#include "json/json_decimal.h"
 #include "json/schema.h"
 
 #define SCHEMA_MAX_DEPTH 64 /* subschemas within each other */
@@ -31,28 +31,6 @@
 #define SCHEMA_MAX_MEMORY ((size_t)64 << 20)
 #define SCHEMA_MAX_PATTERNS ((size_t)4 << 20) /* bytes of all compiled patterns */
 #define SCHEMA_MAX_NESTING 512 /* subschemas applied within each other */
-
-/* ---- numbers (schema_number.c) ---- */
-
-/* A number as it was written: no digit is lost. */
-struct decimal {
-    struct bytes text; /* the whole of it */
-    const char *digits; /* from the first to the last digit that is not 0; maybe with a '.' */
-    uint32_t size; /* 0 for zero */
-    bool negative;
-    bool small; /* written as an integer of at most 18 digits: its value is `integer` */
-    int64_t integer;
-    int64_t top, low; /* the powers of ten of the first and the last digit */
-};
-
-/* `text` is a number that json_parse has accepted, and must stay. */
-struct decimal decimal_read(struct bytes text);
-int decimal_compare(const struct decimal *a, const struct decimal *b);
-bool decimal_is_integer(const struct decimal *d);
-/* `divisor` has at most 18 significant digits and is above 0. */
-bool decimal_is_multiple(const struct decimal *value, const struct decimal *divisor);
-bool decimal_can_divide(const struct decimal *divisor);
-uint64_t decimal_hash(const struct decimal *d);
 
 /* ---- patterns (schema_pattern.c) ---- */
 

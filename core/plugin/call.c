@@ -203,7 +203,7 @@ bool call_answer(struct call *call, const struct call_result *result)
 {
     pthread_mutex_lock(&call->event_mutex);
     unsigned before = atomic_fetch_or(&call->state, CALL_IS_ANSWERED);
-    bool waiting = (before & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) == 0;
+    bool waiting = (before & CALL_IS_ANSWERED) == 0;
     if (waiting)
         call->events->finished(call, result);
     pthread_mutex_unlock(&call->event_mutex);
@@ -268,15 +268,6 @@ void call_cancel(struct call *call)
     if (fn != NULL)
         run_callback(call, fn);
     pthread_mutex_unlock(&call->cancel_mutex);
-}
-
-void call_abandon(struct call *call)
-{
-    atomic_fetch_or(&call->state, CALL_IS_ABANDONED);
-    call_cancel(call);
-    /* Waits for an event that is running; on its own thread it does not. */
-    pthread_mutex_lock(&call->event_mutex);
-    pthread_mutex_unlock(&call->event_mutex);
 }
 
 void call_late(struct call *call)

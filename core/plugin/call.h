@@ -5,18 +5,16 @@
  * moment its result is known.
  *
  * The protocol layer makes it (call_new), starts it, and is told of progress,
- * log messages and, exactly once, the end. Between, it may cancel, or abandon
- * the call when nobody waits any more. The plugin sees the struct mcp_call
- * inside and ends it with one of the finish functions of <mcp/plugin.h>; if it
- * is too late, the deadline ends it.
+ * log messages and, exactly once, the end. Between, it may cancel. The plugin
+ * sees the struct mcp_call inside and ends it with one of the finish functions of
+ * <mcp/plugin.h>; if it is too late, the deadline ends it.
  *
  * References: call_new gives one to the caller. The plugin layer holds its own
  * until the plugin's call_tool has returned and the call has been ended by the
  * plugin.
  *
  * Events of one call never run at the same time, and none runs after `finished`
- * began or call_abandon returned. An event may call anything here for its own
- * call.
+ * began. An event may call anything here for its own call.
  *
  * Locks of a call: event_mutex is held while an event runs, cancel_mutex while
  * the plugin's on_cancel function runs; mutex is a leaf.
@@ -102,10 +100,6 @@ void call_start(struct call *call);
 
 /* Tells the plugin that nobody needs the result. `finished` still comes. */
 void call_cancel(struct call *call);
-
-/* Like call_cancel, and no event runs once this has returned (it waits for one
- * that is running on another thread). */
-void call_abandon(struct call *call);
 
 /* Its deadline no longer counts: it has become a task. */
 void call_lift_deadline(struct call *call);

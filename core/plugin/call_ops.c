@@ -57,7 +57,7 @@ static bool begin_end(struct call *call)
 
 static bool nobody_waits(const struct call *call)
 {
-    return (atomic_load(&call->state) & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) != 0;
+    return (atomic_load(&call->state) & CALL_IS_ANSWERED) != 0;
 }
 
 static int32_t end(struct call *call, const struct call_result *result)
@@ -276,7 +276,7 @@ static int32_t report_refused(const struct call *call)
     unsigned state = atomic_load(&call->state);
     if ((state & CALL_IS_ENDED) != 0)
         return MCP_EINVAL;
-    return (state & (CALL_IS_ANSWERED | CALL_IS_ABANDONED)) != 0 ? MCP_ECANCELLED : MCP_OK;
+    return (state & CALL_IS_ANSWERED) != 0 ? MCP_ECANCELLED : MCP_OK;
 }
 
 static int32_t op_progress(struct mcp_call *abi, double progress, double total,

@@ -11,13 +11,12 @@
 /* Bits of call.state. Nobody takes one back. */
 enum {
     CALL_IS_CANCELLED = 1,
-    CALL_IS_ABANDONED = 2, /* no event runs any more */
-    CALL_IS_ANSWERED = 4, /* `finished` has run, or is running */
-    CALL_IS_ENDED = 8, /* the plugin's side has begun to end it; nobody else may */
-    CALL_IS_DONE = 16, /* ... and the function that ends it is through */
-    CALL_HAS_RETURNED = 32, /* ops->call has, or was never called */
-    CALL_IS_LATE = 64, /* the deadline has passed */
-    CALL_HAS_CALLBACK = 128 /* on_cancel was set at some time */
+    CALL_IS_ANSWERED = 2, /* `finished` has run, or is running; no other event runs */
+    CALL_IS_ENDED = 4, /* the plugin's side has begun to end it; nobody else may */
+    CALL_IS_DONE = 8, /* ... and the function that ends it is through */
+    CALL_HAS_RETURNED = 16, /* ops->call has, or was never called */
+    CALL_IS_LATE = 32, /* the deadline has passed */
+    CALL_HAS_CALLBACK = 64 /* on_cancel was set at some time */
 };
 
 /* Bits of provider.said. */

@@ -302,59 +302,79 @@ static void *work(void *argument)
 
 /* ---- for call.c ---- */
 
+/* Workers that are free for a call in the queue: asleep, on their way, or not
+ * started yet. Mutex held. */
+static uint32_t spare_workers(void)
+{
+    return pool.idle_count + pool.coming + pool.maximum - pool.started;
+}
+
+/* Calls at gates, and those in the queue that no worker is free for. Mutex held. */
+static uint32_t waiting_calls(void)
+{
+    uint32_t spare = spare_workers();
+    return pool.waiting - (pool.ready < spare ? pool.ready : spare);
+}
+
 /* Whether a call may come in. Mutex held. */
 static bool may_wait(const struct call *call)
 {
-    uint32_t free_workers = pool.idle_count + pool.coming + pool.maximum - pool.started;
-    uint32_t at_gates = pool.waiting - pool.ready;
-    uint32_t unserved = pool.ready > free_workers ? pool.ready - free_workers : 0;
-    if (at_gates + unserved < pool.limit)
-        return true;
-    return pool.ready < free_workers && all_have_room(call->gate);
+    return waiting_calls() < pool.limit ||
+           (pool.ready < spare_workers() && all_have_room(call->gate));
 }
 
 /* Unlocks. */
-static void refuse(struct call *call)
+static void refuse(struct call *call, bool watched)
 {
     bool stopping = pool.stopping;
-    uint32_t waiting = pool.waiting;
+    uint32_t waiting = waiting_calls();
     pool.refused++;
     pthread_mutex_unlock(&pool.mutex);
     if (stopping)
         call_turn_away(call, CALL_BUSY, "%s/%s was not started: mcpd is shutting down",
                        call->provider->id, call->name);
+    else if (!watched)
+        call_turn_away(call, CALL_BUSY, "%s/%s was not started: mcpd is out of memory",
+                       call->provider->id, call->name);
     else
         call_turn_away(call, CALL_BUSY,
-                       "%s/%s was not started: %u calls are waiting already; try again later",
+                       "%s/%s was not started: %u calls are waiting, as many as may "
+                       "(calls.queue); try again later",
                        call->provider->id, call->name, waiting);
 }
 
-/* A call that does not block and finds its gate open. Mutex held. */
-static bool passes_at_once(struct call *call)
+/* Whether it need not wait: it has been cancelled, or does not block and has passed
+ * its gate. Mutex held. */
+static bool enters_at_once(struct call *call)
 {
-    return call->nonblocking && all_have_room(call->gate) && pass(call);
+    if ((atomic_load(&call->state) & CALL_IS_CANCELLED) != 0)
+        return true;
+    return !pool.stopping && call->nonblocking && all_have_room(call->gate) && pass(call);
 }
 
 void dispatch_run(struct call *call)
 {
-    bool watched = call->nonblocking || deadline_add(call);
+    bool watched = !call->nonblocking && deadline_add(call);
 
     call->at = call->gate;
     call->inside_tool = false;
     pthread_mutex_lock(&pool.mutex);
-    bool cancelled = (atomic_load(&call->state) & CALL_IS_CANCELLED) != 0;
-    if (cancelled || (!pool.stopping && passes_at_once(call))) {
+    bool enters = enters_at_once(call);
+    if (!enters && call->nonblocking) {
+        /* Only now is it worth a place in the watch. Who cancels it meanwhile does not
+         * find it in a line: it is looked at again. */
+        pthread_mutex_unlock(&pool.mutex);
+        watched = deadline_add(call);
+        pthread_mutex_lock(&pool.mutex);
+        enters = enters_at_once(call);
+    }
+    if (enters) {
         pthread_mutex_unlock(&pool.mutex);
         call_enter(call);
         return;
     }
-    if (call->nonblocking && watched) {
-        pthread_mutex_unlock(&pool.mutex);
-        watched = deadline_add(call);
-        pthread_mutex_lock(&pool.mutex);
-    }
     if (pool.stopping || !watched || !may_wait(call)) {
-        refuse(call);
+        refuse(call, watched);
         return;
     }
     if (pass(call))

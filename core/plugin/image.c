@@ -163,8 +163,6 @@ static bool check_manifest(struct image *image, const char *name, struct bytes c
                          manifest.required);
     memcpy(image->id, manifest.id, sizeof(image->id));
     memcpy(image->version, manifest.version, sizeof(image->version));
-    image->abi_major = manifest.abi_major;
-    image->abi_minor = manifest.abi_minor;
     return true;
 }
 

@@ -18,10 +18,8 @@ struct image {
     unsigned char hash[32];
     char id[65]; /* from the manifest */
     char version[65];
-    unsigned abi_major, abi_minor;
     uint64_t generation;
     bool borrowed; /* image_free leaves the file: it is somebody else's */
-    struct image_needs *needs; /* manifest "needs"; for the sandbox of workers; may be NULL */
 };
 
 /* Copies NAME from the open directory and checks the copy: a regular file (no

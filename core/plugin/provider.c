@@ -9,39 +9,24 @@
  */
 #include "plugin/provider.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "plugin/dispatch.h"
 
 #define RETIRED 0x80000000u
 
-/* Who waits for the end of a drain. Leaf lock. */
+/* Who is told of the end of a drain. The mutex is held while it is told. */
 static struct {
     pthread_mutex_t mutex;
-    pthread_cond_t left; /* the last call of some retired provider has left */
-    pthread_once_t once;
     void (*wake)(void *context);
     void *context;
-} drain = {.mutex = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
-
-static void drain_init(void)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&drain.left, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
+} drain = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 void provider_init(struct provider *provider, const struct provider_ops *ops)
 {
-    pthread_once(&drain.once, drain_init);
     provider->ops = ops;
     atomic_init(&provider->references, 1);
-    atomic_init(&provider->retired, false);
     atomic_init(&provider->broken, false);
     atomic_init(&provider->owner, NULL);
     atomic_init(&provider->entered, 0);
@@ -98,7 +83,6 @@ void provider_leave(struct provider *provider)
     if (atomic_fetch_sub(&provider->entered, 1) != (RETIRED | 1))
         return;
     pthread_mutex_lock(&drain.mutex);
-    pthread_cond_broadcast(&drain.left);
     if (drain.wake != NULL)
         drain.wake(drain.context);
     pthread_mutex_unlock(&drain.mutex);
@@ -106,21 +90,7 @@ void provider_leave(struct provider *provider)
 
 void provider_retire(struct provider *provider)
 {
-    atomic_store(&provider->retired, true);
     atomic_fetch_or(&provider->entered, RETIRED);
-}
-
-bool provider_drain(struct provider *provider, int64_t deadline_ns)
-{
-    const struct timespec until = {.tv_sec = deadline_ns / NS_PER_S,
-                                   .tv_nsec = deadline_ns % NS_PER_S};
-    int result = 0;
-
-    pthread_mutex_lock(&drain.mutex);
-    while (provider_inside(provider) != 0 && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&drain.left, &drain.mutex, &until);
-    pthread_mutex_unlock(&drain.mutex);
-    return provider_inside(provider) == 0;
 }
 
 void provider_on_drained(void (*wake)(void *context), void *context)

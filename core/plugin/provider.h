@@ -81,7 +81,6 @@ struct provider {
     bool completes;
 
     atomic_uint references;
-    atomic_bool retired;
     atomic_bool broken; /* it called exit or the like: every call is refused */
     _Atomic(struct plugins *) owner; /* who is told of notify() */
 
@@ -113,8 +112,6 @@ void provider_leave(struct provider *provider);
 
 /* No further call enters. */
 void provider_retire(struct provider *provider);
-/* Waits until no call is inside; false when `deadline_ns` came first. */
-bool provider_drain(struct provider *provider, int64_t deadline_ns);
 /* Has `wake(context)` called, on any thread, each time the last call of a
  * retired provider leaves. One listener in a process; NULL takes it back, and
  * when that returns it is not running. */

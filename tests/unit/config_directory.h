@@ -6,13 +6,14 @@
 
 #include <check.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/reading.h"
+#include "files.h"
+#include "suite.h"
 
 static char directory[] = "/tmp/test-config-XXXXXX";
 static char path[256]; /* of mcpd.json in it */
@@ -26,15 +27,9 @@ static inline void setup(void)
     buf_init(&lines, 1 << 20);
 }
 
-static inline int remove_entry(const char *name, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st, (void)type, (void)walk;
-    return remove(name);
-}
-
 static inline void teardown(void)
 {
-    ck_assert_int_eq(nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    files_remove(directory);
     buf_free(&lines);
 }
 

@@ -195,6 +195,16 @@ void fake_host_free(struct fake_host *host)
     free(host);
 }
 
+void fake_assert_wrong(const char *plugin, const char *config, const char *pointer,
+                       const char *expected)
+{
+    struct fake_host *host = fake_host_new(plugin, "%s", config);
+    ck_assert_msg(!host->running, "%s", config);
+    ck_assert_str_eq(host->fail_pointer, pointer);
+    ck_assert_msg(strstr(host->fail_text, expected) != NULL, "%s: %s", config, host->fail_text);
+    fake_host_free(host);
+}
+
 const struct fake_tool *fake_host_tool(const struct fake_host *host, const char *name)
 {
     for (size_t i = 0; i < host->tool_count; i++)
@@ -491,6 +501,15 @@ void fake_result_free(struct fake_result *result)
 {
     arena_free(&result->arena);
     free(result);
+}
+
+void fake_assert_failure(struct fake_result *result, const char *expected)
+{
+    ck_assert_msg(result->end == FAKE_FAILURE, "expected a failure with \"%s\", got %.200s",
+                  expected, result->text);
+    ck_assert_msg(strstr(result->text, expected) != NULL, "\"%s\" has no \"%s\"", result->text,
+                  expected);
+    fake_result_free(result);
 }
 
 const char *fake_at(struct fake_result *result, const char *pointer)

@@ -45,6 +45,10 @@ struct fake_host {
 struct fake_host *fake_host_new(const char *plugin, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void fake_host_free(struct fake_host *host);
+/* Fails the test unless an instance with this configuration is refused, and the plugin
+ * names `pointer` and says `expected` among others. */
+void fake_assert_wrong(const char *plugin, const char *config, const char *pointer,
+                       const char *expected);
 
 const struct fake_tool *fake_host_tool(const struct fake_host *host, const char *name);
 
@@ -73,6 +77,8 @@ struct fake_result *fake_call(struct fake_host *host, const char *tool,
 struct fake_result *fake_callf(struct fake_host *host, const char *tool, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void fake_result_free(struct fake_result *result);
+/* Fails the test unless it is a failure that says `expected` among others; frees it. */
+void fake_assert_failure(struct fake_result *result, const char *expected);
 
 /* The value in structuredContent at a JSON Pointer, as it is written; for strings,
  * decoded. "" when there is none. Lives as long as the result. */

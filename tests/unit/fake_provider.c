@@ -196,6 +196,13 @@ struct call *fake_tool_call(struct registry *registry, const char *name, struct 
 
 /* ---- time ---- */
 
+bool drained(const struct provider *provider, int64_t deadline_ns)
+{
+    while (provider_inside(provider) != 0 && clock_now() < deadline_ns)
+        sleep_ms(1);
+    return provider_inside(provider) == 0;
+}
+
 int64_t in_ms(int64_t ms)
 {
     return clock_now() + ms * NS_PER_MS;

@@ -61,6 +61,9 @@ struct call *fake_tool_call(struct registry *registry, const char *name, struct 
 /* Ends the call with its name, as finish_text. */
 void run_echo_name(struct fake_provider *fake, struct mcp_call *call);
 
+/* Waits until no call is inside; false when `deadline_ns` came first. */
+bool drained(const struct provider *provider, int64_t deadline_ns);
+
 int64_t in_ms(int64_t ms); /* that time from now */
 void sleep_ms(int ms);
 

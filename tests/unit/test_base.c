@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "suite.h"
 
 #define assert_bytes(actual, literal) assert_bytes_(actual, BYTES(literal), __LINE__)
 
@@ -990,17 +991,9 @@ END_TEST
 
 /* ---- */
 
-static void add_case(Suite *suite, const char *name, const TTest *const *tests, size_t count)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 120); /* for valgrind */
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-}
-#define ADD_CASE(suite, name, ...)                                                                 \
-    add_case(suite, name, (const TTest *const[]){__VA_ARGS__},                                     \
-             sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(TTest *))
+#define ADD_CASE(suite, title, ...)                                                                \
+    suite_add(suite, &(struct suite_case){                                                         \
+                         .name = (title), .seconds = 120, .tests = SUITE_TESTS(__VA_ARGS__)})
 
 int main(void)
 {
@@ -1030,9 +1023,5 @@ int main(void)
              log_leaves_errno_alone, log_does_not_wait_for_a_full_pipe, log_levels_have_names);
     ADD_CASE(suite, "threads", thread_has_a_name_and_no_signals, clock_goes_forward);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

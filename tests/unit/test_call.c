@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls: how they end, what a plugin may do with them, cancelling, abandoning. */
+/* Calls: how they end, what a plugin may do with them, cancelling. */
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +38,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     provider_retire(&fake->provider);
-    ck_assert(provider_drain(&fake->provider, in_ms(5000)));
+    ck_assert(drained(&fake->provider, in_ms(5000)));
     dispatch_stop(in_ms(5000));
     heard_free(&heard);
     provider_unref(&fake->provider);
@@ -538,76 +538,32 @@ START_TEST(finishing_waits_for_a_running_callback)
 }
 END_TEST
 
-START_TEST(an_abandoned_call_runs_no_event)
+static void cancel_in_event(struct call *call)
 {
-    fake->run = run_keep;
-    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
-    call_start(call);
-    struct mcp_call *abi = wait_kept();
-    call_abandon(call);
-    call_unref(call);
-    ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
-    ck_assert_int_eq(abi->ops->progress(abi, 1, 0, MCP_STR("")), MCP_ECANCELLED);
-    ck_assert_int_eq(abi->ops->log(abi, MCP_LOG_ERROR, MCP_STR("1")), MCP_ECANCELLED);
-    ck_assert_int_eq(heard.released, 0);
-    ck_assert_int_eq(abi->ops->finish_text(abi, MCP_STR("x")), MCP_ECANCELLED);
-    ck_assert(heard_released(&heard));
-    ck_assert_int_eq(heard.finished + heard.progress + heard.log, 0);
-}
-END_TEST
-
-static void abandon_in_event(struct call *call)
-{
-    call_abandon(call);
+    call_cancel(call);
 }
 
 static void run_progress(struct fake_provider *f, struct mcp_call *call)
 {
-    codes[0] = call->ops->progress(call, 1, 2, MCP_STR(""));
-    codes[1] = call->ops->progress(call, 2, 2, MCP_STR(""));
-    codes[2] = call->ops->finish_text(call, MCP_STR(""));
     (void)f;
+    codes[0] = call->ops->progress(call, 1, 2, MCP_STR(""));
+    codes[1] = call->ops->is_cancelled(call);
+    codes[2] = call->ops->finish_text(call, MCP_STR(""));
 }
 
-START_TEST(a_call_may_be_abandoned_inside_its_event)
+START_TEST(a_call_may_be_cancelled_inside_its_event)
 {
     fake->run = run_progress;
-    heard.on_progress = abandon_in_event;
+    heard.on_progress = cancel_in_event;
     struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
     call_start(call);
     call_unref(call);
     ck_assert(heard_released(&heard));
     ck_assert_int_eq(codes[0], MCP_OK);
-    ck_assert_int_eq(codes[1], MCP_ECANCELLED);
-    ck_assert_int_eq(codes[2], MCP_ECANCELLED);
+    ck_assert_int_eq(codes[1], 1);
+    ck_assert_int_eq(codes[2], MCP_OK);
     ck_assert_int_eq(heard.progress, 1);
-    ck_assert_int_eq(heard.finished, 0);
-}
-END_TEST
-
-static atomic_bool event_running, event_over;
-
-static void slow_event(struct call *call)
-{
-    (void)call;
-    atomic_store(&event_running, true);
-    sleep_ms(50);
-    atomic_store(&event_over, true);
-}
-
-START_TEST(abandoning_waits_for_an_event_on_another_thread)
-{
-    fake->run = run_progress;
-    heard.on_progress = slow_event;
-    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, wants_reports);
-    call_start(call);
-    while (!atomic_load(&event_running))
-        sleep_ms(1);
-    call_abandon(call);
-    ck_assert(atomic_load(&event_over));
-    call_unref(call);
-    ck_assert(heard_released(&heard));
-    ck_assert_int_eq(heard.finished, 0);
+    ck_assert_int_eq(heard.finished, 1);
 }
 END_TEST
 
@@ -617,7 +573,7 @@ START_TEST(a_call_that_overruns_is_cancelled_then_answered)
 {
     fake->run = run_keep;
     int64_t began = clock_now();
-    struct call *call = fake_tool_call(registry, "short", &heard, NULL, NULL);
+    struct call *call = fake_tool_call(registry, "short", &heard, NULL, wants_reports);
     call_start(call);
     struct mcp_call *abi = wait_kept();
     ck_assert_int_gt(abi->deadline_ns, began);
@@ -632,9 +588,12 @@ START_TEST(a_call_that_overruns_is_cancelled_then_answered)
     /* It is inside until the plugin ends it. */
     ck_assert_uint_eq(provider_inside(&fake->provider), 1);
     ck_assert_int_eq(heard.released, 0);
+    ck_assert_int_eq(abi->ops->progress(abi, 1, 0, MCP_STR("")), MCP_ECANCELLED);
+    ck_assert_int_eq(abi->ops->log(abi, MCP_LOG_ERROR, MCP_STR("1")), MCP_ECANCELLED);
     ck_assert_int_eq(abi->ops->finish_text(abi, MCP_STR("late")), MCP_ECANCELLED);
     call_unref(call);
     ck_assert(heard_released(&heard));
+    ck_assert_int_eq(heard.progress + heard.log, 0);
     ck_assert_int_eq(heard.finished, 1);
 }
 END_TEST
@@ -723,13 +682,9 @@ START_TEST(ends_and_cancels_race)
         call_start(call);
         if (i % 3 == 0)
             call_cancel(call);
-        if (i % 3 == 1)
-            call_abandon(call);
         call_unref(call);
         ck_assert(heard_released(&many[i]));
-        ck_assert_int_le(many[i].finished, 1);
-        if (i % 3 != 1)
-            ck_assert_int_eq(many[i].finished, 1);
+        ck_assert_int_eq(many[i].finished, 1);
         heard_free(&many[i]);
     }
 }
@@ -787,9 +742,7 @@ int main(void)
     tcase_add_test(tests, cancelling_reaches_the_plugin);
     tcase_add_test(tests, on_cancel_is_called_once);
     tcase_add_test(tests, finishing_waits_for_a_running_callback);
-    tcase_add_test(tests, an_abandoned_call_runs_no_event);
-    tcase_add_test(tests, a_call_may_be_abandoned_inside_its_event);
-    tcase_add_test(tests, abandoning_waits_for_an_event_on_another_thread);
+    tcase_add_test(tests, a_call_may_be_cancelled_inside_its_event);
     tcase_add_test(tests, a_call_that_overruns_is_cancelled_then_answered);
     tcase_add_test(tests, a_failure_after_the_deadline_is_a_timeout);
     tcase_add_test(tests, an_inline_call_that_goes_on_is_watched);

@@ -638,7 +638,7 @@ static void stop_serving(struct registry *registry, struct provider *const *prov
     ck_assert(registry_publish(registry, NULL, 0, &err));
     for (size_t i = 0; i < count; i++) {
         provider_retire(providers[i]);
-        ck_assert(provider_drain(providers[i], clock_now() + 30 * NS_PER_S));
+        ck_assert(drained(providers[i], clock_now() + 30 * NS_PER_S));
         ck_assert_int_eq(providers[i]->ops->stop(providers[i]), gone[i]);
         provider_unref(providers[i]);
     }

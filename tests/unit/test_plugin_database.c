@@ -4,9 +4,7 @@
  * must be refused. Databases are made through the plugin itself, with read_only false.
  */
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +12,11 @@
 #include <unistd.h>
 
 #include "fake_host.h"
+#include "files.h"
+#include "suite.h"
 
 static char base[64];
 static struct fake_host *writer, *reader;
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
 
 static struct fake_host *host_with(const char *more)
 {
@@ -57,17 +49,9 @@ static void assert_value(const char *query, const char *more, const char *expect
     free(whole);
 }
 
-static void assert_failure(struct fake_result *r, const char *expected)
-{
-    ck_assert_msg(r->end == FAKE_FAILURE, "expected a failure with \"%s\", got %.200s", expected,
-                  r->text);
-    ck_assert_msg(strstr(r->text, expected) != NULL, "\"%s\" has no \"%s\"", r->text, expected);
-    fake_result_free(r);
-}
-
 static void assert_refused(struct fake_host *host, const char *query, const char *expected)
 {
-    assert_failure(fake_callf(host, "execute_query", "{\"query\":\"%s\"}", query), expected);
+    fake_assert_failure(fake_callf(host, "execute_query", "{\"query\":\"%s\"}", query), expected);
 }
 
 static void setup(void)
@@ -95,7 +79,7 @@ static void teardown(void)
 {
     fake_host_free(reader);
     fake_host_free(writer);
-    nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    files_remove(base);
 }
 
 /* Replaces each `from` in a file by `to`, which is as long. */
@@ -113,17 +97,6 @@ static void spoil(const char *path, const char *from, const char *to)
     close(fd);
 }
 
-static int count_names(const char *path)
-{
-    DIR *directory = opendir(path);
-    ck_assert_ptr_nonnull(directory);
-    int count = 0;
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count - 2;
-}
-
 /* ---- values ---- */
 
 START_TEST(integers_keep_all_digits)
@@ -137,10 +110,10 @@ START_TEST(integers_keep_all_digits)
     assert_value("? + 0", ",\"parameters\":[-0]", "0");
     assert_value("typeof(?)", ",\"parameters\":[12]", "\"integer\"");
     assert_value("typeof(?)", ",\"parameters\":[12.0]", "\"real\"");
-    assert_failure(fake_callf(reader, "execute_query",
-                              "{\"query\":\"SELECT ?\",\"parameters\":[9223372036854775808]}"),
-                   "64 bits");
-    assert_failure(
+    fake_assert_failure(fake_callf(reader, "execute_query",
+                                   "{\"query\":\"SELECT ?\",\"parameters\":[9223372036854775808]}"),
+                        "64 bits");
+    fake_assert_failure(
         fake_callf(reader, "execute_query", "{\"query\":\"SELECT ?\",\"parameters\":[1e999]}"),
         "too large");
 }
@@ -182,12 +155,12 @@ START_TEST(texts_and_blobs_are_exact)
     static const char *const wrong[] = {
         "[]", "{}", "[1]", "{\"a\":1}", "{\"$base64\":1}", "{\"$base64\":\"AAA=\",\"x\":1}"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_failure(fake_callf(reader, "execute_query",
-                                  "{\"query\":\"SELECT ?\",\"parameters\":[%s]}", wrong[i]),
-                       "Parameter 1 must be");
-    assert_failure(fake_callf(reader, "execute_query",
-                              "{\"query\":\"SELECT ?\",\"parameters\":[{\"$base64\":\"A\"}]}"),
-                   "not Base64");
+        fake_assert_failure(fake_callf(reader, "execute_query",
+                                       "{\"query\":\"SELECT ?\",\"parameters\":[%s]}", wrong[i]),
+                            "Parameter 1 must be");
+    fake_assert_failure(fake_callf(reader, "execute_query",
+                                   "{\"query\":\"SELECT ?\",\"parameters\":[{\"$base64\":\"A\"}]}"),
+                        "not Base64");
 }
 END_TEST
 
@@ -250,7 +223,7 @@ START_TEST(parameters_must_match_the_query)
         {"SELECT ?99999", ",\"parameters\":[1]", "SQLite"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_failure(
+        fake_assert_failure(
             fake_callf(reader, "execute_query", "{\"query\":\"%s\"%s}", wrong[i][0], wrong[i][1]),
             wrong[i][2]);
 }
@@ -380,7 +353,7 @@ START_TEST(a_reader_cannot_write)
         fake_result_free(r);
     }
     ck_assert_int_eq(database_size(), size);
-    ck_assert_int_eq(count_names(base), 1);
+    ck_assert_int_eq(files_count(base), 1);
     ck_assert_int_ne(access("/tmp/mcpd-pwn.db", F_OK), 0);
     struct fake_result *r = ask(reader, "SELECT group_concat(name) AS n FROM users", "");
     ck_assert_str_eq(fake_at(r, "/rows/0/n"), "Ada,Grace");
@@ -409,7 +382,7 @@ START_TEST(a_writer_cannot_leave_its_database)
     assert_refused(writer, "UPDATE sqlite_schema SET sql = 'x'", "may not be modified");
     assert_refused(writer, "DELETE FROM sqlite_master", "may not be modified");
     ck_assert_int_ne(access("/tmp/mcpd-pwn.db", F_OK), 0);
-    ck_assert_int_eq(count_names(base), 1);
+    ck_assert_int_eq(files_count(base), 1);
     struct fake_result *r = ask(reader, "SELECT group_concat(name) AS n FROM users", "");
     ck_assert_str_eq(fake_at(r, "/rows/0/n"), "Ada,Grace");
     fake_result_free(r);
@@ -443,9 +416,9 @@ START_TEST(long_names_are_cut_between_characters)
     for (size_t i = 0; i < 1500; i++)
         strcat(name, "\xc3\xa9");
     for (size_t i = 0; i < 2 * sizeof(calls) / sizeof(calls[0]); i++)
-        assert_failure(fake_callf(reader, calls[i / 2].tool, "%s%s%s%s", calls[i / 2].before,
-                                  i % 2 == 0 ? "" : "a", name, calls[i / 2].behind),
-                       calls[i / 2].expected);
+        fake_assert_failure(fake_callf(reader, calls[i / 2].tool, "%s%s%s%s", calls[i / 2].before,
+                                       i % 2 == 0 ? "" : "a", name, calls[i / 2].behind),
+                            calls[i / 2].expected);
 }
 END_TEST
 
@@ -492,7 +465,7 @@ START_TEST(rows_are_cut_with_a_mark)
     r = ask(reader, "SELECT * FROM users", ",\"max_rows\":1");
     ck_assert_str_eq(fake_at(r, "/truncated"), "true");
     fake_result_free(r);
-    assert_failure(
+    fake_assert_failure(
         fake_callf(reader, "execute_query", "{\"query\":\"SELECT 1\",\"max_rows\":1001}"),
         "from 1 to 1000");
 }
@@ -670,11 +643,11 @@ START_TEST(a_cancelled_query_ends_at_once)
         struct fake_result *r = fake_call(reader, "execute_query", &soon, arguments);
         ck_assert_msg(r->took_ms < 3000, "%lld ms", (long long)r->took_ms);
         ck_assert(r->cancel_heard); /* sqlite3_interrupt */
-        assert_failure(r, "cancelled");
+        fake_assert_failure(r, "cancelled");
     }
     static const struct fake_options before = {.cancel_after_ms = -1};
-    assert_failure(fake_call(reader, "execute_query", &before, "{\"query\":\"SELECT 1\"}"),
-                   "cancelled");
+    fake_assert_failure(fake_call(reader, "execute_query", &before, "{\"query\":\"SELECT 1\"}"),
+                        "cancelled");
     fake_result_free(ask(reader, "SELECT 1", "")); /* the session is good again */
 }
 END_TEST
@@ -687,7 +660,7 @@ START_TEST(a_query_ends_at_its_deadline)
     struct fake_result *r = fake_call(reader, "execute_query", &options, arguments);
     ck_assert_int_ge(r->took_ms, 150);
     ck_assert_int_lt(r->took_ms, 3000);
-    assert_failure(r, "took longer");
+    fake_assert_failure(r, "took longer");
     fake_host_free(reader);
     reader = host_with(",\"timeout_ms\":100");
     assert_refused(reader, bombs[0], "longer than the 100 ms");
@@ -717,13 +690,13 @@ START_TEST(calls_wait_for_a_connection)
     ck_assert_int_eq(pthread_create(&bomb.thread, NULL, ask_bomb, &bomb), 0);
     usleep(100 * 1000);
     static const struct fake_options soon = {.deadline_ms = 50};
-    assert_failure(fake_call(reader, "execute_query", &soon, "{\"query\":\"SELECT 1\"}"),
-                   "took longer");
+    fake_assert_failure(fake_call(reader, "execute_query", &soon, "{\"query\":\"SELECT 1\"}"),
+                        "took longer");
     struct fake_result *r = ask(reader, "SELECT 1", "");
     ck_assert_int_gt(r->took_ms, 20);
     fake_result_free(r);
     pthread_join(bomb.thread, NULL);
-    assert_failure(bomb.result, "cancelled");
+    fake_assert_failure(bomb.result, "cancelled");
 }
 END_TEST
 
@@ -761,15 +734,15 @@ START_TEST(a_transaction_is_all_or_nothing)
         ck_assert_msg(strstr(r->text, "Query 2 of 3 failed, and everything was rolled back") !=
                           NULL,
                       "%s", r->text);
-        assert_failure(r, failing[i][1]);
+        fake_assert_failure(r, failing[i][1]);
         r = ask(reader, "SELECT count(*) AS n FROM users", "");
         ck_assert_str_eq(fake_at(r, "/rows/0/n"), "2");
         fake_result_free(r);
     }
-    assert_failure(fake_callf(writer, "execute_transaction", "{\"queries\":[]}"), "1 to 100");
-    assert_failure(fake_callf(writer, "execute_transaction", "{\"queries\":[{\"x\":1}]}"),
-                   "no \"query\"");
-    assert_failure(fake_callf(writer, "execute_transaction", "{}"), "1 to 100");
+    fake_assert_failure(fake_callf(writer, "execute_transaction", "{\"queries\":[]}"), "1 to 100");
+    fake_assert_failure(fake_callf(writer, "execute_transaction", "{\"queries\":[{\"x\":1}]}"),
+                        "no \"query\"");
+    fake_assert_failure(fake_callf(writer, "execute_transaction", "{}"), "1 to 100");
 }
 END_TEST
 
@@ -779,9 +752,9 @@ START_TEST(a_commit_that_fails_is_rolled_back)
                          "CREATE TABLE later (u INTEGER REFERENCES users(id) DEFERRABLE INITIALLY "
                          "DEFERRED)",
                          ""));
-    assert_failure(fake_callf(writer, "execute_transaction",
-                              "{\"queries\":[{\"query\":\"INSERT INTO later VALUES (99)\"}]}"),
-                   "everything was rolled back. SQLite: FOREIGN KEY");
+    fake_assert_failure(fake_callf(writer, "execute_transaction",
+                                   "{\"queries\":[{\"query\":\"INSERT INTO later VALUES (99)\"}]}"),
+                        "everything was rolled back. SQLite: FOREIGN KEY");
     struct fake_result *r = ask(writer, "SELECT count(*) AS n FROM later", "");
     ck_assert_str_eq(fake_at(r, "/rows/0/n"), "0");
     fake_result_free(r);
@@ -796,7 +769,7 @@ START_TEST(a_cancelled_transaction_changes_nothing)
         writer, "execute_transaction", &soon,
         "{\"queries\":[{\"query\":\"DELETE FROM users\"},{\"query\":\"WITH RECURSIVE n(i) AS "
         "(SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n\"}]}");
-    assert_failure(r, "cancelled");
+    fake_assert_failure(r, "cancelled");
     r = ask(writer, "SELECT count(*) AS n FROM users", "");
     ck_assert_str_eq(fake_at(r, "/rows/0/n"), "2");
     fake_result_free(r);
@@ -910,8 +883,8 @@ START_TEST(names_of_tables_are_only_names)
         "none",  "users); --",    "users' OR 1=1 --", "%",
         "u_ers", "sqlite_schema", "users\\u0000",     "\\\"users\\\""};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_failure(fake_callf(reader, "get_schema", "{\"table_name\":\"%s\"}", wrong[i]),
-                       "There is no table or view");
+        fake_assert_failure(fake_callf(reader, "get_schema", "{\"table_name\":\"%s\"}", wrong[i]),
+                            "There is no table or view");
     fake_result_free(
         ask(writer, "CREATE TABLE \\\"it's; a \\\"\\\"name\\\"\\\" --\\\" (\\\"c'1\\\" TEXT)", ""));
     struct fake_result *r =
@@ -999,14 +972,8 @@ START_TEST(wrong_configurations_are_told_with_their_place)
         {"{\"url\":\"sqlite:///x\",\"max_bytes\":1e99}", "/max_bytes", "integer"},
         {"{\"url\":\"sqlite:///x\",\"read_only\":\"no\"}", "/read_only", "true or false"},
     };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct fake_host *bad = fake_host_new("database", "%s", wrong[i][0]);
-        ck_assert_msg(!bad->running, "%s", wrong[i][0]);
-        ck_assert_str_eq(bad->fail_pointer, wrong[i][1]);
-        ck_assert_msg(strstr(bad->fail_text, wrong[i][2]) != NULL, "%s: %s", wrong[i][0],
-                      bad->fail_text);
-        fake_host_free(bad);
-    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        fake_assert_wrong("database", wrong[i][0], wrong[i][1], wrong[i][2]);
 }
 END_TEST
 
@@ -1044,27 +1011,23 @@ END_TEST
 
 START_TEST(instances_leave_nothing_open)
 {
-    int before = count_names("/proc/self/fd");
+    int before = files_open();
     for (int i = 0; i < 50; i++) {
         struct fake_host *host = host_with(i % 2 == 0 ? "" : ",\"read_only\":false");
         fake_result_free(ask(host, "SELECT * FROM users", ""));
         assert_refused(host, "SELECT nosuch", "no such column");
         fake_host_free(host);
     }
-    ck_assert_int_eq(count_names("/proc/self/fd"), before);
+    ck_assert_int_eq(files_open(), before);
 }
 END_TEST
 
-static void add_case(Suite *suite, const char *name, const TTest *const *tests)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    for (; *tests != NULL; tests++)
-        tcase_add_test(tcase, *tests);
-    suite_add_tcase(suite, tcase);
-}
-#define ADD_CASE(suite, name, ...) add_case(suite, name, (const TTest *const[]){__VA_ARGS__, NULL})
+#define ADD_CASE(suite, title, ...)                                                                \
+    suite_add(suite, &(struct suite_case){.name = (title),                                         \
+                                          .setup = setup,                                          \
+                                          .teardown = teardown,                                    \
+                                          .seconds = 60,                                           \
+                                          .tests = SUITE_TESTS(__VA_ARGS__)})
 
 int main(void)
 {
@@ -1090,9 +1053,5 @@ int main(void)
              a_name_that_is_not_utf8_does_not_hide_the_others, a_large_schema_is_cut_with_a_mark);
     ADD_CASE(suite, "life", wrong_configurations_are_told_with_their_place, a_url_may_have_escapes,
              a_database_that_was_replaced_is_opened_anew, instances_leave_nothing_open);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

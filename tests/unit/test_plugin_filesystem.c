@@ -7,10 +7,8 @@
  *     BASE/project/                                    the allowed directory
  */
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +23,8 @@
 #include <unistd.h>
 
 #include "fake_host.h"
+#include "files.h"
+#include "suite.h"
 
 #define SECRET "the secret that must not leak"
 
@@ -68,14 +68,6 @@ static char *get(const char *path)
     return data;
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static void make_tree(void)
 {
     static const char *const siblings[] = {"project2", "project_backup", "project-old",
@@ -106,7 +98,7 @@ static void setup(void)
 static void teardown(void)
 {
     fake_host_free(host);
-    nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    files_remove(base);
 }
 
 /* ---- asking ---- */
@@ -142,11 +134,8 @@ static void assert_content(const char *path, const char *content)
 /* The failure says `expected` and does not let the secret out. */
 static void assert_failure(struct fake_result *r, const char *expected)
 {
-    ck_assert_msg(r->end == FAKE_FAILURE, "expected a failure with \"%s\", got %s", expected,
-                  r->text);
-    ck_assert_msg(strstr(r->text, expected) != NULL, "\"%s\" has no \"%s\"", r->text, expected);
     ck_assert_ptr_null(strstr(r->text, SECRET));
-    fake_result_free(r);
+    fake_assert_failure(r, expected);
 }
 
 /* No tool does anything with this path. */
@@ -175,17 +164,6 @@ static void assert_denied_json(const char *path_json)
 static void assert_denied(const char *path)
 {
     assert_denied_json(quoted(path));
-}
-
-static int count_names(const char *path)
-{
-    DIR *directory = opendir(path);
-    ck_assert_ptr_nonnull(directory);
-    int count = 0;
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count - 2;
 }
 
 /* ---- reading ---- */
@@ -578,7 +556,7 @@ static void race(const char *const pair[2], const char *path, int tries)
     pthread_join(thread, NULL);
     ck_assert_msg(good > 0, "never won");
     ck_assert_str_eq(get(in(base, "project2/secret.txt")), SECRET);
-    ck_assert_int_eq(count_names(in(base, "project2")), 1);
+    ck_assert_int_eq(files_count(in(base, "project2")), 1);
 }
 
 START_TEST(a_file_swapped_for_a_link_does_not_leak)
@@ -638,8 +616,8 @@ START_TEST(writes_new_and_old_files)
     ck_assert_str_eq(get(in(root, "a.txt")), "changed");
     ck_assert_int_eq(stat(in(root, "a.txt"), &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0640);
-    ck_assert_int_eq(count_names(root), 2); /* nothing temporary is left */
-    ck_assert_int_eq(count_names(in(root, "src")), 2);
+    ck_assert_int_eq(files_count(root), 2); /* nothing temporary is left */
+    ck_assert_int_eq(files_count(in(root, "src")), 2);
 }
 END_TEST
 
@@ -705,7 +683,7 @@ START_TEST(a_reader_sees_the_old_or_the_new_file)
     racing = false;
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    ck_assert_int_eq(count_names(root), 3);
+    ck_assert_int_eq(files_count(root), 3);
 }
 END_TEST
 
@@ -716,7 +694,7 @@ START_TEST(a_cancelled_write_leaves_the_old_file)
         fake_call(host, "write_file", &before, "{\"path\":\"a.txt\",\"content\":\"x\"}");
     assert_failure(r, "cancelled");
     ck_assert_str_eq(get(in(root, "a.txt")), "hello\n");
-    ck_assert_int_eq(count_names(root), 2);
+    ck_assert_int_eq(files_count(root), 2);
 }
 END_TEST
 
@@ -867,7 +845,7 @@ START_TEST(read_only_is_the_default)
         ck_assert_int_eq(r->end == FAKE_REFUSED, tag == 1 || tag >= 3);
         fake_result_free(r);
     }
-    ck_assert_int_eq(count_names(root), 2);
+    ck_assert_int_eq(files_count(root), 2);
 }
 END_TEST
 
@@ -885,13 +863,8 @@ START_TEST(wrong_configurations_are_told_with_their_place)
         {"{\"allowed_paths\":[\"/\"],\"max_file_size\":\"1\"}", "/max_file_size", "integer"},
         {"{\"allowed_paths\":[\"/\"],\"read_only\":1}", "/read_only", "true or false"},
     };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct fake_host *bad = fake_host_new("filesystem", "%s", wrong[i][0]);
-        ck_assert_msg(!bad->running, "%s", wrong[i][0]);
-        ck_assert_str_eq(bad->fail_pointer, wrong[i][1]);
-        ck_assert_msg(strstr(bad->fail_text, wrong[i][2]) != NULL, "%s", bad->fail_text);
-        fake_host_free(bad);
-    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        fake_assert_wrong("filesystem", wrong[i][0], wrong[i][1], wrong[i][2]);
 }
 END_TEST
 
@@ -953,14 +926,9 @@ START_TEST(a_kernel_without_openat2_is_told)
 }
 END_TEST
 
-static int open_descriptors(void)
-{
-    return count_names("/proc/self/fd");
-}
-
 START_TEST(instances_leave_nothing_open)
 {
-    int before = open_descriptors();
+    int before = files_open();
     for (int i = 0; i < 100; i++) {
         struct fake_host *other = fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"]}", root);
         ck_assert(other->running);
@@ -969,7 +937,7 @@ START_TEST(instances_leave_nothing_open)
         fake_result_free(fake_callf(other, "list_directory", "{\"path\":\"src\"}"));
         fake_host_free(other);
     }
-    ck_assert_int_eq(open_descriptors(), before);
+    ck_assert_int_eq(files_open(), before);
 }
 END_TEST
 
@@ -997,21 +965,17 @@ START_TEST(many_threads_at_once)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, call_much, &numbers[i]), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    ck_assert_int_eq(count_names(in(root, "n")), 4);
-    ck_assert_int_eq(count_names(in(root, "n/3")), 200);
+    ck_assert_int_eq(files_count(in(root, "n")), 4);
+    ck_assert_int_eq(files_count(in(root, "n/3")), 200);
 }
 END_TEST
 
-static void add_case(Suite *suite, const char *name, const TTest *const *tests)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    for (; *tests != NULL; tests++)
-        tcase_add_test(tcase, *tests);
-    suite_add_tcase(suite, tcase);
-}
-#define ADD_CASE(suite, name, ...) add_case(suite, name, (const TTest *const[]){__VA_ARGS__, NULL})
+#define ADD_CASE(suite, title, ...)                                                                \
+    suite_add(suite, &(struct suite_case){.name = (title),                                         \
+                                          .setup = setup,                                          \
+                                          .teardown = teardown,                                    \
+                                          .seconds = 60,                                           \
+                                          .tests = SUITE_TESTS(__VA_ARGS__)})
 
 static void add_cases(Suite *suite)
 {
@@ -1044,9 +1008,5 @@ int main(void)
     suite_add_tcase(suite, kernel);
     if (!under_valgrind())
         add_cases(suite);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -312,10 +312,10 @@ START_TEST(a_retired_provider_lets_nobody_in)
     ck_assert(!provider_enter(&a->provider));
     ck_assert_uint_eq(provider_inside(&a->provider), 1);
     int64_t began = clock_now();
-    ck_assert(!provider_drain(&a->provider, in_ms(30)));
+    ck_assert(!drained(&a->provider, in_ms(30)));
     ck_assert_int_ge(clock_now() - began, 29 * NS_PER_MS);
     provider_leave(&a->provider);
-    ck_assert(provider_drain(&a->provider, in_ms(0)));
+    ck_assert(drained(&a->provider, in_ms(0)));
     provider_unref(&a->provider);
 }
 END_TEST
@@ -347,7 +347,7 @@ START_TEST(a_drain_ends_when_the_last_call_leaves)
     provider_retire(&a->provider);
     pthread_create(&thread, NULL, leave_later, &a->provider);
     int64_t began = clock_now();
-    ck_assert(provider_drain(&a->provider, in_ms(5000)));
+    ck_assert(drained(&a->provider, in_ms(5000)));
     ck_assert_int_lt(clock_now() - began, 1000 * NS_PER_MS);
     pthread_join(thread, NULL);
     ck_assert_int_eq(woken, 1);
@@ -398,7 +398,7 @@ START_TEST(readers_see_whole_snapshots)
             fake_add(next, "u", 0, 0, 0);
         publish(next, NULL);
         provider_retire(&now->provider);
-        ck_assert(provider_drain(&now->provider, in_ms(5000)));
+        ck_assert(drained(&now->provider, in_ms(5000)));
         provider_unref(&now->provider);
         now = next;
     }

@@ -16,6 +16,7 @@
 #include "base/crypto.h"
 #include "base/utf8.h"
 #include "json/schema.h"
+#include "suite.h"
 
 static struct arena arena;
 
@@ -353,6 +354,8 @@ START_TEST(formats_are_asserted_on_demand)
         {"duration", "P1Y2M3DT4H5M6S", "P1YT"},
         {"duration", "P4W", "P1Y4W"},
         {"email", "joe.bloggs@example.com", "joe..bloggs@example.com"},
+        /* Quoted: a backslash escapes the quote, but not when it is escaped itself. */
+        {"email", "\\\"a\\\\\\\"b\\\"@example.com", "\\\"a\\\\\\\\\\\"b\\\"@example.com"},
         {"idn-email", "\u00e9@example.com", "example.com"},
         {"hostname", "a-1.example", "-a.example"},
         {"idn-hostname", "\u00e9.example", "a b"},
@@ -865,39 +868,22 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {types_are_named,
-                                  strings_are_described,
-                                  members_are_named,
-                                  arrays_are_described,
-                                  the_nearest_branch_is_reported,
-                                  a_report_can_stop,
-                                  numbers_are_exact,
-                                  equality_ignores_the_order_of_members,
-                                  patterns_are_those_of_ecma_262,
-                                  long_texts_are_searched,
-                                  formats_are_asserted_on_demand,
-                                  what_is_no_schema_is_refused,
-                                  long_texts_of_a_schema_are_cut,
-                                  draft_07_is_understood,
-                                  a_schema_has_bounds,
-                                  patterns_have_bounds,
-                                  no_pattern_hangs,
-                                  loops_of_references_are_found,
-                                  work_is_bounded,
-                                  threads_share_a_schema,
-                                  a_small_stack_is_enough,
-                                  the_official_suite_passes,
-                                  a_small_object_takes_no_memory_and_no_time};
     Suite *suite = suite_create("schema");
-    TCase *tcase = tcase_create("schema");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 300);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    const struct suite_case all = {
+        .name = "schema",
+        .setup = setup,
+        .teardown = teardown,
+        .seconds = 300,
+        .tests = SUITE_TESTS(
+            types_are_named, strings_are_described, members_are_named, arrays_are_described,
+            the_nearest_branch_is_reported, a_report_can_stop, numbers_are_exact,
+            equality_ignores_the_order_of_members, patterns_are_those_of_ecma_262,
+            long_texts_are_searched, formats_are_asserted_on_demand, what_is_no_schema_is_refused,
+            long_texts_of_a_schema_are_cut, draft_07_is_understood, a_schema_has_bounds,
+            patterns_have_bounds, no_pattern_hangs, loops_of_references_are_found, work_is_bounded,
+            threads_share_a_schema, a_small_stack_is_enough, the_official_suite_passes,
+            a_small_object_takes_no_memory_and_no_time),
+    };
+    suite_add(suite, &all);
+    return suite_run(suite);
 }

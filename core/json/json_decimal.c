@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers by their decimal digits, so that 2^53 + 1 and 0.1 are what they say. */
-#include "json/schema_internal.h"
+/* Reading, comparing and dividing decimal numbers. */
+#include "json/json_decimal.h"
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* Held within what no text's digits can make up for. */
+/* The exponent behind the 'e', held within what no text's digits can make up for. */
 static int64_t read_exponent(const char *s, const char *end)
 {
     const int64_t huge = INT64_C(1) << 40;
@@ -111,6 +111,35 @@ bool decimal_is_integer(const struct decimal *d)
     return d->small || d->size == 0 || d->low >= 0;
 }
 
+/* The digits as an integer; there are at most 19. */
+static uint64_t digits_value(const struct decimal *d)
+{
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < d->size; i++) {
+        if (d->digits[i] != '.')
+            value = value * 10 + (uint64_t)(d->digits[i] - '0');
+    }
+    return value;
+}
+
+bool decimal_int64(const struct decimal *d, int64_t *out)
+{
+    if (d->small) {
+        *out = d->integer;
+        return true;
+    }
+    if (!decimal_is_integer(d) || d->top > 18)
+        return false;
+    /* Below 10^19, which 64 bits without a sign hold. */
+    uint64_t value = digits_value(d);
+    for (int64_t power = d->low; power > 0 && value > 0; power--)
+        value *= 10;
+    if (value > (uint64_t)INT64_MAX + d->negative)
+        return false;
+    *out = d->negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}
+
 /* ---- multiples ---- */
 
 __extension__ typedef unsigned __int128 wide;
@@ -154,11 +183,7 @@ bool decimal_is_multiple(const struct decimal *value, const struct decimal *divi
         return true;
     if (value->low < divisor->low)
         return false;
-    uint64_t modulus = 0;
-    for (uint32_t i = 0; i < divisor->size; i++) {
-        if (divisor->digits[i] != '.')
-            modulus = modulus * 10 + (uint64_t)(divisor->digits[i] - '0');
-    }
+    uint64_t modulus = digits_value(divisor);
     if (modulus == 0) /* decimal_can_divide has seen to it that it is not */
         return false;
     wide rest = digits_modulo(value, modulus);
@@ -166,7 +191,6 @@ bool decimal_is_multiple(const struct decimal *value, const struct decimal *divi
     return rest % modulus == 0;
 }
 
-/* Equal for numbers that are equal. */
 uint64_t decimal_hash(const struct decimal *d)
 {
     uint64_t key[4] = {(uint64_t)(sign(d) + 1), 0, 0, 0};
