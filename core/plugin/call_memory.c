@@ -127,8 +127,10 @@ struct call *call_allocate(void)
 void call_recycle(struct call *call)
 {
     struct call *out;
-    if (call->arena.chunks != NULL)
+    if (call->arena.chunks != NULL) {
+        memset(call->parts, 0, sizeof(call->parts)); /* they lie in the arena */
         arena_free(&call->arena);
+    }
     if (call->cancel_fd >= 0)
         close(call->cancel_fd);
     call->cancel_fd = -1;

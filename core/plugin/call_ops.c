@@ -406,38 +406,84 @@ static int32_t op_on_cancel(struct mcp_call *abi, void (*fn)(void *data), void *
 
 /* ---- the rest ---- */
 
-static int32_t op_argument(struct mcp_call *abi, const char *pointer, int32_t *kind,
-                           struct mcp_bytes *value)
+/* The value at a place, decoded; valid until the call has been ended. */
+static int32_t read_at(struct call *call, const struct json *json, const struct json_node *root,
+                       const char *pointer, int32_t *kind, struct mcp_bytes *value)
 {
-    struct call *call = call_from_abi(abi);
-    struct bytes text = BYTES("{}");
+    const struct json_node *node = json_at(json, root, pointer);
+    struct bytes text;
 
-    if (pointer == NULL || kind == NULL || value == NULL)
-        return MCP_EINVAL;
-    *kind = MCP_JSON_OBJECT;
-    if (call->arguments == NULL) {
-        if (pointer[0] != '\0')
-            return MCP_ENOENT;
-        *value = (struct mcp_bytes){text.data, text.size};
-        return MCP_OK;
-    }
-    const struct json_node *node = json_at(call->json, call->arguments, pointer);
     if (node == NULL)
         return MCP_ENOENT;
     *kind = node->type; /* the two count alike */
     if (node->type != JSON_STRING) {
-        text = json_raw(call->json, node);
+        text = json_raw(json, node);
     } else if (!node->escaped) {
-        text = json_string(call->json, node, &call->arena); /* takes nothing from the arena */
+        text = json_string(json, node, &call->arena); /* takes nothing from the arena */
     } else {
         pthread_mutex_lock(&call->mutex);
-        text = json_string(call->json, node, &call->arena);
+        text = json_string(json, node, &call->arena);
         pthread_mutex_unlock(&call->mutex);
         if (text.data == NULL)
             return MCP_ENOMEM;
     }
     *value = (struct mcp_bytes){text.data, text.size};
     return MCP_OK;
+}
+
+static int32_t op_argument(struct mcp_call *abi, const char *pointer, int32_t *kind,
+                           struct mcp_bytes *value)
+{
+    struct call *call = call_from_abi(abi);
+
+    if (pointer == NULL || kind == NULL || value == NULL)
+        return MCP_EINVAL;
+    if (call->arguments == NULL) {
+        if (pointer[0] != '\0')
+            return MCP_ENOENT;
+        *kind = MCP_JSON_OBJECT;
+        *value = MCP_STR("{}");
+        return MCP_OK;
+    }
+    return read_at(call, call->json, call->arguments, pointer, kind, value);
+}
+
+/* The part's index, made when it is first asked for; NULL: no such part, or no
+ * memory (*code). */
+static const struct json *find_part(struct call *call, int32_t part, int32_t *code)
+{
+    const struct mcp_bytes texts[CALL_PARTS] = {
+        [MCP_PART_META] = call->abi.meta,
+        [MCP_PART_INPUT_RESPONSES] = call->abi.input_responses,
+        [MCP_PART_CLIENT_CAPABILITIES] = call->abi.client_capabilities,
+    };
+    struct json *json = &call->parts[part];
+
+    *code = MCP_ENOENT;
+    if (texts[part].size == 0)
+        return NULL;
+    pthread_mutex_lock(&call->mutex);
+    if (json->root == NULL &&
+        !json_parse(json, host_bytes(texts[part]), &json_default_limits, &call->arena, NULL)) {
+        json->root = NULL;
+        *code = MCP_ENOMEM;
+    }
+    pthread_mutex_unlock(&call->mutex);
+    return json->root != NULL ? json : NULL;
+}
+
+static int32_t op_read(struct mcp_call *abi, int32_t part, const char *pointer, int32_t *kind,
+                       struct mcp_bytes *value)
+{
+    struct call *call = call_from_abi(abi);
+    int32_t code;
+
+    if (part == MCP_PART_ARGUMENTS)
+        return op_argument(abi, pointer, kind, value);
+    if (part < 0 || part >= CALL_PARTS || pointer == NULL || kind == NULL || value == NULL)
+        return MCP_EINVAL;
+    const struct json *json = find_part(call, part, &code);
+    return json != NULL ? read_at(call, json, json->root, pointer, kind, value) : code;
 }
 
 static const void *op_get_extension(const struct mcp_call *abi, const char *id)
@@ -464,4 +510,5 @@ const struct mcp_call_ops call_ops = {
     .finish_error = finish_error,
     .start_task = op_start_task,
     .close_stream = op_close_stream,
+    .read = op_read,
 };

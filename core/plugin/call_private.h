@@ -22,6 +22,9 @@ enum {
 /* Bits of provider.said. */
 enum { SAID_ENDED_TWICE = 1, SAID_BROKEN = 2 };
 
+/* How many MCP_PART_* there are. */
+#define CALL_PARTS 4
+
 struct call_cache;
 
 struct call {
@@ -44,8 +47,9 @@ struct call {
     pthread_mutex_t cancel_mutex;
     void (*on_cancel)(void *data);
     void *on_cancel_data;
-    pthread_mutex_t mutex; /* guards the next two */
-    struct arena arena; /* decoded arguments */
+    pthread_mutex_t mutex; /* guards the next three */
+    struct arena arena; /* decoded strings, and the indexes of `parts` */
+    struct json parts[CALL_PARTS]; /* what read has looked into; .root is NULL: not yet */
     int cancel_fd; /* -1: none yet */
 
     /* dispatch.c's, under its mutex. */

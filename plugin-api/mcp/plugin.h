@@ -371,6 +371,12 @@ struct mcp_call {
     struct mcp_bytes client_capabilities;
 };
 
+/* Since 1.1. The JSON of a call that `read` looks into. */
+#define MCP_PART_ARGUMENTS 0
+#define MCP_PART_META 1
+#define MCP_PART_INPUT_RESPONSES 2
+#define MCP_PART_CLIENT_CAPABILITIES 3
+
 /* Since 1.1. Codes for finish_error. They are those of MCP 2026-07-28; mcpd
  * gives clients of other revisions what these have in their place. */
 #define MCP_ERROR_INVALID_PARAMS (-32602)
@@ -481,6 +487,13 @@ struct mcp_call_ops {
      * and Redelivery"); elsewhere it does nothing. For calls of minutes. Returns
      * MCP_OK whether or not it did. */
     int32_t (*close_stream)(struct mcp_call *call);
+
+    /* Since 1.1. As `argument`, into any JSON of the call: `part` is one of
+     * MCP_PART_*, `pointer` a JSON Pointer into it, such as "/name/action" into
+     * the input responses or "/elicitation" into the client's capabilities.
+     * MCP_ENOENT also when the call has no such part. */
+    int32_t (*read)(struct mcp_call *call, int32_t part, const char *pointer, int32_t *kind,
+                    struct mcp_bytes *value);
 };
 
 /* ------------------------------------------------------------------------ */
