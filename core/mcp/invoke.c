@@ -108,6 +108,12 @@ static void respond_plugin_error(struct invocation *inv, const struct call_resul
     buf_free(&uri);
 }
 
+void respond_failure(const struct invocation *inv, const struct call_result *result)
+{
+    respond_error(inv->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%.*s",
+                  BYTES_FMT(result->text));
+}
+
 static void finished(struct call *call, const struct call_result *result)
 {
     struct invocation *inv = call_owner(call);

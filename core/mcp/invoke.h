@@ -55,6 +55,9 @@ struct invocation {
 /* Finds the provider and calls it; the answer comes now or later. */
 void invoke(struct request *request, const struct invoke_method *method);
 
+/* The end of a failed call of a method whose result no model reads: an error. */
+void respond_failure(const struct invocation *invocation, const struct call_result *result);
+
 /* notifications/cancelled in a session: cancels the request with this id (raw
  * JSON), if a provider is still at work on it. */
 void invoke_cancel(struct session *session, struct bytes id);

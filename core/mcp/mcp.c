@@ -143,6 +143,9 @@ void mcp_end_streams(struct mcp *mcp)
 static const struct method methods[] = {
     {"tools/call", METHOD_MODERN | METHOD_LEGACY, "name", tools_call},
     {"tools/list", METHOD_MODERN | METHOD_LEGACY, NULL, tools_list},
+    {"prompts/get", METHOD_MODERN | METHOD_LEGACY, "name", prompts_get},
+    {"prompts/list", METHOD_MODERN | METHOD_LEGACY, NULL, prompts_list},
+    {"completion/complete", METHOD_MODERN | METHOD_LEGACY, NULL, completion_complete},
     {"server/discover", METHOD_MODERN, NULL, lifecycle_discover},
     {"subscriptions/listen", METHOD_MODERN, NULL, subscriptions_listen},
     {"initialize", METHOD_LEGACY, NULL, lifecycle_initialize},

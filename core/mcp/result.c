@@ -2,11 +2,13 @@
 /* From the end of a call to a result of the caller's revision. */
 #include "mcp/result.h"
 
+#include "mcp/content.h"
+
 static void write_text_block(struct buf *out, struct bytes text)
 {
-    BUF_LIT(out, "\"content\":[{\"type\":\"text\",\"text\":");
-    json_write_string(out, text);
-    BUF_LIT(out, "}]");
+    BUF_LIT(out, "\"content\":[");
+    write_text_content(out, text);
+    BUF_LIT(out, "]");
 }
 
 /* Structured results were objects before 2026-07-28 allowed any value. */
@@ -68,7 +70,10 @@ static void write_members(struct buf *out, const struct revision *revision, cons
         if (value == NULL || (i == 1 && !takes_structured(revision, value)))
             continue;
         buf_addf(out, "%s\"%s\":", comma ? "," : "", known[i]);
-        buf_add_bytes(out, json_raw(json, value));
+        if (i == 0)
+            write_contents(out, revision, json, value);
+        else
+            buf_add_bytes(out, json_raw(json, value));
         comma = true;
     }
 }

@@ -30,14 +30,17 @@ MEMBERS(prompt_2025_11_25, "name", "title", "description", "icons", "arguments",
     }
 
 const struct revision revisions[REVISION_COUNT] = {
-    [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true,
+    [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true, .audio = true,
                              .members = ALL_MEMBERS(2025_03_26)},
     [REVISION_2025_06_18] = {REVISION_2025_06_18, "2025-06-18", .structured = true, .titles = true,
+                             .audio = true, .links = true, .content_meta = true,
                              .members = ALL_MEMBERS(2025_06_18)},
     [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .structured = true, .titles = true,
+                             .audio = true, .links = true, .link_icons = true, .content_meta = true,
                              .members = ALL_MEMBERS(2025_11_25)},
     [REVISION_2026_07_28] = {REVISION_2026_07_28, "2026-07-28", .modern = true, .structured = true,
-                             .titles = true, .members = ALL_MEMBERS(2025_11_25)},
+                             .titles = true, .audio = true, .links = true, .link_icons = true,
+                             .content_meta = true, .members = ALL_MEMBERS(2025_11_25)},
 };
 
 const char revision_list_json[] = "[\"2026-07-28\",\"2025-11-25\",\"2025-06-18\",\"2025-03-26\"]";

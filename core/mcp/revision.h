@@ -20,7 +20,11 @@ struct revision {
     bool modern; /* stateless; else initialize and sessions */
     bool batches; /* JSON-RPC batches exist */
     bool structured; /* results may have structuredContent */
-    bool titles; /* an Implementation may have a title */
+    bool titles; /* an Implementation and an argument of a prompt may have a title */
+    bool audio; /* content may be audio */
+    bool links; /* content may be a resource_link */
+    bool link_icons; /* ... with icons */
+    bool content_meta; /* content may have _meta, and its annotations lastModified */
     /* The members it knows of a Tool, a Resource, a ResourceTemplate, a Prompt;
      * NULL-terminated, in the order they are written, the one that names the
      * object first. NULL: it does not know such things. */

@@ -92,6 +92,30 @@ static void write_offer_meta(struct buf *out, const struct registry_entry *entry
     BUF_LIT(out, "}");
 }
 
+/* The arguments of a prompt, which had no titles before 2025-06-18. */
+static void write_arguments(struct buf *out, const struct json *json,
+                            const struct json_node *arguments, bool titles)
+{
+    static const char *const members[] = {"title", "description", "required"};
+    const struct json_node *end = arguments + arguments->span;
+
+    BUF_LIT(out, "[");
+    for (const struct json_node *one = json_first(arguments); one != NULL;
+         one = json_next(one, end)) {
+        buf_addf(out, "%s{\"name\":", one == arguments + 1 ? "" : ",");
+        json_write_compact(out, json, json_get(json, one, "name"));
+        for (size_t i = titles ? 0 : 1; i < sizeof members / sizeof members[0]; i++) {
+            const struct json_node *value = json_get(json, one, members[i]);
+            if (value == NULL)
+                continue;
+            buf_addf(out, ",\"%s\":", members[i]);
+            json_write_compact(out, json, value);
+        }
+        BUF_LIT(out, "}");
+    }
+    BUF_LIT(out, "]");
+}
+
 /* One object of a list with only what the revision knows, in the order of its
  * table. */
 static void write_offer(struct buf *out, const struct registry_entry *entry,
@@ -112,7 +136,11 @@ static void write_offer(struct buf *out, const struct registry_entry *entry,
         if (value == NULL)
             continue;
         buf_addf(out, ",\"%s\":", *member);
-        json_write_compact(out, json, value);
+        if (entry->offer->kind == OFFER_PROMPT && value->type == JSON_ARRAY &&
+            strcmp(*member, "arguments") == 0)
+            write_arguments(out, json, value, revision->titles);
+        else
+            json_write_compact(out, json, value);
     }
     BUF_LIT(out, "}");
 }

@@ -20,6 +20,15 @@ export function modernMeta(extra = {}) {
     };
 }
 
+/** The parameter that Mcp-Name repeats. */
+const NAMED_BY = {
+    'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri',
+    'tasks/get': 'taskId', 'tasks/update': 'taskId', 'tasks/cancel': 'taskId',
+};
+/** A header's value: as it is where it can be, else in the Base64 form. */
+const encoded = (value) =>
+    /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !/^=\?base64\?/.test(value) ? value : `=?base64?${Buffer.from(String(value)).toString('base64')}?=`;
+
 /** A modern message: {headers, body} of a POST. `meta` is added to _meta. */
 export function modernMessage(method, params = {}, { id = nextId(), meta = {}, headers = {}, accept = BOTH } = {}) {
     const body = { jsonrpc: '2.0', id, method, params: { ...params, _meta: modernMeta(meta) } };
@@ -29,7 +38,7 @@ export function modernMessage(method, params = {}, { id = nextId(), meta = {}, h
         Accept: accept,
         'MCP-Protocol-Version': MODERN,
         'Mcp-Method': method,
-        ...(method === 'tools/call' ? { 'Mcp-Name': params.name } : {}),
+        ...(NAMED_BY[method] && params[NAMED_BY[method]] !== undefined ? { 'Mcp-Name': encoded(params[NAMED_BY[method]]) } : {}),
         ...headers,
     };
     return { headers: list, body: JSON.stringify(body), id };

@@ -45,6 +45,9 @@ const RESULTS = {
     initialize: 'InitializeResult',
     'tools/list': 'ListToolsResult',
     'tools/call': 'CallToolResult',
+    'prompts/list': 'ListPromptsResult',
+    'prompts/get': 'GetPromptResult',
+    'completion/complete': 'CompleteResult',
     'subscriptions/listen': 'SubscriptionsListenResult',
     ping: 'EmptyResult',
     'logging/setLevel': 'EmptyResult',
@@ -52,6 +55,7 @@ const RESULTS = {
 
 const NOTIFICATIONS = {
     'notifications/tools/list_changed': 'ToolListChangedNotification',
+    'notifications/prompts/list_changed': 'PromptListChangedNotification',
     'notifications/progress': 'ProgressNotification',
     'notifications/message': 'LoggingMessageNotification',
     'notifications/subscriptions/acknowledged': 'SubscriptionsAcknowledgedNotification',
