@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "fake_provider.h"
+#include "suite.h"
 
 static struct registry *registry;
 static struct registry_reader reader;
@@ -415,25 +416,15 @@ int main(void)
         return 1;
     setenv("CK_FORK", "no", 0);
     Suite *suite = suite_create("registry");
-    TCase *tests = tcase_create("registry");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, an_empty_snapshot_finds_nothing);
-    tcase_add_test(tests, tools_are_found_by_prefixed_name);
-    tcase_add_test(tests, the_first_by_order_wins_a_clash);
-    tcase_add_test(tests, a_clash_is_told_once_with_the_remedy);
-    tcase_add_test(tests, a_prefix_must_leave_the_name_legal);
-    tcase_add_test(tests, a_change_is_told_only_when_the_list_differs);
-    tcase_add_test(tests, a_reader_keeps_what_it_sees);
-    tcase_add_test(tests, tools_of_a_provider_may_be_exchanged);
-    tcase_add_test(tests, gates_belong_to_a_generation);
-    tcase_add_test(tests, a_retired_provider_lets_nobody_in);
-    tcase_add_test(tests, a_drain_ends_when_the_last_call_leaves);
-    tcase_add_test(tests, readers_see_whole_snapshots);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(suite, &(struct suite_case){
+                         "registry", set_up, tear_down, 60,
+                         SUITE_TESTS(
+                             an_empty_snapshot_finds_nothing, tools_are_found_by_prefixed_name,
+                             the_first_by_order_wins_a_clash, a_clash_is_told_once_with_the_remedy,
+                             a_prefix_must_leave_the_name_legal,
+                             a_change_is_told_only_when_the_list_differs,
+                             a_reader_keeps_what_it_sees, tools_of_a_provider_may_be_exchanged,
+                             gates_belong_to_a_generation, a_retired_provider_lets_nobody_in,
+                             a_drain_ends_when_the_last_call_leaves, readers_see_whole_snapshots)});
+    return suite_run(suite);
 }
