@@ -272,13 +272,13 @@ test('a file of 65 MiB', async () => {
         fs.renameSync(temporary, place('large'));
     }, /large\.so.*(large|64|size|bytes)/i);
 });
-test('every single byte of a plugin changed, now and then: never a crash', async () => {
+test('single bits of a plugin changed: never a crash', async () => {
     const mark = daemon.mark;
     const count = SLOW_BINARY ? 10 : 60;
     for (let i = 0; i < count; i++) {
         const copy = Buffer.from(stampFile);
         // The headers, notes and the dynamic section: not the code, which may do anything.
-        const at = i < count / 2 ? Math.floor((i / (count / 2)) * 64) : Math.floor(64 + Math.random() * 900);
+        const at = i < count / 2 ? Math.floor((i / (count / 2)) * 64) : 64 + ((i * 577) % 900);
         copy[at] ^= 1 << (i % 8);
         daemon.install('fuzzed', copy);
         await sleep(40);
@@ -417,7 +417,6 @@ test('a plugin that failed in a call is served again when its file is replaced',
     daemon.install('bad_exit_call');
     await until(async () => (await toolNames(port)).includes('bad_exit_call'), 8000, 'bad_exit_call');
     await callTool(port, 'bad_exit_call').catch(() => {});
-    const mark = daemon.mark;
     // The same bytes with something behind them are another file.
     daemon.install('bad_exit_call', Buffer.concat([fs.readFileSync(pluginFile('bad_exit_call')), Buffer.from('x')]));
     await until(async () => {
@@ -426,7 +425,6 @@ test('a plugin that failed in a call is served again when its file is replaced',
         await sleep(50);
         return /exit.*call_tool/.test(daemon.logSince(before));
     }, 8000, 'the new generation to be called', 100);
-    void mark;
     daemon.remove('bad_exit_call');
     await until(async () => !(await toolNames(port)).includes('bad_exit_call'), 8000, 'gone');
 });
