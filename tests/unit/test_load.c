@@ -725,7 +725,7 @@ START_TEST(unmapped)
 }
 END_TEST
 
-static const char *const leaving[] = {"bad_thread", "bad_key", "bad_signal"};
+static const char *const leaving[] = {"bad_thread", "bad_key", "bad_signal", "bad_unique"};
 
 START_TEST(left_behind)
 {
