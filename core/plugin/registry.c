@@ -7,15 +7,20 @@
 
 #include <mcp/plugin.h>
 
+#include "base/buf.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "plugin/dispatch.h"
 
 #define SNAPSHOT_MAX ((size_t)1 << 30)
 
-/* A complaint that has been logged: about these two generations (or one and 0). */
+#define NAMES_SHOWN 10 /* of those that a clash leaves out */
+
+/* A complaint that has been logged: about these two generations (or one and 0), and
+ * these tools. */
 struct complaint {
     uint64_t winner, loser;
+    uint64_t names; /* a hash */
 };
 
 struct registry {
@@ -114,16 +119,20 @@ const struct registry_tool *snapshot_find_tool(const struct snapshot *snapshot, 
 
 /* ---- complaints, once each ---- */
 
-static bool say_once(struct registry *registry, uint64_t winner, uint64_t loser)
+static bool say_once(struct registry *registry, uint64_t winner, uint64_t loser, uint64_t names)
 {
     for (size_t i = 0; i < registry->said_count; i++) {
-        if (registry->said[i].winner == winner && registry->said[i].loser == loser)
-            return false;
+        struct complaint *c = &registry->said[i];
+        if (c->winner == winner && c->loser == loser) {
+            bool same = c->names == names;
+            c->names = names;
+            return !same;
+        }
     }
     struct complaint *said = realloc(registry->said, (registry->said_count + 1) * sizeof(*said));
     if (said != NULL) {
         registry->said = said;
-        said[registry->said_count++] = (struct complaint){winner, loser};
+        said[registry->said_count++] = (struct complaint){winner, loser, names};
     }
     return true;
 }
@@ -149,20 +158,56 @@ static void forget_complaints(struct registry *registry, const struct snapshot *
     registry->said_count = kept;
 }
 
-static void complain_clash(struct registry *registry, const struct registry_tool *first,
-                           const struct provider *second)
+/* Tools of one provider whose names were taken: the entries that have them. */
+struct taken {
+    const struct registry_tool **tools;
+    size_t count;
+};
+
+/* Takes those out that `winner` has, and lists them in `names`. */
+static size_t list_taken(struct taken *taken, const struct provider *winner, struct buf *names)
 {
-    if (!say_once(registry, first->provider->generation, second->generation))
-        return;
-    log_warning("%s: its tool \"%.*s\" is left out, and so are others whose name %s has taken "
-                "before it: set a \"prefix\" for %s in the configuration",
-                second->id, BYTES_FMT(first->name), first->provider->id, second->id);
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < taken->count; i++) {
+        const struct registry_tool *tool = taken->tools[i];
+        if (tool->provider != winner) {
+            taken->tools[kept++] = tool;
+            continue;
+        }
+        if (count < NAMES_SHOWN)
+            buf_addf(names, "%s%.*s", count > 0 ? ", " : "", BYTES_FMT(tool->name));
+        count++;
+    }
+    if (count > NAMES_SHOWN)
+        buf_addf(names, " and %zu more", count - NAMES_SHOWN);
+    taken->count = kept;
+    return count;
+}
+
+/* A line for each provider that has taken names of this one. */
+static void complain_taken(struct registry *registry, struct taken *taken,
+                           const struct provider *loser)
+{
+    while (taken->count > 0) {
+        const struct provider *winner = taken->tools[0]->provider;
+        struct buf names;
+        buf_init(&names, (size_t)(NAMES_SHOWN + 1) * (TOOL_NAME_MAX + 2));
+        size_t count = list_taken(taken, winner, &names);
+        if (say_once(registry, winner->generation, loser->generation,
+                     bytes_hash(buf_bytes(&names))))
+            log_warning("%s: its tool%s %.*s %s left out: %s, which comes before it, has %s: set a "
+                        "\"prefix\" for %s in the configuration",
+                        loser->id, count > 1 ? "s" : "", BYTES_FMT(buf_bytes(&names)),
+                        count > 1 ? "are" : "is", winner->id,
+                        count > 1 ? "tools of these names" : "a tool of this name", loser->id);
+        buf_free(&names);
+    }
 }
 
 static void complain_name(struct registry *registry, const struct provider *provider,
                           const struct tool *tool)
 {
-    if (!say_once(registry, 0, provider->generation))
+    if (!say_once(registry, 0, provider->generation, 0))
         return;
     log_warning("%s: its tool \"%.*s\" is left out: with the prefix \"%s\" the name is longer than "
                 "%d characters or has others than A-Z a-z 0-9 _ - .",
@@ -247,9 +292,9 @@ static void index_add(struct snapshot *snapshot, struct registry_tool *entry)
     snapshot->index[slot] = entry;
 }
 
-/* Adds one tool, or leaves it out with a warning. False: out of memory. */
+/* Adds one tool, or leaves it out with a warning or in `taken`. False: out of memory. */
 static bool add_tool(struct registry *registry, struct snapshot *snapshot,
-                     struct provider *provider, const struct tool *tool)
+                     struct provider *provider, const struct tool *tool, struct taken *taken)
 {
     struct registry_tool *entry = &snapshot->tools[snapshot->tool_count];
     struct bytes prefix = bytes_of(provider->prefix);
@@ -263,7 +308,7 @@ static bool add_tool(struct registry *registry, struct snapshot *snapshot,
         return false;
     const struct registry_tool *first = snapshot_find_tool(snapshot, entry->name);
     if (first != NULL) {
-        complain_clash(registry, first, provider);
+        taken->tools[taken->count++] = first;
         return true;
     }
     entry->gate = tool_gate(provider, tool, &ok);
@@ -281,6 +326,7 @@ static bool fill(struct registry *registry, struct snapshot *snapshot,
                  struct provider *const *providers, size_t count)
 {
     size_t tools = 0, slots = 8;
+    struct taken taken = {NULL, 0};
     for (size_t i = 0; i < count; i++)
         tools += providers[i]->tools != NULL ? providers[i]->tools->count : 0;
     while (slots < tools * 2)
@@ -289,8 +335,9 @@ static bool fill(struct registry *registry, struct snapshot *snapshot,
     snapshot->toolsets = arena_calloc(&snapshot->arena, count, sizeof(struct toolset *));
     snapshot->tools = arena_calloc(&snapshot->arena, tools, sizeof(struct registry_tool));
     snapshot->index = arena_calloc(&snapshot->arena, slots, sizeof(struct registry_tool *));
-    if (snapshot->providers == NULL || snapshot->toolsets == NULL || snapshot->tools == NULL ||
-        snapshot->index == NULL)
+    taken.tools = arena_calloc(&snapshot->arena, tools, sizeof(struct registry_tool *));
+    if (taken.tools == NULL || snapshot->providers == NULL || snapshot->toolsets == NULL ||
+        snapshot->tools == NULL || snapshot->index == NULL)
         return false;
     snapshot->index_mask = slots - 1;
     for (size_t i = 0; i < count; i++) {
@@ -299,9 +346,10 @@ static bool fill(struct registry *registry, struct snapshot *snapshot,
         snapshot->toolsets[i] = set != NULL ? toolset_ref(set) : NULL;
         snapshot->provider_count++;
         for (size_t t = 0; set != NULL && t < set->count; t++) {
-            if (!add_tool(registry, snapshot, providers[i], &set->tools[t]))
+            if (!add_tool(registry, snapshot, providers[i], &set->tools[t], &taken))
                 return false;
         }
+        complain_taken(registry, &taken, providers[i]);
     }
     return true;
 }
