@@ -107,7 +107,7 @@ make_plugin = $(MAKE) --no-print-directory -C plugins/$* OUT=$(abspath $(B)/plug
 $(plugin_so): $(B)/plugins/%.so: FORCE | $(B)/libraries
 	+@$(make_plugin)
 # The checks that plugin.mk makes of every plugin, and the plugin's own.
-check-plugins: $(plugin_names:%=check-plugin-%)
+check-plugins: $(plugin_names:%=check-plugin-%) ## plugin.mk's checks of the bundled plugins
 $(plugin_names:%=check-plugin-%): check-plugin-%: $(B)/plugins/%.so
 	+@$(make_plugin) check
 
@@ -188,7 +188,7 @@ dist: ## The committed tree as mcpd-VERSION.tar.gz
 clean: ## Remove every build directory
 	rm -rf build build-*
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile tests/*/*.mk | expand -t 18
 	@echo
 	@echo "DEV=1           warnings are errors"
 	@echo "SANITIZE=LIST   address,undefined or thread, in a build directory of its own"

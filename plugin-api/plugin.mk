@@ -62,19 +62,20 @@ vpath %.cpp $(sort $(dir $(SOURCES)))
 
 # One symbol leaves the plugin, and its calls to its own functions, and to
 # libraries linked into it, stay inside: two plugins, or a plugin and mcpd,
-# may carry different copies of one library. -fno-gnu-unique and the version
-# script keep C++ templates from pinning the file in memory for ever.
-mcp_supported = $(shell $(CC) -Werror $(1) -c -x c -o /dev/null /dev/null 2>/dev/null && echo $(1))
+# may carry different copies of one library. -fno-gnu-unique (clang has not, and
+# needs not, that flag) and the version script keep C++ templates from pinning the
+# file in memory for ever.
+mcp_no_unique := $(if $(mcp_cxx),$(shell $(CXX) -Werror -fno-gnu-unique -c -x c++ -o /dev/null /dev/null \
+                                     2>/dev/null && echo -fno-gnu-unique))
 mcp_instrument := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-mcp_flags := -fPIC -fvisibility=hidden $(call mcp_supported,-fno-gnu-unique) \
-             -fstack-protector-strong -Wall -Wextra $(mcp_include)
+mcp_flags := -fPIC -fvisibility=hidden -fstack-protector-strong -Wall -Wextra $(mcp_include)
 # A sanitizer's functions come from the program that loads the plugin.
 mcp_defs := $(if $(findstring -fsanitize,$(CFLAGS) $(LDFLAGS) $(mcp_instrument)),,-Wl,-z,defs)
 mcp_link := -shared -Wl,-Bsymbolic $(mcp_defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
             -Wl,--exclude-libs,ALL -Wl,--as-needed -Wl,--version-script,$(mcp_obj)/exports
 mcp_compile_c = $(CC) $(mcp_flags) $(CPPFLAGS) $(CFLAGS) $(PLUGIN_CFLAGS) $(mcp_instrument)
-mcp_compile_cxx = $(CXX) $(mcp_flags) -fvisibility-inlines-hidden $(CPPFLAGS) $(CXXFLAGS) \
-                  $(PLUGIN_CFLAGS) $(mcp_instrument)
+mcp_compile_cxx = $(CXX) $(mcp_flags) -fvisibility-inlines-hidden $(mcp_no_unique) $(CPPFLAGS) \
+                  $(CXXFLAGS) $(PLUGIN_CFLAGS) $(mcp_instrument)
 mcp_linker = $(if $(mcp_cxx),$(CXX),$(CC))
 
 all: $(mcp_so)

@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES 4096
-#define VALUE_SHOWN 60 /* bytes of a value */
+#define NAME_SHOWN 60 /* bytes of a name */
 
 /* Names of files may hold anything, a line must stay one line. */
 static void escape_controls(char *text)
@@ -104,9 +104,9 @@ static void add_step(struct buf *out, bool first, bool in_array, struct bytes to
     } else if (is_word(token)) {
         buf_addf(out, "%s%.*s", first ? "" : ".", BYTES_FMT(token));
     } else {
-        bool cut = token.size > VALUE_SHOWN;
+        bool cut = token.size > NAME_SHOWN;
         if (cut) {
-            token.size = VALUE_SHOWN;
+            token.size = NAME_SHOWN;
             token.size = utf8_valid_prefix(token);
         }
         buf_add_char(out, '[');
@@ -163,25 +163,6 @@ void complaint_at(struct reading *r, const struct document *doc, const struct js
 }
 
 /* ---- what the schema found ---- */
-
-void complaint_value(struct buf *out, const struct json *json, const struct json_node *value)
-{
-    if (value->type == JSON_OBJECT) {
-        BUF_LIT(out, "an object");
-    } else if (value->type == JSON_ARRAY) {
-        BUF_LIT(out, "an array");
-    } else {
-        struct bytes raw = json_raw(json, value);
-        bool cut = raw.size > VALUE_SHOWN;
-        if (cut) {
-            raw.size = VALUE_SHOWN;
-            raw.size = utf8_valid_prefix(raw);
-        }
-        buf_add_bytes(out, raw);
-        if (cut)
-            BUF_LIT(out, "...");
-    }
-}
 
 /* The schema that holds the keyword at `pointer`: its parent. A pointer that
  * goes through "$ref" follows the reference, which is always a local one. */
@@ -276,7 +257,7 @@ void complaint_failure(struct reading *r, const struct document *doc, const stru
     if (meaning != NULL) {
         buf_add_bytes(&line, json_string(&r->schema_json, meaning, &r->scratch));
         BUF_LIT(&line, ", got ");
-        complaint_value(&line, &doc->json, failure->value);
+        json_write_shown(&line, &doc->json, failure->value);
     } else {
         buf_add_bytes(&line, bytes_of(failure->text));
     }

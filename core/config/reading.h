@@ -68,9 +68,6 @@ void complaint_at(struct reading *r, const struct document *doc, const struct js
 void complaint_failure(struct reading *r, const struct document *doc, const struct json_node *root,
                        const struct schema_failure *failure);
 
-/* Adds a scalar as it stands in the file, cut if it is long; "an object", "an array". */
-void complaint_value(struct buf *out, const struct json *json, const struct json_node *value);
-
 /* Writes "FILE:LINE:COLUMN". */
 void complaint_place(struct buf *out, const char *file, const struct json *json, size_t offset);
 

@@ -35,7 +35,7 @@ static void check_string(struct reading *r, const struct document *doc,
         return;
     struct buf got;
     buf_init(&got, 1024);
-    complaint_value(&got, &doc->json, value);
+    json_write_shown(&got, &doc->json, value);
     complaint_at(r, doc, value, pointer, "expected a string without the character U+0000, got %s",
                  got.data != NULL ? got.data : "one");
     buf_free(&got);

@@ -146,5 +146,8 @@ void json_write_string(struct buf *out, struct bytes text);
 void json_write_double(struct buf *out, double number);
 /* Adds a value without the white space between its tokens. */
 void json_write_compact(struct buf *out, const struct json *json, const struct json_node *value);
+/* For messages to people: a scalar as it was written, or its beginning and "..." when
+ * it is long; "an object", "an array". */
+void json_write_shown(struct buf *out, const struct json *json, const struct json_node *value);
 
 #endif

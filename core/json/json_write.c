@@ -124,3 +124,24 @@ void json_write_compact(struct buf *out, const struct json *json, const struct j
     if (!out->failed) /* else the rest holds strings, and what looks like comments in them */
         write_between(out, written, text + value->end);
 }
+
+/* ---- for people ---- */
+
+#define SHOWN 60 /* bytes of a scalar */
+
+void json_write_shown(struct buf *out, const struct json *json, const struct json_node *value)
+{
+    if (value->type == JSON_OBJECT || value->type == JSON_ARRAY) {
+        buf_add_bytes(out, value->type == JSON_OBJECT ? BYTES("an object") : BYTES("an array"));
+        return;
+    }
+    struct bytes raw = json_raw(json, value);
+    bool cut = raw.size > SHOWN;
+    if (cut) {
+        raw.size = SHOWN;
+        raw.size = utf8_valid_prefix(raw);
+    }
+    buf_add_bytes(out, raw);
+    if (cut)
+        BUF_LIT(out, "...");
+}

@@ -7,7 +7,7 @@ bool keyword_refuse(struct subschema *s, const struct keyword *keyword, const ch
 {
     struct buf got;
     buf_init(&got, 1000);
-    describe_value(&got, s->json, value);
+    json_write_shown(&got, s->json, value);
     compiler_refuse(s->c, s->node->place, keyword->name, "expected %s, got %.*s", expected,
                     BYTES_FMT(buf_bytes(&got)));
     buf_free(&got);

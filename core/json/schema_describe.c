@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Subschemas and values in words, for those who have to put something right. */
+/* Subschemas in words, for those who have to put something right. */
 #include "base/similar.h"
-#include "base/utf8.h"
 #include "json/schema_internal.h"
 
-#define SHOWN 60 /* bytes of a value */
+#define SHOWN 60 /* bytes of a constant */
 #define PIECES 12
 #define DEEPEST 6 /* subschemas by way of each other */
 #define NODES_SEARCHED 500
-
-void describe_value(struct buf *out, const struct json *json, const struct json_node *value)
-{
-    if (value->type == JSON_OBJECT) {
-        BUF_LIT(out, "an object");
-        return;
-    }
-    if (value->type == JSON_ARRAY) {
-        BUF_LIT(out, "an array");
-        return;
-    }
-    struct bytes raw = json_raw(json, value);
-    bool cut = raw.size > SHOWN;
-    if (cut) {
-        raw.size = SHOWN;
-        raw.size = utf8_valid_prefix(raw);
-    }
-    buf_add_bytes(out, raw);
-    if (cut)
-        BUF_LIT(out, "...");
-}
 
 /* ---- each type ---- */
 
@@ -159,7 +137,7 @@ static void add_value(struct words *w, const struct json *json, const struct jso
     buf_init(&compact, 4096);
     json_write_compact(&compact, json, value);
     if (compact.failed || compact.size > SHOWN)
-        describe_value(&w->text, json, value);
+        json_write_shown(&w->text, json, value);
     else
         buf_add_bytes(&w->text, buf_bytes(&compact));
     buf_free(&compact);

@@ -384,8 +384,6 @@ void describe_number(struct buf *out, const struct schema_node *node);
 void describe_string(struct buf *out, const struct schema_node *node);
 void describe_array(struct buf *out, const struct schema_node *node);
 void describe_object(struct buf *out, const struct schema_node *node);
-/* The value as it is written, cut when it is long. */
-void describe_value(struct buf *out, const struct json *json, const struct json_node *value);
 /* Adds ` (did you mean "x"?)` when a name that the node knows is near. */
 void describe_similar(struct buf *out, const struct schema_node *node, struct bytes name);
 

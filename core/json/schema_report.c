@@ -127,7 +127,7 @@ static void keyword_write(struct buf *out, const struct failed *f)
 static void add_got(struct run *run, struct buf *out, const struct json_node *value)
 {
     BUF_LIT(out, ", got ");
-    describe_value(out, run->json, value);
+    json_write_shown(out, run->json, value);
 }
 
 static void write_expected(struct run *run, struct buf *out, const struct failed *f)

@@ -32,6 +32,7 @@ struct inproc {
     struct host *host;
     struct plugin_code *code;
     bool created, started;
+    char left[300]; /* why inproc_unload kept the code; "": it did not */
     inproc_step *step;
     void *step_context;
     struct inproc *next_leftover;
@@ -72,8 +73,8 @@ struct offers *inproc_collect(struct inproc *link, struct failure *failure);
 bool inproc_map(struct inproc *link, struct failure *failure);
 
 /* Stops and destroys what was created and started, and unmaps the code. False:
- * something is left; it stays mapped, logged and counted, and keeps a reference
- * to the provider for ever. */
+ * something is left (link->left says what); the code stays mapped, logged and
+ * counted, and keeps a reference to the provider for ever. */
 bool inproc_unload(struct inproc *link);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <mcp/plugin.h>
 
+#include "base/buf.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "plugin/dispatch.h"
@@ -14,10 +15,14 @@
 
 #define SNAPSHOT_MAX ((size_t)1 << 30)
 
-/* A complaint that has been logged: about these two generations (or one and 0). */
+#define NAMES_SHOWN 10 /* of those that a clash leaves out */
+
+/* A complaint that has been logged: about these two generations (or one and 0), and
+ * these names. */
 struct complaint {
     enum offer_kind kind;
     uint64_t winner, loser;
+    uint64_t names; /* a hash */
 };
 
 struct registry {
@@ -137,17 +142,20 @@ const struct registry_entry *snapshot_match(const struct snapshot *snapshot, str
 /* ---- complaints, once each ---- */
 
 static bool say_once(struct registry *registry, enum offer_kind kind, uint64_t winner,
-                     uint64_t loser)
+                     uint64_t loser, uint64_t names)
 {
     for (size_t i = 0; i < registry->said_count; i++) {
-        const struct complaint *c = &registry->said[i];
-        if (c->kind == kind && c->winner == winner && c->loser == loser)
-            return false;
+        struct complaint *c = &registry->said[i];
+        if (c->kind == kind && c->winner == winner && c->loser == loser) {
+            bool same = c->names == names;
+            c->names = names;
+            return !same;
+        }
     }
     struct complaint *said = realloc(registry->said, (registry->said_count + 1) * sizeof(*said));
     if (said != NULL) {
         registry->said = said;
-        said[registry->said_count++] = (struct complaint){kind, winner, loser};
+        said[registry->said_count++] = (struct complaint){kind, winner, loser, names};
     }
     return true;
 }
@@ -178,28 +186,71 @@ static bool has_prefix(enum offer_kind kind)
     return kind == OFFER_TOOL || kind == OFFER_PROMPT;
 }
 
-static void complain_clash(struct registry *registry, const struct registry_entry *first,
-                           const struct provider *second)
-{
-    enum offer_kind kind = first->offer->kind;
-    const char *what = offer_kind_name(kind);
+/* Offers of one kind and one provider whose names were taken: the entries that
+ * have them. */
+struct taken {
+    const struct registry_entry **entries;
+    size_t count;
+};
 
-    if (!say_once(registry, kind, first->provider->generation, second->generation))
-        return;
+/* Takes those out that `winner` has, and lists them in `names`. */
+static size_t list_taken(struct taken *taken, const struct provider *winner, struct buf *names)
+{
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < taken->count; i++) {
+        const struct registry_entry *entry = taken->entries[i];
+        if (entry->provider != winner) {
+            taken->entries[kept++] = entry;
+            continue;
+        }
+        if (count < NAMES_SHOWN)
+            buf_addf(names, "%s%.*s", count > 0 ? ", " : "", BYTES_FMT(entry->name));
+        count++;
+    }
+    if (count > NAMES_SHOWN)
+        buf_addf(names, " and %zu more", count - NAMES_SHOWN);
+    taken->count = kept;
+    return count;
+}
+
+static void complain_clash(const struct provider *loser, const struct provider *winner,
+                           enum offer_kind kind, struct bytes names, size_t count)
+{
+    const char *what = offer_kind_name(kind), *s = count > 1 ? "s" : "";
+
     if (has_prefix(kind))
-        log_warning("%s: its %s \"%.*s\" is left out, and so are others whose name %s has taken "
-                    "before it: set a \"prefix\" for %s in the configuration",
-                    second->id, what, BYTES_FMT(first->name), first->provider->id, second->id);
+        log_warning("%s: its %s%s %.*s %s left out: %s, which comes before it, has %s%s%s of %s: "
+                    "set a \"prefix\" for %s in the configuration",
+                    loser->id, what, s, BYTES_FMT(names), count > 1 ? "are" : "is", winner->id,
+                    count > 1 ? "" : "a ", what, s, count > 1 ? "these names" : "this name",
+                    loser->id);
     else
-        log_warning("%s: its %s \"%.*s\" is left out, and so are others whose URI %s has taken "
-                    "before it: configure the two so that their URIs differ, or serve only one",
-                    second->id, what, BYTES_FMT(first->name), first->provider->id);
+        log_warning("%s: its %s%s %.*s %s left out: %s, which comes before it, serves %s: "
+                    "configure the two so that their URIs differ, or serve only one",
+                    loser->id, what, s, BYTES_FMT(names), count > 1 ? "are" : "is", winner->id,
+                    count > 1 ? "these URIs" : "this URI");
+}
+
+/* A line for each provider that has taken names of this one. */
+static void complain_taken(struct registry *registry, struct taken *taken, enum offer_kind kind,
+                           const struct provider *loser)
+{
+    while (taken->count > 0) {
+        const struct provider *winner = taken->entries[0]->provider;
+        struct buf names;
+        buf_init(&names, (size_t)(NAMES_SHOWN + 1) * (URI_MAX + 2));
+        size_t count = list_taken(taken, winner, &names);
+        if (say_once(registry, kind, winner->generation, loser->generation,
+                     bytes_hash(buf_bytes(&names))))
+            complain_clash(loser, winner, kind, buf_bytes(&names), count);
+        buf_free(&names);
+    }
 }
 
 static void complain_name(struct registry *registry, const struct provider *provider,
                           const struct offer *offer)
 {
-    if (!say_once(registry, offer->kind, 0, provider->generation))
+    if (!say_once(registry, offer->kind, 0, provider->generation, 0))
         return;
     log_warning("%s: its %s \"%.*s\" is left out: with the prefix \"%s\" the name is longer than "
                 "%d characters or has others than A-Z a-z 0-9 _ - .",
@@ -274,9 +325,10 @@ static void index_add(struct registry_list *list, struct registry_entry *entry)
     list->index[slot] = entry;
 }
 
-/* Adds one offer, or leaves it out with a warning. False: out of memory. */
+/* Adds one offer, or leaves it out with a warning or in `taken`. False: out of
+ * memory. */
 static bool add_offer(struct registry *registry, struct snapshot *snapshot,
-                      struct provider *provider, const struct offer *offer)
+                      struct provider *provider, const struct offer *offer, struct taken *taken)
 {
     struct registry_list *list = &snapshot->lists[offer->kind];
     struct registry_entry *entry = &list->entries[list->count];
@@ -291,7 +343,7 @@ static bool add_offer(struct registry *registry, struct snapshot *snapshot,
     }
     const struct registry_entry *first = snapshot_find(snapshot, offer->kind, entry->name);
     if (first != NULL) {
-        complain_clash(registry, first, provider);
+        taken->entries[taken->count++] = first;
         return true;
     }
     entry->gate = offer_gate(provider, offer, &ok);
@@ -327,9 +379,16 @@ static bool make_list(struct snapshot *snapshot, enum offer_kind kind,
 static bool fill(struct registry *registry, struct snapshot *snapshot,
                  struct provider *const *providers, size_t count)
 {
+    size_t most = 0;
+    struct taken taken = {NULL, 0};
+    for (size_t i = 0; i < count; i++)
+        for (int kind = 0; providers[i]->offers != NULL && kind < OFFER_KINDS; kind++)
+            if (providers[i]->offers->lists[kind].count > most)
+                most = providers[i]->offers->lists[kind].count;
     snapshot->providers = arena_calloc(&snapshot->arena, count, sizeof(struct provider *));
     snapshot->offers = arena_calloc(&snapshot->arena, count, sizeof(struct offers *));
-    if (snapshot->providers == NULL || snapshot->offers == NULL)
+    taken.entries = arena_calloc(&snapshot->arena, most, sizeof(struct registry_entry *));
+    if (snapshot->providers == NULL || snapshot->offers == NULL || taken.entries == NULL)
         return false;
     for (int kind = 0; kind < OFFER_KINDS; kind++)
         if (!make_list(snapshot, (enum offer_kind)kind, providers, count))
@@ -342,8 +401,9 @@ static bool fill(struct registry *registry, struct snapshot *snapshot,
         for (int kind = 0; offers != NULL && kind < OFFER_KINDS; kind++) {
             const struct offer_list *list = &offers->lists[kind];
             for (size_t k = 0; k < list->count; k++)
-                if (!add_offer(registry, snapshot, providers[i], &list->offers[k]))
+                if (!add_offer(registry, snapshot, providers[i], &list->offers[k], &taken))
                     return false;
+            complain_taken(registry, &taken, (enum offer_kind)kind, providers[i]);
         }
     }
     return true;

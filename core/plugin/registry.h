@@ -74,8 +74,8 @@ void registry_set_hooks(struct registry *registry, const struct registry_hooks *
 
 /* Builds a snapshot of these providers, in this order, and publishes it. A name
  * (with prefix) or URI that two providers claim goes to the first; the clash is
- * logged as a warning once per kind and pair of generations. Takes references.
- * False: out of memory; the old snapshot stays. */
+ * logged as a warning, once per kind, pair of generations and set of names. Takes
+ * references. False: out of memory; the old snapshot stays. */
 bool registry_publish(struct registry *registry, struct provider *const *providers, size_t count,
                       struct error *err);
 

@@ -360,7 +360,8 @@ static bool judge(const struct trial *trial, uint32_t timeout_ms, const char *fi
     struct failure failure = {0};
     if (verdict.end == TRY_FIT && !trial->overdue) {
         if (verdict.text.size > 0)
-            log_warning("%s: %.*s", file_name, BYTES_FMT(verdict.text));
+            log_warning("%s: its code stays in memory when it is replaced or removed: %.*s",
+                        file_name, BYTES_FMT(verdict.text));
         return true;
     }
     if (verdict.end == TRY_UNFIT) {

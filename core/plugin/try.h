@@ -37,7 +37,7 @@ struct try_request {
 /* A record: its kind, the size of its text, the text. */
 enum try_kind {
     TRY_STEP = 's', /* about to run "create" */
-    TRY_FIT = 'f', /* the end: all is well; the text is empty, or what was left behind */
+    TRY_FIT = 'f', /* the end: all is well; the text is empty, or why its code cannot go */
     TRY_UNFIT = 'u', /* the end: the text is why */
     TRY_UNFIT_CONFIG = 'c' /* the end: the text is a JSON Pointer, a NUL, and why */
 };

@@ -138,13 +138,11 @@ static void try(struct image *image, const char *provider_id, struct bytes confi
         report_failure(&failure);
         return;
     }
-    bool gone = provider->ops->stop(provider);
+    provider->ops->stop(provider);
     if (atomic_load(&provider->broken))
         report(TRY_UNFIT, BYTES("called exit in stop or destroy, which a plugin must not"));
     else
-        report(TRY_FIT, gone ? BYTES("")
-                             : BYTES("leaves something behind when it is stopped, so that its code "
-                                     "cannot be unloaded"));
+        report(TRY_FIT, bytes_of(((struct inproc *)provider)->left));
 }
 
 void image_try_child(int argc, char **argv)

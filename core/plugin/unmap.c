@@ -6,6 +6,7 @@
  */
 #include <dlfcn.h>
 #include <link.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,13 +140,17 @@ static bool unmap(struct inproc *link)
 
 #endif
 
-static bool keep(struct inproc *link, const char *why)
+__attribute__((format(printf, 2, 3))) static bool keep(struct inproc *link, const char *why, ...)
 {
     unsigned count = atomic_fetch_add(&leftovers.count, 1) + 1;
+    va_list args;
+    va_start(args, why);
+    vsnprintf(link->left, sizeof(link->left), why, args);
+    va_end(args);
     log_warning("%s: the code of %s (generation %ju) stays in memory: %s; %u plugin%s left in this "
                 "process, restart mcpd when it suits",
-                link->provider.id, link->file_name, (uintmax_t)link->provider.generation, why,
-                count, count == 1 ? " is" : "s are");
+                link->provider.id, link->file_name, (uintmax_t)link->provider.generation,
+                link->left, count, count == 1 ? " is" : "s are");
     provider_ref(&link->provider);
     link->next_leftover = leftovers.first;
     leftovers.first = link;
@@ -176,9 +181,9 @@ bool inproc_unload(struct inproc *link)
     if (atomic_load(&link->provider.broken))
         return keep(link, "it ended in the middle of something");
     if (link->code != NULL && !plugin_threads_gone(link->code, THREADS_WAIT)) {
-        snprintf(left, sizeof(left), "its stop left %u running thread(s) behind",
-                 atomic_load(&link->code->threads));
-        return keep(link, left); /* and not destroyed: the thread may use it */
+        /* And not destroyed: the thread may use it. */
+        plugin_left(link->code, left, sizeof(left));
+        return keep(link, "its stop left behind: %s", left);
     }
     if (link->created && link->plugin.destroy != NULL)
         inproc_enter(link, "destroy", run_destroy, NULL, &failure);
@@ -186,14 +191,12 @@ bool inproc_unload(struct inproc *link)
         return keep(link, "it ended in the middle of something");
     link->created = link->started = false;
 
-    char why[200];
-    if (link->code != NULL && plugin_left(link->code, left, sizeof(left)) != NULL) {
-        snprintf(why, sizeof(why), "it left behind: %s", left);
-        return keep(link, why);
-    }
+    if (link->code != NULL && plugin_left(link->code, left, sizeof(left)) != NULL)
+        return keep(link, "it left behind: %s", left);
     if (link->handle != NULL && !unmap(link))
-        return keep(link, "the dynamic linker did not unload it (it, or a library it brought, "
-                          "forbids that)");
+        return keep(link, "the dynamic linker did not unload it: compile C++ with -fno-gnu-unique, "
+                          "and use no library that is linked with -z nodelete (plugin.mk helps; "
+                          "see mcp-plugin(7))");
     link->handle = NULL;
     plugin_code_free(link->code);
     link->code = NULL;

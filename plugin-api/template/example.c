@@ -103,7 +103,7 @@ static int32_t call_tool(void *instance, struct mcp_call *call)
         words += !is_space(text.data[i]) && (i == 0 || is_space(text.data[i - 1]));
         lines += text.data[i] == '\n' || i + 1 == text.size;
     }
-    size = snprintf(words_text, sizeof(words_text), "%" PRIu64 " words in %" PRIu64 " lines.",
+    size = snprintf(words_text, sizeof(words_text), "Words: %" PRIu64 ", lines: %" PRIu64 ".",
                     words, lines);
     int json_size =
         snprintf(json, sizeof(json), "{\"words\":%" PRIu64 ",\"lines\":%" PRIu64 "}", words, lines);

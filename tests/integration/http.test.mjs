@@ -124,7 +124,7 @@ test('8: a tool whose name needs Base64 is unknown, not mismatched', async () =>
     for (const [name, value] of [['écho', `=?base64?${Buffer.from('écho').toString('base64')}?=`], ['=?base64?ZWNobw==', '=?base64?ZWNobw=='],
         [' echo', `=?base64?${Buffer.from(' echo').toString('base64')}?=`]]) {
         const { status, answer } = await send('tools/call', { name, arguments: {} }, { headers: { 'Mcp-Name': value } });
-        assert.ok(status === 200 || status === 400);
+        assert.equal(status, 200);
         assert.equal(answer.error.code, -32602, JSON.stringify(answer));
     }
 });
@@ -138,7 +138,7 @@ test('8: params.name that is missing or no string', async () => {
 });
 test('an unknown tool: -32602', async () => {
     const { status, answer } = await send('tools/call', { name: 'no_such_tool', arguments: {} });
-    assert.ok(status === 200 || status === 400, String(status));
+    assert.equal(status, 200);
     assert.equal(answer.error.code, -32602);
     assert.match(answer.error.message, /no_such_tool/);
 });
@@ -499,7 +499,7 @@ for (const [name, start, status] of [['an unknown path', 'POST /nowhere HTTP/1.1
     });
 test('raw: a query is no part of the path, and no token is taken from it', async () => {
     const response = await raw(port, lines([host(), ...goodLines, length], { start: 'POST /mcp?access_token=secret HTTP/1.1' }));
-    assert.ok([200, 400, 404].includes(response.status));
+    assert.equal(response.status, 200);
     assert.ok(!daemon.logSince(0).includes('access_token=secret'));
 });
 const MHD_HIDES_IT = 'libmicrohttpd 0.9.75 does not show it; a front proxy does';
@@ -515,8 +515,9 @@ knownLimit('raw: bare LF as the end of lines', MHD_HIDES_IT, async () => {
     const response = await raw(port, lines([host(), ...goodLines, length], { end: '\n' }));
     assert.equal(response.status, 400);
 });
-test('raw: an empty header name', async () => {
-    const response = await raw(port, lines([host(), ...goodLines, ': v', length]));
+// It ends the header there: the empty line that was to end it is read as the body's first.
+knownLimit('raw: an empty header name', MHD_HIDES_IT, async () => {
+    const response = await raw(port, lines([host(), ...goodLines, `Content-Length: ${good.body.length + 2}`, ': v'], { body: `${good.body}  ` }));
     assert.equal(response.status, 400);
 });
 test('raw: two requests in one packet get two answers, in order', async () => {

@@ -226,7 +226,7 @@ test('calls of thread-safe tools run at once, and a full queue says busy at once
 });
 test('an inline tool is answered while every worker is busy', async () => {
     const waits = Array.from({ length: 8 }, () => callTool(port, 'wait', { ms: 500, label: 'block' }));
-    await sleep(50);
+    await until(() => daemon.lines.filter((line) => line.includes('block started')).length === 8, 5000, 'all to have begun');
     const start = performance.now();
     await callTool(port, 'one_echo', { text: 'x' });
     assert.ok(performance.now() - start < 300 * SCALE);
@@ -327,7 +327,7 @@ for (const [name, how] of [['closes', 'destroy'], ['resets', 'reset']])
 test('a client that only shuts down its writing side: cancelled or answered, never stuck', async () => {
     const connection = await Connection.open(port);
     const promise = modern(port, 'tools/call', { name: 'wait', arguments: { ms: 300, label: 'half' } }, { connection });
-    await sleep(50);
+    await daemon.waitLog(/half started/);
     connection.socket.end();
     await promise.then((response) => response.last()).catch(() => {});
     await sleep(400);
@@ -336,7 +336,7 @@ test('a client that only shuts down its writing side: cancelled or answered, nev
 });
 test('notifications/cancelled of another request does nothing in this era', async () => {
     const call = callTool(port, 'wait', { ms: 200, label: 'kept' }, { id: 4711 });
-    await sleep(50);
+    await daemon.waitLog(/kept started/);
     const response = await modern(port, 'notifications/cancelled', { requestId: 4711 }, { id: null });
     assert.equal(response.status, 202);
     response.connection.destroy();
@@ -454,7 +454,7 @@ test('the provider of a tool is told with it, and its calls are answered', async
 test('at shutdown a listener gets its result, and an open call its answer', async () => {
     const listener = await Listener.open(port);
     const call = callTool(port, 'wait', { ms: 400, label: 'last' });
-    await sleep(100);
+    await daemon.waitLog(/last started/);
     const stopped = daemon.stop();
     assert.equal(textOf(await call), 'waited');
     await until(() => listener.ended || listener.error, 10_000, 'the stream to end');

@@ -98,6 +98,7 @@ test('a client that does not read its answer is given up', async () => {
     await connection.write(requestBytes({ port, ...modernMessage('tools/call', { name: 'big', arguments: { bytes: 40_000_000 } }) }));
     await until(() => descriptors(daemon.pid) > before, 3000, 'the connection to be there');
     await sleep(DEADLINE / 2);
+    assert.ok(descriptors(daemon.pid) > before, 'closed before its time');
     await until(() => descriptors(daemon.pid) <= before, DEADLINE + 3000, 'mcpd to close it');
     connection.destroy();
 }, { timeout: DEADLINE * 6 });

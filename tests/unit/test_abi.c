@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../abi/layout.h"
+#include "suite.h"
 
 #define FIELD(type, field, offset) ck_assert_uint_eq(offsetof(struct type, field), offset);
 #define VALUE(name, value) ck_assert_int_eq((int64_t)(name), value);
@@ -63,16 +64,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("abi");
-    TCase *tcase = tcase_create("layout");
-    tcase_add_test(tcase, fields_are_where_they_were);
-    tcase_add_test(tcase, structs_without_a_size_do_not_grow);
-    tcase_add_test(tcase, numbers_are_what_they_were);
-    tcase_add_test(tcase, a_larger_struct_has_a_larger_minor);
-    tcase_add_test(tcase, strings_become_bytes);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    suite_add(suite, &(struct suite_case){
+                         "layout", NULL, NULL, 10,
+                         SUITE_TESTS(fields_are_where_they_were, structs_without_a_size_do_not_grow,
+                                     numbers_are_what_they_were, a_larger_struct_has_a_larger_minor,
+                                     strings_become_bytes)});
+    return suite_run(suite);
 }

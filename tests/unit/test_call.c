@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "fake_provider.h"
+#include "suite.h"
 
 static struct registry *registry;
 static struct fake_provider *fake;
@@ -723,36 +724,21 @@ int main(void)
         return 1;
     setenv("CK_FORK", "no", 0);
     Suite *suite = suite_create("call");
-    TCase *tests = tcase_create("call");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, inline_call_ends_on_this_thread);
-    tcase_add_test(tests, worker_call_ends_on_another_thread);
-    tcase_add_test(tests, json_ends_carry_their_index);
-    tcase_add_test(tests, illegal_ends_tell_the_rule);
-    tcase_add_test(tests, results_are_limited);
-    tcase_add_test(tests, need_input_needs_a_client_that_can_be_asked);
-    tcase_add_test(tests, the_second_end_is_refused);
-    tcase_add_test(tests, a_late_second_end_hits_no_other_call);
-    tcase_add_test(tests, a_call_may_end_after_call_tool_has_returned);
-    tcase_add_test(tests, a_link_can_end_a_call);
-    tcase_add_test(tests, a_retired_provider_takes_no_call);
-    tcase_add_test(tests, arguments_are_read_by_pointer);
-    tcase_add_test(tests, reports_reach_only_who_wants_them);
-    tcase_add_test(tests, cancelling_reaches_the_plugin);
-    tcase_add_test(tests, on_cancel_is_called_once);
-    tcase_add_test(tests, finishing_waits_for_a_running_callback);
-    tcase_add_test(tests, a_call_may_be_cancelled_inside_its_event);
-    tcase_add_test(tests, a_call_that_overruns_is_cancelled_then_answered);
-    tcase_add_test(tests, a_failure_after_the_deadline_is_a_timeout);
-    tcase_add_test(tests, an_inline_call_that_goes_on_is_watched);
-    tcase_add_test(tests, the_shorter_limit_counts);
-    tcase_add_test(tests, ends_and_cancels_race);
-    tcase_add_test(tests, an_inline_call_is_cheap);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(suite,
+              &(struct suite_case){
+                  "call", set_up, tear_down, 60,
+                  SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
+                              json_ends_carry_their_index, illegal_ends_tell_the_rule,
+                              results_are_limited, need_input_needs_a_client_that_can_be_asked,
+                              the_second_end_is_refused, a_late_second_end_hits_no_other_call,
+                              a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
+                              a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
+                              reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
+                              on_cancel_is_called_once, finishing_waits_for_a_running_callback,
+                              a_call_may_be_cancelled_inside_its_event,
+                              a_call_that_overruns_is_cancelled_then_answered,
+                              a_failure_after_the_deadline_is_a_timeout,
+                              an_inline_call_that_goes_on_is_watched, the_shorter_limit_counts,
+                              ends_and_cancels_race, an_inline_call_is_cheap)});
+    return suite_run(suite);
 }

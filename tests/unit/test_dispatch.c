@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "fake_provider.h"
+#include "suite.h"
 
 #define WORKERS 4
 #define QUEUE 8
@@ -542,32 +543,22 @@ int main(void)
         return 1;
     setenv("CK_FORK", "no", 0);
     Suite *suite = suite_create("dispatch");
-    TCase *tests = tcase_create("dispatch");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 120);
-    tcase_add_test(tests, workers_start_when_there_is_work);
-    tcase_add_test(tests, a_full_queue_refuses_at_once);
-    tcase_add_test(tests, waiting_at_a_gate_counts_against_the_queue);
-    tcase_add_test(tests, a_queue_of_none_still_uses_free_workers);
-    tcase_add_test(tests, a_gate_is_first_come_first_served);
-    tcase_add_test(tests, tools_that_are_not_thread_safe_run_alone);
-    tcase_add_test(tests, the_providers_gate_opens_when_call_tool_returns);
-    tcase_add_test(tests, a_tools_gate_opens_when_the_call_ends);
-    tcase_add_test(tests, a_tool_can_have_both_gates);
-    tcase_add_test(tests, an_inline_tool_with_a_full_gate_runs_later);
-    tcase_add_test(tests, gates_outlive_a_publish_of_the_same_generation);
-    tcase_add_test(tests, a_cancelled_call_that_waits_never_enters);
-    tcase_add_test(tests, a_cancelled_call_gives_back_the_gates_it_has_passed);
-    tcase_add_test(tests, cancelling_reaches_a_call_that_begins_to_wait);
-    tcase_add_test(tests, the_deadline_counts_while_waiting);
-    tcase_add_test(tests, all_calls_of_a_provider_can_be_cancelled);
-    tcase_add_test(tests, stopping_cancels_what_is_left);
-    tcase_add_test(tests, many_clients_at_once);
-    tcase_add_test(tests, a_hand_over_is_measured);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(
+        suite,
+        &(struct suite_case){
+            "dispatch", set_up, tear_down, 120,
+            SUITE_TESTS(
+                workers_start_when_there_is_work, a_full_queue_refuses_at_once,
+                waiting_at_a_gate_counts_against_the_queue, a_queue_of_none_still_uses_free_workers,
+                a_gate_is_first_come_first_served, tools_that_are_not_thread_safe_run_alone,
+                the_providers_gate_opens_when_call_tool_returns,
+                a_tools_gate_opens_when_the_call_ends, a_tool_can_have_both_gates,
+                an_inline_tool_with_a_full_gate_runs_later,
+                gates_outlive_a_publish_of_the_same_generation,
+                a_cancelled_call_that_waits_never_enters,
+                a_cancelled_call_gives_back_the_gates_it_has_passed,
+                cancelling_reaches_a_call_that_begins_to_wait, the_deadline_counts_while_waiting,
+                all_calls_of_a_provider_can_be_cancelled, stopping_cancels_what_is_left,
+                many_clients_at_once, a_hand_over_is_measured)});
+    return suite_run(suite);
 }

@@ -2,13 +2,9 @@
 /*
  * From a file to a running plugin and back: each broken sample of tests/plugins
  * gets its own sentence, and what is good leaves nothing behind.
- *
- * The samples lie in ../plugins beside this program's directory.
  */
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,15 +15,17 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "fake_provider.h"
+#include "files.h"
 #include "plugin/load.h"
 #include "plugin/manifest.h"
+#include "samples.h"
+#include "suite.h"
 
 #define TRY_MS 20000 /* for what must not hang; much, for valgrind and slow machines */
 #define HANG_MS 400 /* for what hangs */
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-static char samples[4096]; /* where the .so files are */
 static char directory[] = "/tmp/test-load-XXXXXX"; /* plugin directory of one test */
 static char private_directory[64];
 static int directory_fd;
@@ -44,37 +42,10 @@ static void setup(void)
     ck_assert_int_ge(directory_fd, 0);
 }
 
-static int remove_entry(const char *name, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st, (void)type, (void)walk;
-    return remove(name);
-}
-
 static void teardown(void)
 {
     close(directory_fd);
-    ck_assert_int_eq(nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-static struct buf read_whole(const char *path)
-{
-    struct buf content;
-    char piece[8192];
-    size_t n;
-    FILE *in = fopen(path, "rb");
-    ck_assert_msg(in != NULL, "%s is missing: make test-plugins", path);
-    buf_init(&content, PLUGIN_FILE_MAX);
-    while ((n = fread(piece, 1, sizeof(piece), in)) > 0)
-        buf_add(&content, piece, n);
-    fclose(in);
-    return content;
-}
-
-static struct buf read_sample(const char *sample)
-{
-    char path[4300];
-    snprintf(path, sizeof(path), "%s/%s.so", samples, sample);
-    return read_whole(path);
+    files_remove(directory);
 }
 
 static void put_file(const char *name, struct bytes content)
@@ -89,7 +60,7 @@ static void put_file(const char *name, struct bytes content)
 /* Copies tests/plugins/SAMPLE.so into the plugin directory. */
 static void put_as(const char *sample, const char *name)
 {
-    struct buf content = read_sample(sample);
+    struct buf content = sample_read(sample);
     put_file(name, buf_bytes(&content));
     buf_free(&content);
 }
@@ -127,26 +98,10 @@ static struct provider *load_sample(const char *sample)
 
 /* ---- what the process holds ---- */
 
-static size_t count_entries(const char *path)
-{
-    size_t count = 0;
-    DIR *entries = opendir(path);
-    ck_assert_ptr_nonnull(entries);
-    while (readdir(entries) != NULL)
-        count++;
-    closedir(entries);
-    return count;
-}
-
-static size_t descriptors(void)
-{
-    return count_entries("/proc/self/fd");
-}
-
 #ifndef MCPD_SANITIZE
 static size_t mappings(const char *word)
 {
-    struct buf maps = read_whole("/proc/self/maps");
+    struct buf maps = file_read("/proc/self/maps");
     size_t count = 0;
     for (const char *at = maps.data; (at = strstr(at, word)) != NULL; at++)
         count++;
@@ -271,7 +226,7 @@ START_TEST(broken_sample)
         assert_sentence(err.text, sample->sentence);
         /* Nothing of it was kept. */
         struct stat st;
-        ck_assert(stat(private_directory, &st) != 0 || count_entries(private_directory) == 2);
+        ck_assert(stat(private_directory, &st) != 0 || files_count(private_directory) == 0);
         return;
     }
     ck_assert_msg(image != NULL, "%s", err.text);
@@ -340,7 +295,7 @@ static void assert_refused(const char *name, const char *expected)
 
 START_TEST(file_of_another_kind)
 {
-    struct buf good = read_sample("echo");
+    struct buf good = sample_read("echo");
     unsigned char hash[32];
     struct error err;
 
@@ -368,7 +323,7 @@ START_TEST(file_of_another_kind)
     assert_refused("echo.so", "echo.so: is built for another processor (ELF machine 8, ...");
     buf_free(&good);
 
-    struct buf program = read_whole("/proc/self/exe");
+    struct buf program = file_read("/proc/self/exe");
     put_file("echo.so", buf_bytes(&program));
     assert_refused("echo.so", "echo.so: is a program, not a shared object: link it with -shared");
     buf_free(&program);
@@ -434,7 +389,7 @@ END_TEST
 /* Each prefix of a good file, and the file with each of its first bytes changed. */
 START_TEST(manifest_of_damaged_files)
 {
-    struct buf good = read_sample("echo");
+    struct buf good = sample_read("echo");
     struct manifest manifest;
     struct error err;
     ck_assert(manifest_read(&manifest, buf_bytes(&good), &err));
@@ -485,7 +440,7 @@ START_TEST(private_copy)
 
     /* What happens to the source does not reach it. */
     put_file("echo.so", BYTES("ruined"));
-    struct buf copy = read_whole(image->path), source = read_sample("echo");
+    struct buf copy = file_read(image->path), source = sample_read("echo");
     ck_assert(bytes_equal(buf_bytes(&copy), buf_bytes(&source)));
     buf_free(&copy);
     buf_free(&source);
@@ -767,11 +722,11 @@ START_TEST(unmapped)
     ck_assert(provider->ops->stop(provider));
     ck_assert_uint_eq(mappings(name), 0);
     provider_unref(provider);
-    ck_assert_uint_eq(count_entries(private_directory), 2);
+    ck_assert_int_eq(files_count(private_directory), 0);
 }
 END_TEST
 
-static const char *const leaving[] = {"bad_thread", "bad_key", "bad_signal"};
+static const char *const leaving[] = {"bad_thread", "bad_key", "bad_signal", "bad_unique"};
 
 START_TEST(left_behind)
 {
@@ -802,12 +757,13 @@ START_TEST(many_rounds)
     for (int i = 0; i < 2 * COUNT(unmappable); i++)
         round_of(unmappable[i % COUNT(unmappable)]);
     /* Those of files: malloc may split or join its own. */
-    size_t descriptors_before = descriptors(), mappings_before = mappings("/");
+    int descriptors_before = files_open();
+    size_t mappings_before = mappings("/");
     for (int i = 0; i < 200; i++)
         round_of(unmappable[i % COUNT(unmappable)]);
-    ck_assert_uint_eq(descriptors(), descriptors_before);
+    ck_assert_int_eq(files_open(), descriptors_before);
     ck_assert_uint_eq(mappings("/"), mappings_before);
-    ck_assert_uint_eq(count_entries(private_directory), 2);
+    ck_assert_int_eq(files_count(private_directory), 0);
 }
 END_TEST
 
@@ -817,10 +773,10 @@ START_TEST(many_trials)
 {
     struct error err;
     struct image *image = open_sample("echo");
-    size_t before = descriptors();
+    int before = files_open();
     for (int i = 0; i < 10; i++)
         ck_assert_msg(image_try(image, "tried", NULL, TRY_MS, &err), "%s", err.text);
-    ck_assert_uint_eq(descriptors(), before);
+    ck_assert_int_eq(files_open(), before);
     image_free(image);
 }
 END_TEST
@@ -889,24 +845,11 @@ static Suite *suite(void)
     return s;
 }
 
-static void find_samples(void)
-{
-    ssize_t length = readlink("/proc/self/exe", samples, sizeof(samples) - 20);
-    samples[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(samples, '/');
-    strcpy(slash != NULL ? slash : samples, "/../plugins");
-}
-
 int main(int argc, char **argv)
 {
     image_try_child(argc, argv);
-    find_samples();
     if (!crypto_init())
-        return 2;
+        return 1;
     log_setup(LOG_ERROR, LOG_TEXT);
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite());
 }

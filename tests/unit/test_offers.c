@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "plugin/offers.h"
+#include "suite.h"
 
 static struct offers *set;
 static struct error err;
@@ -262,22 +263,13 @@ int main(void)
     if (!crypto_init())
         return 1;
     Suite *suite = suite_create("offers");
-    TCase *tests = tcase_create("offers");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, a_definition_is_kept_compact);
-    tcase_add_test(tests, illegal_definitions_name_tool_member_and_rule);
-    tcase_add_test(tests, one_bad_tool_leaves_the_others);
-    tcase_add_test(tests, names_have_a_longest);
-    tcase_add_test(tests, definitions_and_sets_have_a_largest);
-    tcase_add_test(tests, unknown_flags_are_refused);
-    tcase_add_test(tests, the_hash_covers_what_matters);
-    tcase_add_test(tests, headers_are_found_at_any_depth);
-    tcase_add_test(tests, header_rules);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(suite, &(struct suite_case){
+                         "offers", set_up, tear_down, 60,
+                         SUITE_TESTS(a_definition_is_kept_compact,
+                                     illegal_definitions_name_tool_member_and_rule,
+                                     one_bad_tool_leaves_the_others, names_have_a_longest,
+                                     definitions_and_sets_have_a_largest, unknown_flags_are_refused,
+                                     the_hash_covers_what_matters, headers_are_found_at_any_depth,
+                                     header_rules)});
+    return suite_run(suite);
 }

@@ -2,9 +2,7 @@
 /* The plugin directory, alive: files that come, change and go, with real plugins
  * (build/tests/plugins, or MCPD_TEST_PLUGINS), and what the configuration says. */
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,13 +11,15 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "fake_provider.h"
+#include "files.h"
 #include "plugin/load.h"
 #include "plugin/plugins.h"
+#include "samples.h"
+#include "suite.h"
 
 #define REPLACEMENTS 1000
 #define REPLACEMENTS_SLOW 60 /* with a sanitizer, or under valgrind */
 
-static char samples[512]; /* where the test's plugins are */
 static char base[64]; /* plugins/, private/, mcpd.json and log are in it */
 static int before_stderr = -1;
 static struct registry *registry;
@@ -39,27 +39,6 @@ static const char *in_base(const char *name)
     return path;
 }
 
-static struct buf read_whole(const char *path)
-{
-    struct buf content;
-    char block[65536];
-    size_t size;
-    buf_init(&content, 64u << 20);
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s cannot be opened", path);
-    while ((size = fread(block, 1, sizeof(block), file)) > 0)
-        buf_add(&content, block, size);
-    fclose(file);
-    return content;
-}
-
-static struct buf sample(const char *name)
-{
-    char path[1024];
-    snprintf(path, sizeof(path), "%s/%s.so", samples, name);
-    return read_whole(path);
-}
-
 /* Writes into the file itself, as cp does. */
 static void write_in_place(const char *name, const char *data, size_t size)
 {
@@ -72,7 +51,7 @@ static void write_in_place(const char *name, const char *data, size_t size)
 
 static void copy_in_place(const char *from, const char *name)
 {
-    struct buf content = sample(from);
+    struct buf content = sample_read(from);
     write_in_place(name, content.data, content.size);
     buf_free(&content);
 }
@@ -86,23 +65,11 @@ static void drop(const char *from, const char *id)
     ck_assert_int_eq(rename(in_base("coming"), in_base(to)), 0);
 }
 
-static size_t entries(const char *directory)
-{
-    size_t count = 0;
-    const struct dirent *entry;
-    DIR *list = opendir(directory);
-    ck_assert_ptr_nonnull(list);
-    while ((entry = readdir(list)) != NULL)
-        count += entry->d_name[0] != '.';
-    closedir(list);
-    return count;
-}
-
 /* ---- the log ---- */
 
 static unsigned log_count(const char *text)
 {
-    struct buf log = read_whole(in_base("log"));
+    struct buf log = file_read(in_base("log"));
     unsigned count = 0;
     for (const char *at = log.data; at != NULL && (at = strstr(at, text)) != NULL; at++)
         count++;
@@ -115,7 +82,7 @@ static void expect_log(unsigned count, const char *text)
     unsigned found = log_count(text);
     if (found == count)
         return;
-    struct buf log = read_whole(in_base("log"));
+    struct buf log = file_read(in_base("log"));
     ck_abort_msg("\"%s\" stands %u times in the log, not %u:\n%s", text, found, count,
                  log.data != NULL ? log.data : "");
 }
@@ -196,17 +163,11 @@ static void set_up(void)
     config = NULL;
 }
 
-static int remove_entry(const char *name, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st, (void)type, (void)walk;
-    return remove(name);
-}
-
 static void tear_down(void)
 {
     if (plugins != NULL) {
         plugins_stop(plugins, in_ms(10000));
-        ck_assert_uint_eq(entries(in_base("private")), 0);
+        ck_assert_int_eq(files_count(in_base("private")), 0);
     }
     dispatch_stop(in_ms(5000));
     registry_reader_close(&reader);
@@ -214,7 +175,7 @@ static void tear_down(void)
     config_unref(config);
     dup2(before_stderr, STDERR_FILENO);
     close(before_stderr);
-    ck_assert_int_eq(nftw(base, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    files_remove(base);
 }
 
 /* ---- looking and calling ---- */
@@ -294,7 +255,7 @@ START_TEST(what_is_there_is_served_from_the_start)
     expect_log(1, "1 tool) from versioned.so");
     expect_log(0, "README");
     expect_log(1, "Upper: not served: Upper.so: a plugin's file is named after its id");
-    ck_assert_uint_eq(entries(in_base("private")), 2);
+    ck_assert_int_eq(files_count(in_base("private")), 2);
 }
 END_TEST
 
@@ -326,9 +287,9 @@ START_TEST(dropped_replaced_removed)
     ck_assert_ptr_null(tool("version"));
     ck_assert_int_eq(changes, 3);
     expect_log(1, "versioned: removed");
-    for (int i = 0; i < 500 && entries(in_base("private")) > 0; i++)
+    for (int i = 0; i < 500 && files_count(in_base("private")) > 0; i++)
         sleep_ms(2);
-    ck_assert_uint_eq(entries(in_base("private")), 0);
+    ck_assert_int_eq(files_count(in_base("private")), 0);
 }
 END_TEST
 
@@ -345,7 +306,7 @@ START_TEST(the_same_content_again_is_nothing)
     plugins_settle(plugins);
     ck_assert_uint_eq(generation("version"), first);
     ck_assert_uint_eq(now()->version, version);
-    ck_assert_uint_eq(entries(in_base("private")), 1);
+    ck_assert_int_eq(files_count(in_base("private")), 1);
 }
 END_TEST
 
@@ -362,7 +323,7 @@ END_TEST
 
 START_TEST(a_slow_copy_is_loaded_when_it_is_whole)
 {
-    struct buf content = sample("versioned-2");
+    struct buf content = sample_read("versioned-2");
     drop("versioned-1", "versioned");
     begin(NULL);
     int fd = open(in_base("plugins/versioned.so"), O_WRONLY | O_TRUNC);
@@ -382,7 +343,7 @@ END_TEST
 
 START_TEST(what_is_bad_never_displaces_what_works)
 {
-    struct buf content = sample("versioned-2");
+    struct buf content = sample_read("versioned-2");
     drop("versioned-1", "versioned");
     begin(NULL);
     uint64_t first = generation("version");
@@ -691,7 +652,7 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
                                        ms_argument(&arena, &json, "{\"ms\":60000}"), NULL);
     call_start(call);
     sleep_ms(30);
-    struct buf content = sample("slow"); /* another hash, the same plugin */
+    struct buf content = sample_read("slow"); /* another hash, the same plugin */
     buf_add(&content, "\n", 1);
     write_in_place("coming", content.data, content.size);
     ck_assert_int_eq(rename(in_base("coming"), in_base("plugins/slow.so")), 0);
@@ -702,15 +663,15 @@ START_TEST(a_call_ends_on_the_generation_it_began_on)
     plugins_settle(plugins);
     ck_assert_str_eq(answer_of("version"), "1");
     ck_assert_int_eq(heard.finished, 0);
-    ck_assert_uint_eq(entries(in_base("private")), 3);
+    ck_assert_int_eq(files_count(in_base("private")), 3);
     call_cancel(call);
     call_unref(call);
     ck_assert(heard_released(&heard));
     ck_assert_int_eq(heard.end, CALL_TEXT);
     ck_assert_str_eq(heard.text, "cancelled");
-    for (int i = 0; i < 500 && entries(in_base("private")) > 2; i++)
+    for (int i = 0; i < 500 && files_count(in_base("private")) > 2; i++)
         sleep_ms(2);
-    ck_assert_uint_eq(entries(in_base("private")), 2);
+    ck_assert_int_eq(files_count(in_base("private")), 2);
     arena_free(&arena);
     heard_free(&heard);
 }
@@ -745,9 +706,9 @@ START_TEST(a_drain_that_takes_too_long_is_cancelled_then_left)
     ck_assert_int_eq(ignores.finished, 0);
     wait_log("do not end: it stays loaded until they do");
     ck_assert(heard_released(&ignores));
-    for (int i = 0; i < 1000 && entries(in_base("private")) > 0; i++)
+    for (int i = 0; i < 1000 && files_count(in_base("private")) > 0; i++)
         sleep_ms(2);
-    ck_assert_uint_eq(entries(in_base("private")), 0);
+    ck_assert_int_eq(files_count(in_base("private")), 0);
     arena_free(&arena[0]);
     arena_free(&arena[1]);
     heard_free(&obeys);
@@ -786,7 +747,7 @@ static void *run_caller(void *argument)
 
 static size_t memory_kib(void)
 {
-    struct buf status = read_whole("/proc/self/status");
+    struct buf status = file_read("/proc/self/status");
     const char *line = strstr(status.data, "VmRSS:");
     size_t size = strtoul(line + 6, NULL, 10);
     buf_free(&status);
@@ -795,7 +756,7 @@ static size_t memory_kib(void)
 
 static size_t mappings(void)
 {
-    struct buf maps = read_whole("/proc/self/maps");
+    struct buf maps = file_read("/proc/self/maps");
     size_t count = count_lines(maps.data);
     buf_free(&maps);
     return count;
@@ -831,7 +792,7 @@ START_TEST(replaced_again_and_again_under_load)
         pthread_create(&callers[i].thread, NULL, run_caller, &callers[i]);
     for (int i = 1; i <= 40; i++)
         replace_once(i);
-    size_t fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+    int fds = files_count("/proc/self/fd"), threads = files_count("/proc/self/task");
     size_t maps = mappings(), memory = memory_kib();
     int replacements = is_slow() ? REPLACEMENTS_SLOW : REPLACEMENTS;
     int64_t began = clock_now();
@@ -846,14 +807,14 @@ START_TEST(replaced_again_and_again_under_load)
         ck_assert_uint_eq(callers[i].wrong, 0);
         calls += callers[i].calls;
     }
-    for (int i = 0; i < 500 && entries(in_base("private")) > 1; i++)
+    for (int i = 0; i < 500 && files_count(in_base("private")) > 1; i++)
         sleep_ms(2);
-    ck_assert_uint_eq(entries(in_base("private")), 1);
+    ck_assert_int_eq(files_count(in_base("private")), 1);
     size_t memory_after = memory_kib();
     printf("%d replacements in %d ms (%.1f ms each) beside %lu calls; memory %zu, then %zu KiB\n",
            replacements, (int)took_ms, (double)took_ms / replacements, calls, memory, memory_after);
-    ck_assert_uint_eq(entries("/proc/self/fd"), fds);
-    ck_assert_uint_eq(entries("/proc/self/task"), threads - CALLERS);
+    ck_assert_int_eq(files_count("/proc/self/fd"), fds);
+    ck_assert_int_eq(files_count("/proc/self/task"), threads - CALLERS);
     if (!is_slow()) { /* there nothing is unmapped, or memory is another's */
         ck_assert_uint_le(mappings(), maps + 16);
         ck_assert_uint_lt(memory_after, memory + 2048);
@@ -862,58 +823,30 @@ START_TEST(replaced_again_and_again_under_load)
 }
 END_TEST
 
-/* ---- the end ---- */
-
-static void find_samples(void)
-{
-    const char *given = getenv("MCPD_TEST_PLUGINS");
-    if (given != NULL) {
-        snprintf(samples, sizeof(samples), "%s", given);
-        return;
-    }
-    ssize_t length = readlink("/proc/self/exe", samples, sizeof(samples) - 20);
-    samples[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(samples, '/');
-    strcpy(slash != NULL ? slash : samples, "/../plugins");
-}
-
 int main(int argc, char **argv)
 {
     image_try_child(argc, argv);
-    find_samples();
     if (!crypto_init())
         return 1;
     setenv("CK_FORK", "no", 0);
     Suite *suite = suite_create("plugins");
-    TCase *tests = tcase_create("plugins");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 240);
-    tcase_add_test(tests, what_is_there_is_served_from_the_start);
-    tcase_add_test(tests, dropped_replaced_removed);
-    tcase_add_test(tests, the_same_content_again_is_nothing);
-    tcase_add_test(tests, overwritten_in_place);
-    tcase_add_test(tests, a_slow_copy_is_loaded_when_it_is_whole);
-    tcase_add_test(tests, what_is_bad_never_displaces_what_works);
-    tcase_add_test(tests, links_and_modes);
-    tcase_add_test(tests, a_bad_plugin_is_told_once);
-    tcase_add_test(tests, the_directory_may_go_and_come_again);
-    tcase_add_test(tests, a_missing_directory_is_an_error_at_the_start);
-    tcase_add_test(tests, the_private_directory_is_for_one);
-    tcase_add_test(tests, providers_in_the_operators_order);
-    tcase_add_test(tests, a_reload_that_changes_nothing);
-    tcase_add_test(tests, a_prefix_changes_in_place);
-    tcase_add_test(tests, providers_come_and_go_with_the_configuration);
-    tcase_add_test(tests, a_configuration_is_taken_in_place_if_the_plugin_can);
-    tcase_add_test(tests, a_configuration_makes_a_new_generation_if_the_plugin_cannot);
-    tcase_add_test(tests, a_plugin_may_change_its_tools);
-    tcase_add_test(tests, the_check_finds_what_a_start_would);
-    tcase_add_test(tests, a_call_ends_on_the_generation_it_began_on);
-    tcase_add_test(tests, a_drain_that_takes_too_long_is_cancelled_then_left);
-    tcase_add_test(tests, replaced_again_and_again_under_load);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(suite,
+              &(struct suite_case){
+                  "plugins", set_up, tear_down, 240,
+                  SUITE_TESTS(what_is_there_is_served_from_the_start, dropped_replaced_removed,
+                              the_same_content_again_is_nothing, overwritten_in_place,
+                              a_slow_copy_is_loaded_when_it_is_whole,
+                              what_is_bad_never_displaces_what_works, links_and_modes,
+                              a_bad_plugin_is_told_once, the_directory_may_go_and_come_again,
+                              a_missing_directory_is_an_error_at_the_start,
+                              the_private_directory_is_for_one, providers_in_the_operators_order,
+                              a_reload_that_changes_nothing, a_prefix_changes_in_place,
+                              providers_come_and_go_with_the_configuration,
+                              a_configuration_is_taken_in_place_if_the_plugin_can,
+                              a_configuration_makes_a_new_generation_if_the_plugin_cannot,
+                              a_plugin_may_change_its_tools, the_check_finds_what_a_start_would,
+                              a_call_ends_on_the_generation_it_began_on,
+                              a_drain_that_takes_too_long_is_cancelled_then_left,
+                              replaced_again_and_again_under_load)});
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "fake_provider.h"
+#include "suite.h"
 
 static struct registry *registry;
 static struct registry_reader reader;
@@ -171,16 +172,21 @@ START_TEST(a_clash_is_told_once_with_the_remedy)
         fake_add(pair[1], name, 0, 0, 0);
     }
     char *text = log_of(publish_pair, NULL);
-    ck_assert_msg(strstr(text, "beta: its tool \"t0\"") != NULL, "%s", text);
-    ck_assert_ptr_nonnull(strstr(text, "alpha"));
-    ck_assert_ptr_nonnull(strstr(text, "prefix"));
-    ck_assert_ptr_null(strstr(text, "t1")); /* one line for the two of them */
+    ck_assert_msg(strstr(text, "beta: its tools t0, t1, t2 are left out: alpha, which comes before "
+                               "it, has tools of these names: set a \"prefix\" for beta in the "
+                               "configuration\n") != NULL,
+                  "%s", text);
+    ck_assert_ptr_eq(strchr(text, '\n') + 1, strchr(text, '\0')); /* one line */
     ck_assert_str_eq(log_of(publish_pair, NULL), "");
+    /* It has taken one more. */
+    fake_add(pair[0], "t3", 0, 0, 0);
+    fake_add(pair[1], "t3", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(log_of(publish_pair, NULL), "t0, t1, t2, t3 are"));
     /* Another generation is worth another line. */
     provider_unref(&pair[1]->provider);
     pair[1] = fake_new("beta", "", 3);
     fake_add(pair[1], "t2", 0, 0, 0);
-    ck_assert_ptr_nonnull(strstr(log_of(publish_pair, NULL), "\"t2\""));
+    ck_assert_ptr_nonnull(strstr(log_of(publish_pair, NULL), "beta: its tool t2 is left out"));
     provider_unref(&pair[0]->provider);
     provider_unref(&pair[1]->provider);
 }
@@ -418,25 +424,15 @@ int main(void)
         return 1;
     setenv("CK_FORK", "no", 0);
     Suite *suite = suite_create("registry");
-    TCase *tests = tcase_create("registry");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, an_empty_snapshot_finds_nothing);
-    tcase_add_test(tests, tools_are_found_by_prefixed_name);
-    tcase_add_test(tests, the_first_by_order_wins_a_clash);
-    tcase_add_test(tests, a_clash_is_told_once_with_the_remedy);
-    tcase_add_test(tests, a_prefix_must_leave_the_name_legal);
-    tcase_add_test(tests, a_change_is_told_only_when_the_list_differs);
-    tcase_add_test(tests, a_reader_keeps_what_it_sees);
-    tcase_add_test(tests, tools_of_a_provider_may_be_exchanged);
-    tcase_add_test(tests, gates_belong_to_a_generation);
-    tcase_add_test(tests, a_retired_provider_lets_nobody_in);
-    tcase_add_test(tests, a_drain_ends_when_the_last_call_leaves);
-    tcase_add_test(tests, readers_see_whole_snapshots);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    suite_add(suite, &(struct suite_case){
+                         "registry", set_up, tear_down, 60,
+                         SUITE_TESTS(
+                             an_empty_snapshot_finds_nothing, tools_are_found_by_prefixed_name,
+                             the_first_by_order_wins_a_clash, a_clash_is_told_once_with_the_remedy,
+                             a_prefix_must_leave_the_name_legal,
+                             a_change_is_told_only_when_the_list_differs,
+                             a_reader_keeps_what_it_sees, tools_of_a_provider_may_be_exchanged,
+                             gates_belong_to_a_generation, a_retired_provider_lets_nobody_in,
+                             a_drain_ends_when_the_last_call_leaves, readers_see_whole_snapshots)});
+    return suite_run(suite);
 }

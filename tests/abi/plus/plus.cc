@@ -8,9 +8,6 @@
 
 MCP_PLUGIN_MANIFEST("{\"id\":\"plus\",\"version\":\"1.0.0\",\"abi\":\"1.0\"}");
 
-namespace
-{
-
 template <class T> struct Counter {
     static T &value()
     {
@@ -18,6 +15,9 @@ template <class T> struct Counter {
         return count;
     }
 };
+
+namespace
+{
 
 const std::map<std::string, std::string> greetings = {{"en", "Hello"}, {"de", "Hallo"}};
 
