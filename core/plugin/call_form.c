@@ -43,6 +43,8 @@ static const char *contents_fault(const struct json *json, const struct json_nod
         return "the contents of a resource must have a string \"text\" or a string \"blob\"";
     if (!may_be(json, contents, "mimeType", JSON_STRING))
         return "the \"mimeType\" of a resource must be a string";
+    if (!may_be(json, contents, "_meta", JSON_OBJECT))
+        return "the \"_meta\" of a resource must be an object";
     return NULL;
 }
 
@@ -53,6 +55,9 @@ static const char *block_fault(const struct json *json, const struct json_node *
 
     if (type == NULL || type->type != JSON_STRING)
         return "each content block must be an object with a string \"type\"";
+    if (!may_be(json, block, "annotations", JSON_OBJECT) ||
+        !may_be(json, block, "_meta", JSON_OBJECT))
+        return "\"annotations\" and \"_meta\" of a content block must be objects";
     if (json_is(json, type, "text"))
         return is_string(json, block, "text")
                    ? NULL
