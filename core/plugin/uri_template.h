@@ -21,8 +21,16 @@ void uri_template_free(struct uri_template *uri_template); /* NULL is allowed */
  * the values to `variables` as a JSON object, percent-decoded: strings, arrays
  * for exploded lists, objects for exploded name=value pairs; a variable that
  * has no value is left out. Where several sets of values would do, earlier
- * variables take as much as they can. The time is bounded: a URI that would
- * need more steps does not match. */
+ * variables take as much as they can, but what separates the variables of one
+ * expression ("," in "{x,y}", "." in "{.x,y}") is no part of their values. A list
+ * that is not exploded is a string with commas in it.
+ *
+ * What people and some clients leave unencoded is understood when the URI has no
+ * strict reading: "mail://me@example.org" for "mail://{address}", and characters
+ * outside ASCII (RFC 3987, 3.1).
+ *
+ * The time is bounded: a URI that would need more steps does not match, nor does
+ * one of more than URI_MAX bytes. */
 bool uri_template_match(const struct uri_template *uri_template, struct bytes uri,
                         struct buf *variables);
 
