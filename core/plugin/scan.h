@@ -13,6 +13,9 @@
 
 #define PLUGIN_ID_MAX 64
 
+/* Of a plugin's id and the directory. */
+#define SCAN_NO_FILE "%s.so: there is no such file in %s"
+
 /* A file ID.so. One whose ID is not legal is kept like one that cannot be read:
  * somebody expects it to be served, and must be told why it is not. */
 struct plugin_file {
