@@ -61,8 +61,9 @@ test(`a plugin replaced ${RELOADS} times under load from 32 connections`, async 
     if (!SLOW_BINARY) {
         assert.ok(after.maps <= before.maps + 4, `mappings: ${before.maps} -> ${after.maps}`);
         // Less than the smallest thing a replacement could leave behind; the allocator's own
-        // unrest, some hundred KB in all, is a twentieth of this in a run of 10,000.
-        assert.ok(after.rss - before.rss < 1024 * (RELOADS - warm), `memory: ${before.rss} -> ${after.rss}`);
+        // unrest, some hundred KB in all, is a twentieth of this in a run of 10,000, and is
+        // all there is to see in a short one.
+        assert.ok(after.rss - before.rss < Math.max(1024 * (RELOADS - warm), 800 * 1024), `memory: ${before.rss} -> ${after.rss}`);
     }
     await daemon.stop();
 }, { timeout: 600_000 });
