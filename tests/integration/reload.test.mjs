@@ -127,7 +127,7 @@ for (const part of [0, 1, 63, 64, 500, 4096, stampFile.length - 1000, stampFile.
     test(`cut to ${part < 5000 ? part : `its size less ${stampFile.length - part}`} bytes: one message, and the old one goes on`, async () => {
         const mark = daemon.mark;
         fs.truncateSync(daemon.path('stamp'), part);
-        const line = await daemon.waitLog(/stamp\.so/, 5000, mark);
+        const line = await daemon.waitLog(/keeps generation \d+: stamp\.so/, 5000, mark);
         assert.ok(/warning|error|<[34]>/i.test(line), line);
         assert.equal(await served(), 'stamp=000000000000');
         await sleep(300);
