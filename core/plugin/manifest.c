@@ -202,7 +202,7 @@ static bool find_note(struct bytes file, const ElfW(Phdr) * segment, struct byte
 
 /* ---- the manifest's JSON ---- */
 
-static bool is_plugin_id(struct bytes id)
+bool plugin_id_legal(struct bytes id)
 {
     if (id.size == 0 || id.size > 64)
         return false;
@@ -256,7 +256,7 @@ static bool read_members(struct manifest *manifest, const struct json *json, str
                          struct error *err)
 {
     struct bytes id = json_string(json, json_get(json, json->root, "id"), arena);
-    if (!is_plugin_id(id) || !copy_text(manifest->id, sizeof(manifest->id), id))
+    if (!plugin_id_legal(id) || !copy_text(manifest->id, sizeof(manifest->id), id))
         return error_set(err, "has a manifest without a legal \"id\": 1 to 64 of a-z 0-9 - _");
     struct bytes version = json_string(json, json_get(json, json->root, "version"), arena);
     if (!is_printable(version) || !copy_text(manifest->version, sizeof(manifest->version), version))

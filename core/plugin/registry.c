@@ -257,19 +257,6 @@ no_memory:
     return NULL;
 }
 
-static bool prefix_fits(struct bytes prefix, struct bytes name)
-{
-    if (prefix.size + name.size > TOOL_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < prefix.size; i++) {
-        char c = prefix.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!letter && !(c >= '0' && c <= '9') && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
-}
-
 static bool join_name(struct arena *arena, struct bytes prefix, struct bytes name,
                       struct bytes *out)
 {
@@ -297,15 +284,14 @@ static bool add_tool(struct registry *registry, struct snapshot *snapshot,
                      struct provider *provider, const struct tool *tool, struct taken *taken)
 {
     struct registry_tool *entry = &snapshot->tools[snapshot->tool_count];
-    struct bytes prefix = bytes_of(provider->prefix);
     bool ok;
 
-    if (!prefix_fits(prefix, tool->name)) {
+    if (!join_name(&snapshot->arena, bytes_of(provider->prefix), tool->name, &entry->name))
+        return false;
+    if (!tool_name_legal(entry->name)) {
         complain_name(registry, provider, tool);
         return true;
     }
-    if (!join_name(&snapshot->arena, prefix, tool->name, &entry->name))
-        return false;
     const struct registry_tool *first = snapshot_find_tool(snapshot, entry->name);
     if (first != NULL) {
         taken->tools[taken->count++] = first;

@@ -2,6 +2,7 @@
 /*
  * The plugin directory as it was last looked at, and the plan that follows from
  * it and the configuration: which providers there should be, in which order.
+ * Not thread-safe: it is the control thread's.
  */
 #ifndef PLUGIN_SCAN_H
 #define PLUGIN_SCAN_H

@@ -44,7 +44,7 @@ void toolset_free(struct toolset *set)
 
 /* ---- the rules for a definition ---- */
 
-static bool name_legal(struct bytes name)
+bool tool_name_legal(struct bytes name)
 {
     static const char others[] = "_-.";
     if (name.size == 0 || name.size > TOOL_NAME_MAX)
@@ -66,7 +66,7 @@ static bool read_name(struct toolset *set, struct tool *tool, struct error *err)
     tool->name = arena_copy(&set->arena, json_string(&tool->json, name, &set->arena));
     if (tool->name.data == NULL)
         return error_set(err, "out of memory");
-    if (!name_legal(tool->name)) {
+    if (!tool_name_legal(tool->name)) {
         int shown = tool->name.size < 200 ? (int)tool->name.size : 200;
         return error_set(err,
                          "tool \"%.*s\": \"name\" must be 1 to %d of A-Z a-z 0-9 _ - . (it has %zu "

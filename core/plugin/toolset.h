@@ -47,6 +47,9 @@ struct toolset {
     unsigned char hash[32]; /* of all that clients can see and all the host acts on */
 };
 
+/* 1 to TOOL_NAME_MAX of A-Z a-z 0-9 _ - . */
+bool tool_name_legal(struct bytes name);
+
 struct toolset *toolset_new(void);
 /* A snapshot keeps the tools it shows, also after the provider has others. */
 struct toolset *toolset_ref(struct toolset *set);
