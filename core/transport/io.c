@@ -30,8 +30,9 @@
 #define WATCH_AFTER_NS (10 * NS_PER_MS)
 #define CHECK_NS (250 * NS_PER_MS)
 /* A refused request whose body is at most this is read to its end, so that the
- * connection can be used again and the answer is not lost in a reset. */
-#define DISCARD_MAX 65536
+ * connection can be used again and the answer is not lost in a reset. What bounds
+ * the work is the time, not the size. */
+#define DISCARD_MAX ((size_t)16 << 20)
 #define DISCARD_NS NS_PER_S
 
 /* ---- connections ---- */
