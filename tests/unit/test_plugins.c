@@ -768,16 +768,6 @@ static size_t mappings(void)
     return count;
 }
 
-static bool is_slow(void)
-{
-#ifdef MCPD_SANITIZE
-    return true;
-#else
-    const char *preload = getenv("LD_PRELOAD");
-    return preload != NULL && strstr(preload, "vgpreload") != NULL;
-#endif
-}
-
 static void replace_once(int number)
 {
     atomic_store(&oldest, 0);
@@ -800,7 +790,7 @@ START_TEST(replaced_again_and_again_under_load)
         replace_once(i);
     int fds = files_count("/proc/self/fd"), threads = files_count("/proc/self/task");
     size_t maps = mappings(), memory = memory_kib();
-    int replacements = is_slow() ? REPLACEMENTS_SLOW : REPLACEMENTS;
+    int replacements = suite_is_slow() ? REPLACEMENTS_SLOW : REPLACEMENTS;
     int64_t began = clock_now();
     for (int i = 1; i <= replacements; i++)
         replace_once(i);
@@ -821,7 +811,7 @@ START_TEST(replaced_again_and_again_under_load)
            replacements, (int)took_ms, (double)took_ms / replacements, calls, memory, memory_after);
     ck_assert_int_eq(files_count("/proc/self/fd"), fds);
     ck_assert_int_eq(files_count("/proc/self/task"), threads - CALLERS);
-    if (!is_slow()) { /* there nothing is unmapped, or memory is another's */
+    if (!suite_is_slow()) { /* there nothing is unmapped, or memory is another's */
         ck_assert_uint_le(mappings(), maps + 16);
         ck_assert_uint_lt(memory_after, memory + 2048);
     }
