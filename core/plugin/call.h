@@ -9,6 +9,9 @@
  * sees the struct mcp_call inside and ends it with one of the finish functions of
  * <mcp/plugin.h>; if it is too late, the deadline ends it.
  *
+ * Who holds a reference may call what is here on any thread; only call_start is for
+ * the one who made the call, once.
+ *
  * References: call_new gives one to the caller. The plugin layer holds its own
  * until the plugin's call_tool has returned and the call has been ended by the
  * plugin.

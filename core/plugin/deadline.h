@@ -3,7 +3,8 @@
  * The watch over calls under way: one thread that cancels those whose time is
  * up and, a quarter of a second later, answers for those that still have not
  * ended. Calls without a deadline are watched too: it is the list of all calls
- * that go on beyond the thread of their client.
+ * that go on beyond the thread of their client. Any thread, but for start and
+ * stop, which are dispatch.c's; times are those of clock_now.
  */
 #ifndef PLUGIN_DEADLINE_H
 #define PLUGIN_DEADLINE_H

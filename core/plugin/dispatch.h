@@ -8,6 +8,8 @@
  * thread-safe: one at a time) or to a tool (its `concurrency`). A call that
  * finds its gate full waits in the gate's own line, not on a worker thread;
  * waiting calls count against the queue's bound.
+ *
+ * One thread starts and stops it; all else may be called on any thread.
  */
 #ifndef PLUGIN_DISPATCH_H
 #define PLUGIN_DISPATCH_H

@@ -111,20 +111,24 @@ static bool check_tables(struct bytes file, const ElfW(Ehdr) * header, struct er
     return true;
 }
 
-static bool check_segment(struct bytes file, const ElfW(Phdr) * segment, bool *stack,
-                          struct error *err)
+/* Whether what will be mapped is there. */
+static bool check_extent(struct bytes file, const ElfW(Phdr) * segment, struct error *err)
 {
-    if (segment->p_type == PT_LOAD && !within(file, segment->p_offset, segment->p_filesz))
+    if (segment->p_type != PT_LOAD)
+        return true;
+    if (!within(file, segment->p_offset, segment->p_filesz))
         return error_set(err, "is shorter than its ELF header says: copy it again");
-    if (segment->p_type == PT_LOAD && segment->p_filesz > segment->p_memsz)
+    if (segment->p_filesz > segment->p_memsz)
         return error_set(err, "has a damaged ELF segment: copy it again");
+    return true;
+}
+
+static bool check_rights(const ElfW(Phdr) * segment, struct error *err)
+{
     if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_W | PF_X)) == (PF_W | PF_X))
         return error_set(err, "has a segment that is writable and executable: " REBUILD);
-    if (segment->p_type == PT_GNU_STACK) {
-        *stack = true;
-        if ((segment->p_flags & PF_X) != 0)
-            return error_set(err, "demands an executable stack: link it with -z noexecstack");
-    }
+    if (segment->p_type == PT_GNU_STACK && (segment->p_flags & PF_X) != 0)
+        return error_set(err, "demands an executable stack: link it with -z noexecstack");
     return true;
 }
 
@@ -198,7 +202,7 @@ static bool find_note(struct bytes file, const ElfW(Phdr) * segment, struct byte
 
 /* ---- the manifest's JSON ---- */
 
-static bool is_plugin_id(struct bytes id)
+bool plugin_id_legal(struct bytes id)
 {
     if (id.size == 0 || id.size > 64)
         return false;
@@ -252,7 +256,7 @@ static bool read_members(struct manifest *manifest, const struct json *json, str
                          struct error *err)
 {
     struct bytes id = json_string(json, json_get(json, json->root, "id"), arena);
-    if (!is_plugin_id(id) || !copy_text(manifest->id, sizeof(manifest->id), id))
+    if (!plugin_id_legal(id) || !copy_text(manifest->id, sizeof(manifest->id), id))
         return error_set(err, "has a manifest without a legal \"id\": 1 to 64 of a-z 0-9 - _");
     struct bytes version = json_string(json, json_get(json, json->root, "version"), arena);
     if (!is_printable(version) || !copy_text(manifest->version, sizeof(manifest->version), version))
@@ -298,34 +302,51 @@ static bool read_note(struct manifest *manifest, struct bytes note, struct error
     return ok;
 }
 
-bool manifest_read(struct manifest *manifest, struct bytes file, struct error *err)
-{
-    ElfW(Ehdr) header = {0};
-    if (!check_identity(file, &header, err) || !check_tables(file, &header, err))
-        return false;
+/* ---- the whole ---- */
 
-    bool stack = false, dynamic = false;
-    struct bytes note = {NULL, 0};
-    for (size_t i = 0; i < header.e_phnum; i++) {
+/* Before anything is said of how it was built: a file without a manifest may be no
+ * plugin at all. */
+static bool find_manifest(struct bytes file, const ElfW(Ehdr) * header, struct bytes *note,
+                          struct error *err)
+{
+    for (size_t i = 0; i < header->e_phnum; i++) {
         ElfW(Phdr) segment;
-        if (!read_segment(file, &header, i, &segment))
+        if (!read_segment(file, header, i, &segment))
             return error_set(err, "is shorter than its ELF header says: copy it again");
-        if (!check_segment(file, &segment, &stack, err))
+        if (!check_extent(file, &segment, err) ||
+            (segment.p_type == PT_NOTE && !find_note(file, &segment, note, err)))
             return false;
-        if (segment.p_type == PT_DYNAMIC) {
-            dynamic = true;
-            if (!check_dynamic(file, &segment, err))
-                return false;
-        }
-        if (segment.p_type == PT_NOTE && !find_note(file, &segment, &note, err))
+    }
+    if (note->data == NULL)
+        return error_set(err, "has no manifest (ELF note .note.mcp): it is no plugin of mcpd, or "
+                              "its source lacks MCP_PLUGIN_MANIFEST");
+    return true;
+}
+
+/* Whether it can be loaded, and unloaded again. */
+static bool check_segments(struct bytes file, const ElfW(Ehdr) * header, struct error *err)
+{
+    bool stack = false, dynamic = false;
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        ElfW(Phdr) segment;
+        if (!read_segment(file, header, i, &segment) || !check_rights(&segment, err) ||
+            (segment.p_type == PT_DYNAMIC && !check_dynamic(file, &segment, err)))
             return false;
+        stack = stack || segment.p_type == PT_GNU_STACK;
+        dynamic = dynamic || segment.p_type == PT_DYNAMIC;
     }
     if (!dynamic)
         return error_set(err, "has no dynamic section: link it with -shared");
     if (!stack)
         return error_set(err, "does not forbid an executable stack: link it with -z noexecstack");
-    if (note.data == NULL)
-        return error_set(err, "has no manifest (ELF note .note.mcp): it is no plugin of mcpd, or "
-                              "its source lacks MCP_PLUGIN_MANIFEST");
-    return read_note(manifest, note, err);
+    return true;
+}
+
+bool manifest_read(struct manifest *manifest, struct bytes file, struct error *err)
+{
+    ElfW(Ehdr) header = {0};
+    struct bytes note = {NULL, 0};
+    return check_identity(file, &header, err) && check_tables(file, &header, err) &&
+           find_manifest(file, &header, &note, err) && check_segments(file, &header, err) &&
+           read_note(manifest, note, err);
 }

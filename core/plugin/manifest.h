@@ -10,8 +10,11 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* 1 to 64 of a-z 0-9 - _ */
+bool plugin_id_legal(struct bytes id);
+
 struct manifest {
-    char id[65]; /* 1 to 64 of a-z 0-9 - _ */
+    char id[65];
     char version[65]; /* printable ASCII */
     unsigned abi_major, abi_minor; /* built against */
     char required[65]; /* the first host extension of "requires"; "" when there is none */

@@ -39,7 +39,7 @@ void plugin_code_free(struct plugin_code *code);
 /* Waits until no thread of it is left, at most so long. */
 bool plugin_threads_gone(struct plugin_code *code, int64_t wait_ns);
 
-/* What is left, for a person: "2 threads and a signal handler"; NULL for
+/* What is left, for a person: "2 running threads, 1 signal handler"; NULL for
  * nothing. `out` is written. */
 const char *plugin_left(struct plugin_code *code, char *out, unsigned size);
 

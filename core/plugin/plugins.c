@@ -4,6 +4,7 @@
 #include "plugin/plugins.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,8 @@ static void rescan_and_say(struct plugins *plugins, int64_t settle_ns)
     bool missing = !rescan(plugins, settle_ns, &err);
     if (missing && !plugins->directory_missing)
         log_error("%s: what was loaded goes on being served", err.text);
+    if (!missing && plugins->directory_missing)
+        log_notice("the plugin directory %s is there again", plugins->serving.scan.path);
     plugins->directory_missing = missing;
 }
 
@@ -453,6 +456,8 @@ static bool check_provider(const struct scan *scan, const struct private_dir *pr
 {
     char name[PLUGIN_ID_MAX + 16];
     snprintf(name, sizeof(name), "%.*s.so", PLUGIN_ID_MAX, settings->plugin);
+    if (faccessat(scan->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return error_set(err, SCAN_NO_FILE, settings->plugin, scan->path);
     struct image *image = image_open(scan->fd, name, private->path, number, err);
     bool ok = image != NULL &&
               image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The directory of running copies: mcpd's alone, one process at a time. */
+/* The directory of running copies: mcpd's alone, one process at a time. Not
+ * thread-safe: it is the control thread's. */
 #ifndef PLUGIN_PRIVATE_DIR_H
 #define PLUGIN_PRIVATE_DIR_H
 

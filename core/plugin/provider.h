@@ -74,7 +74,7 @@ struct provider {
     uint32_t timeout_ms; /* the operator's, for its calls; 0: none; control thread only */
     uint64_t generation; /* unique in this process, growing */
     unsigned char file_hash[32]; /* BLAKE2b of the file it was loaded from */
-    struct config *config; /* keeps `settings` alive */
+    struct config *config; /* keeps `settings` alive; control thread only, both */
     const struct config_provider *settings; /* NULL: no entry, defaults */
     struct offers *offers; /* control thread only; readers have a snapshot */
     /* The plugin answers completion/complete. */

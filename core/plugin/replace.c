@@ -147,6 +147,16 @@ static void slot_say(struct slot *slot, const struct error *why)
         log_error("%s: not served: %s", slot->id, why->text);
 }
 
+/* What was wrong with its file is put right by what runs already. */
+static void slot_recovered(struct slot *slot)
+{
+    if (slot->said.text[0] == '\0')
+        return;
+    slot->said.text[0] = '\0';
+    log_notice("%s: %s.so is as it was again: generation %ju goes on", slot->id, slot->plugin,
+               (uintmax_t)slot->current->generation);
+}
+
 static void slot_refuse(struct slot *slot, const unsigned char hash[32], const struct error *why)
 {
     slot->refused = true;
@@ -244,9 +254,18 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
     tell_loaded(slot, file, replaced);
 }
 
+/* What it runs with stands in another configuration now, perhaps elsewhere. */
+static void take_settings(const struct serving *serving, struct slot *slot)
+{
+    struct config *before = slot->current->config;
+    slot->current->config = config_ref(serving->config);
+    slot->current->settings = slot->settings;
+    config_unref(before);
+}
+
 /* The file is the same, the configuration is not. False: it takes a new
  * generation. */
-static bool slot_reconfigure(struct slot *slot)
+static bool slot_reconfigure(const struct serving *serving, struct slot *slot)
 {
     struct error err = {""};
     int done = slot->current->ops->reconfigure(slot->current, slot->settings, &err);
@@ -256,6 +275,7 @@ static bool slot_reconfigure(struct slot *slot)
         slot_refuse(slot, slot->current->file_hash, &err);
         return true;
     }
+    take_settings(serving, slot);
     memcpy(slot->running, slot->wanted, sizeof(slot->running));
     slot->refused = false;
     log_notice("%s: reconfigured (generation %ju)", slot->id, (uintmax_t)slot->current->generation);
@@ -271,7 +291,7 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
         return; /* something is happening to it */
     if (file == NULL || !file->present) {
         slot_remove(serving, slot);
-        error_set(&err, "%s.so: there is no such file in %s", slot->plugin, serving->scan.path);
+        error_set(&err, SCAN_NO_FILE, slot->plugin, serving->scan.path);
         slot_say(slot, &err);
         return;
     }
@@ -288,7 +308,12 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     bool works = same_plugin && !atomic_load(&current->broken);
     bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
     bool same_config = same_plugin && memcmp(slot->running, slot->wanted, 32) == 0;
-    if (same_file && (same_config || slot_reconfigure(slot)))
+    if (same_file && same_config) {
+        slot_recovered(slot);
+        take_settings(serving, slot);
+        return;
+    }
+    if (same_file && slot_reconfigure(serving, slot))
         return;
     slot_load(serving, slot, file);
 }

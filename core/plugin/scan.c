@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "plugin/load.h"
+#include "plugin/manifest.h"
 
 bool scan_init(struct scan *scan, const char *path)
 {
@@ -63,13 +64,6 @@ static bool is_plugin_name(const char *name)
 {
     size_t length = strlen(name);
     return name[0] != '.' && length > 3 && strcmp(name + length - 3, ".so") == 0;
-}
-
-/* See <mcp/plugin.h>. */
-static bool is_legal_id(const char *id)
-{
-    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-    return length >= 1 && length <= PLUGIN_ID_MAX && id[length] == '\0';
 }
 
 struct plugin_file *scan_find(const struct scan *scan, const char *id)
@@ -186,7 +180,7 @@ void scan_look(struct scan *scan, struct plugin_file *file)
     file->present = look_at(scan, file->name, &st);
     if (!file->present)
         return;
-    if (is_legal_id(file->id))
+    if (plugin_id_legal(bytes_of(file->id)))
         file->readable = image_hash(scan->fd, file->name, file->hash, &file->why);
     else
         error_set(&file->why,

@@ -2,6 +2,7 @@
 /*
  * The plugin directory as it was last looked at, and the plan that follows from
  * it and the configuration: which providers there should be, in which order.
+ * Not thread-safe: it is the control thread's.
  */
 #ifndef PLUGIN_SCAN_H
 #define PLUGIN_SCAN_H
@@ -12,6 +13,9 @@
 #include "config/config.h"
 
 #define PLUGIN_ID_MAX 64
+
+/* Of a plugin's id and the directory. */
+#define SCAN_NO_FILE "%s.so: there is no such file in %s"
 
 /* A file ID.so. One whose ID is not legal is kept like one that cannot be read:
  * somebody expects it to be served, and must be told why it is not. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Changes in the plugin directory, as the kernel tells of them (inotify(7)). */
+/* Changes in the plugin directory, as the kernel tells of them (inotify(7)). Not
+ * thread-safe: it is the control thread's. */
 #ifndef PLUGIN_WATCH_H
 #define PLUGIN_WATCH_H
 

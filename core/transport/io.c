@@ -29,9 +29,12 @@
  * for it. */
 #define WATCH_AFTER_NS (10 * NS_PER_MS)
 #define CHECK_NS (250 * NS_PER_MS)
-/* A refused request whose body is at most this is read to its end, so that the
- * connection can be used again and the answer is not lost in a reset. */
-#define DISCARD_MAX 65536
+/* A refused request that announces a body of at most this is answered behind it,
+ * so that the connection can be used again; a larger one is answered at once. */
+#define DISCARD_ANNOUNCED 65536
+/* What is read of a body in chunks after its answer has gone out, for this long,
+ * so that the answer is not lost in a reset. */
+#define DISCARD_MAX ((size_t)16 << 20)
 #define DISCARD_NS NS_PER_S
 
 /* ---- connections ---- */
@@ -190,7 +193,7 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     else
         mcp_refuse(&ex->reply, status, -32600, why);
     ex->receiving = false;
-    if (ex->close || ex->content_length > DISCARD_MAX)
+    if (ex->close || ex->content_length > DISCARD_ANNOUNCED)
         return queue_answer(connection, ex);
     return MHD_YES;
 }

@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { assert, done, NO_OPENAT2, skipFile, sleep, test, until } from './lib/check.mjs';
+import { assert, done, sleep, test, until } from './lib/check.mjs';
 import { Daemon, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
@@ -37,7 +37,6 @@ function makeDatabase() {
     }
 }
 makeDatabase();
-skipFile(NO_OPENAT2);
 
 const daemon = await Daemon.start({
     plugins: ['filesystem', 'database'],

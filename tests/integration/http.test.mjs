@@ -580,6 +580,22 @@ test('a body over the cap: 413, not announced', async () => {
     assert.equal((await connection.response()).status, 413);
     connection.destroy();
 });
+
+test('a body far over the cap, in chunks: the 413 is not lost in a reset', async () => {
+    const chunk = Buffer.from(`10000\r\n${' '.repeat(0x10000)}\r\n`);
+    let lost = 0;
+    for (let i = 0; i < 200; i++) {
+        const connection = await Connection.open(daemon.port);
+        connection.socket.on('error', () => {});
+        await connection.write(requestBytes({ port: daemon.port, headers: { ...good.headers, 'Transfer-Encoding': 'chunked' } }));
+        for (let n = 0; n < 20; n++) connection.socket.write(chunk);
+        connection.socket.write('0\r\n\r\n');
+        const status = await connection.response().then((response) => response.status, () => null);
+        if (status !== 413) lost++;
+        connection.destroy();
+    }
+    assert.equal(lost, 0);
+});
 test('a body that does not end is cut off soon after the cap', async () => {
     const connection = await Connection.open(port);
     connection.socket.on('error', () => {});

@@ -61,8 +61,9 @@ test(`a plugin replaced ${RELOADS} times under load from 32 connections`, async 
     if (!SLOW_BINARY) {
         assert.ok(after.maps <= before.maps + 4, `mappings: ${before.maps} -> ${after.maps}`);
         // Less than the smallest thing a replacement could leave behind; the allocator's own
-        // unrest, some hundred KB in all, is a twentieth of this in a run of 10,000.
-        assert.ok(after.rss - before.rss < 1024 * (RELOADS - warm), `memory: ${before.rss} -> ${after.rss}`);
+        // unrest, some hundred KB in all, is a twentieth of this in a run of 10,000, and is
+        // all there is to see in a short one.
+        assert.ok(after.rss - before.rss < Math.max(1024 * (RELOADS - warm), 800 * 1024), `memory: ${before.rss} -> ${after.rss}`);
     }
     await daemon.stop();
 }, { timeout: 600_000 });
@@ -126,7 +127,7 @@ for (const part of [0, 1, 63, 64, 500, 4096, stampFile.length - 1000, stampFile.
     test(`cut to ${part < 5000 ? part : `its size less ${stampFile.length - part}`} bytes: one message, and the old one goes on`, async () => {
         const mark = daemon.mark;
         fs.truncateSync(daemon.path('stamp'), part);
-        const line = await daemon.waitLog(/stamp\.so/, 5000, mark);
+        const line = await daemon.waitLog(/keeps generation \d+: stamp\.so/, 5000, mark);
         assert.ok(/warning|error|<[34]>/i.test(line), line);
         assert.equal(await served(), 'stamp=000000000000');
         await sleep(300);

@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void suite_add(Suite *suite, const struct suite_case *description)
 {
@@ -12,6 +13,16 @@ void suite_add(Suite *suite, const struct suite_case *description)
     for (const TTest *const *test = description->tests; *test != NULL; test++)
         tcase_add_test(tcase, *test);
     suite_add_tcase(suite, tcase);
+}
+
+bool suite_is_slow(void)
+{
+#ifdef MCPD_SANITIZE
+    return true;
+#else
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+#endif
 }
 
 int suite_run(Suite *suite)

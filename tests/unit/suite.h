@@ -4,6 +4,7 @@
 #define TESTS_SUITE_H
 
 #include <check.h>
+#include <stdbool.h>
 
 /* One case of a suite. */
 struct suite_case {
@@ -16,6 +17,9 @@ struct suite_case {
 void suite_add(Suite *suite, const struct suite_case *description);
 /* The tests of a case, for the last member. */
 #define SUITE_TESTS(...) ((const TTest *const[]){__VA_ARGS__, NULL})
+
+/* A sanitizer or valgrind is at work: what takes time takes ten times as much or more. */
+bool suite_is_slow(void);
 
 /* Runs it all and frees it; what main returns. */
 int suite_run(Suite *suite);

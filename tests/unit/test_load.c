@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <mcp/plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@
 #include "plugin/manifest.h"
 #include "samples.h"
 #include "suite.h"
+
+MCP_PLUGIN_MANIFEST("{\"id\":\"echo\",\"version\":\"1.0.0\",\"abi\":\"1.0\"}");
 
 #define TRY_MS 20000 /* for what must not hang; much, for valgrind and slow machines */
 #define HANG_MS 400 /* for what hangs */
@@ -313,6 +316,16 @@ START_TEST(file_of_another_kind)
     put_file("echo.so", (struct bytes){good.data, good.size / 2});
     assert_refused("echo.so", "echo.so: is shorter than its ELF header says: copy it again");
 
+    /* A library that is no plugin may have other faults, too. */
+    struct buf library = sample_read("bad_static_tls");
+    char *owner = memmem(library.data, library.size, "MCP\0{", 5);
+    ck_assert_ptr_nonnull(owner);
+    owner[0] = 'X';
+    put_file("echo.so", buf_bytes(&library));
+    assert_refused("echo.so", "echo.so: has no manifest (ELF note .note.mcp): it is no plugin of "
+                              "mcpd, or its source lacks MCP_PLUGIN_MANIFEST");
+    buf_free(&library);
+
     good.data[4] = 1; /* EI_CLASS: ELFCLASS32 */
     put_file("echo.so", buf_bytes(&good));
     assert_refused("echo.so", "echo.so: is an ELF file of 32 bits, this mcpd has 64: build it for "
@@ -323,6 +336,7 @@ START_TEST(file_of_another_kind)
     assert_refused("echo.so", "echo.so: is built for another processor (ELF machine 8, ...");
     buf_free(&good);
 
+    /* What comes of a plugin that is linked without -shared: this has a manifest. */
     struct buf program = file_read("/proc/self/exe");
     put_file("echo.so", buf_bytes(&program));
     assert_refused("echo.so", "echo.so: is a program, not a shared object: link it with -shared");

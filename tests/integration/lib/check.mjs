@@ -14,18 +14,9 @@ export const SLOW_BINARY = SCALE > 1;
  * mcpd learns by standing there itself cannot be asked of such a build. */
 export const SANITIZED = /address|thread|undefined/.test(process.env.B || '');
 
-/** Why what needs plugins/filesystem cannot be tested with this runner; null: it can. */
-export const NO_OPENAT2 = /valgrind/.test(process.env.MCPD_RUNNER || '') ? 'valgrind 3.19 has no openat2(2)' : null;
-
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const tests = [];
-let skipAll = null;
-
-/** No test of this file can be run, for this reason; null: they can. */
-export function skipFile(why) {
-    skipAll = why;
-}
 const only = process.env.ONLY ? new RegExp(process.env.ONLY, 'i') : null;
 
 /** One behaviour. `fn` throws when it is not shown. */
@@ -69,9 +60,9 @@ export async function done() {
     const file = process.argv[1].split('/').pop().replace(/\.test\.mjs$/, '');
     for (const { name, fn, timeout, skip, kind } of tests) {
         if (only && !only.test(`${file}: ${name}`)) continue;
-        if (skipAll || skip) {
+        if (skip) {
             count.skipped++;
-            console.log(`skip  ${file}: ${name}: ${skipAll || skip}`);
+            console.log(`skip  ${file}: ${name}: ${skip}`);
             continue;
         }
         const start = performance.now();

@@ -18,8 +18,16 @@ export const TEST_PLUGINS = fromRoot(process.env.TEST_PLUGINS || `${B}/tests/plu
 export const TOOLS = fromRoot(`${B}/tests/integration`);
 /** "valgrind -q ..." and the like. */
 const WRAPPER = (process.env.MCPD_RUNNER || '').split(' ').filter(Boolean);
+/** [program, arguments] of mcpd with such. */
+export function wrapped(args, wrap = true) {
+    const line = [...(wrap ? WRAPPER : []), MCPD, ...args];
+    return [line[0], line.slice(1)];
+}
+/** valgrind 3.19 has no openat2(2) (tests/valgrind/openat2.c). */
+const HELP = WRAPPER.includes('valgrind') ? { LD_PRELOAD: fromRoot(`${B}/tests/valgrind/openat2.so`) } : {};
+export const ENVIRONMENT = { ...process.env, ...HELP };
 
-const FAULT =
+export const FAULT =
     /(AddressSanitizer|ThreadSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|MemorySanitizer|runtime error:|==\d+== ?(ERROR|Invalid|Conditional|Use of uninit|\d+ bytes in .* definitely lost))/;
 
 export function temporaryDirectory(label = 'mcpd') {
@@ -113,15 +121,14 @@ export class Daemon {
     }
 
     command(extra = []) {
-        const line = [...(this.wrap ? WRAPPER : []), MCPD, '-c', this.configFile, ...this.args, ...extra];
-        return [line[0], line.slice(1)];
+        return wrapped(['-c', this.configFile, ...this.args, ...extra], this.wrap);
     }
 
     async start() {
         const [program, args] = this.command();
         this.child = spawn(program, args, {
             cwd: this.directory,
-            env: { ...process.env, ...this.env },
+            env: { ...ENVIRONMENT, ...this.env },
             stdio: ['ignore', 'pipe', 'pipe'],
         });
         this.pid = this.child.pid;
