@@ -143,6 +143,9 @@ void mcp_end_streams(struct mcp *mcp)
 static const struct method methods[] = {
     {"tools/call", METHOD_MODERN | METHOD_LEGACY, "name", tools_call},
     {"tools/list", METHOD_MODERN | METHOD_LEGACY, NULL, tools_list},
+    {"resources/read", METHOD_MODERN | METHOD_LEGACY, "uri", resources_read},
+    {"resources/list", METHOD_MODERN | METHOD_LEGACY, NULL, resources_list},
+    {"resources/templates/list", METHOD_MODERN | METHOD_LEGACY, NULL, resources_templates_list},
     {"prompts/get", METHOD_MODERN | METHOD_LEGACY, "name", prompts_get},
     {"prompts/list", METHOD_MODERN | METHOD_LEGACY, NULL, prompts_list},
     {"completion/complete", METHOD_MODERN | METHOD_LEGACY, NULL, completion_complete},
