@@ -101,7 +101,7 @@ for (const each of runs) {
     const [result, why] = await one(url, each);
     count[result]++;
     const ms = Math.round(performance.now() - start);
-    console.log(`${result.padEnd(6)}${each.scenario} ${each.revision} (${ms} ms)`);
+    console.log(`${result.padEnd(8)}${each.scenario} ${each.revision} (${ms} ms)`);
     for (const line of why) console.log(`      ${line}`);
 }
 let sound = true;
