@@ -87,6 +87,9 @@ void resources_read(struct request *request); /* resources/read */
 void prompts_list(struct request *request); /* prompts/list */
 void prompts_get(struct request *request); /* prompts/get */
 void completion_complete(struct request *request); /* completion/complete */
+void skills_list(struct request *request); /* skills/list */
+void skills_get(struct request *request); /* skills/get */
+void skills_read_directory(struct request *request); /* resources/directory/read */
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
 
 /* ---- the eras ---- */
