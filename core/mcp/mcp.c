@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "mcp/listeners.h"
+#include "mcp/redeemed.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
 #include "mcp/view.h"
@@ -83,7 +84,10 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->registry = registry;
     mcp->listeners = listeners_new();
     mcp->sessions = sessions_new();
-    if (mcp->listeners == NULL || mcp->sessions == NULL || !make_identity(mcp, config))
+    mcp->redeemed = redeemed_new();
+    seal_key_generate(&mcp->own_key);
+    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->redeemed == NULL ||
+        !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
@@ -103,6 +107,8 @@ void mcp_free(struct mcp *mcp)
         return;
     sessions_free(mcp->sessions);
     listeners_free(mcp->listeners);
+    redeemed_free(mcp->redeemed);
+    crypto_wipe(&mcp->own_key, sizeof mcp->own_key);
     config_unref(mcp->config);
     struct identity *identity = (struct identity *)atomic_load(&mcp->identity);
     while (identity != NULL) {

@@ -2,6 +2,8 @@
 /* The table of revisions. */
 #include "mcp/revision.h"
 
+#include "mcp/capabilities.h"
+
 #define MEMBERS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
 
 MEMBERS(tool_2025_03_26, "name", "description", "inputSchema", "annotations");
@@ -31,18 +33,25 @@ MEMBERS(skill_2026_07_28, "uri", "frontmatter", "resources");
         [OFFER_TEMPLATE] = template_##of, [OFFER_PROMPT] = prompt_##of, __VA_ARGS__                \
     }
 
+#define ABILITIES_2025_03_26 (ABILITY_SAMPLING | ABILITY_ROOTS)
+#define ABILITIES_2025_06_18 (ABILITIES_2025_03_26 | ABILITY_FORM)
+#define ABILITIES_2025_11_25 (ABILITIES_2025_06_18 | ABILITY_URL | ABILITY_SAMPLING_TOOLS)
+
 const struct revision revisions[REVISION_COUNT] = {
     [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true, .audio = true,
+                             .abilities = ABILITIES_2025_03_26,
                              .members = ALL_MEMBERS(2025_03_26, )},
     [REVISION_2025_06_18] = {REVISION_2025_06_18, "2025-06-18", .structured = true, .titles = true,
                              .audio = true, .links = true, .content_meta = true,
+                             .abilities = ABILITIES_2025_06_18,
                              .members = ALL_MEMBERS(2025_06_18, )},
     [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .structured = true, .titles = true,
                              .audio = true, .links = true, .link_icons = true, .content_meta = true,
+                             .abilities = ABILITIES_2025_11_25,
                              .members = ALL_MEMBERS(2025_11_25, )},
     [REVISION_2026_07_28] = {REVISION_2026_07_28, "2026-07-28", .modern = true, .structured = true,
                              .titles = true, .audio = true, .links = true, .link_icons = true,
-                             .content_meta = true,
+                             .content_meta = true, .abilities = ABILITIES_2025_11_25,
                              .members = ALL_MEMBERS(2025_11_25, [OFFER_SKILL] = skill_2026_07_28)},
 };
 

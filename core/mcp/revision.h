@@ -25,6 +25,7 @@ struct revision {
     bool links; /* content may be a resource_link */
     bool link_icons; /* ... with icons */
     bool content_meta; /* content may have _meta, and its annotations lastModified */
+    unsigned abilities; /* what clients of it may be able to do: ABILITY_*, capabilities.h */
     /* The members it knows of a Tool, a Resource, a ResourceTemplate, a Prompt,
      * an entry of skills/list;
      * NULL-terminated, in the order they are written, the one that names the
