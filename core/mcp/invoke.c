@@ -29,7 +29,8 @@ static void cancel(struct invocation *inv)
     call_unref(call);
 }
 
-/* 2026-07-28: who closes the connection cancels. Before, it says nothing. */
+/* 2026-07-28: who closes the connection cancels. Before, it says nothing; but a
+ * channel (mcp/channel.h) that loses a message knows what that means. */
 static void peer_gone(struct reply *reply)
 {
     cancel(reply->owner);
@@ -340,9 +341,9 @@ void invoke(struct request *request, const struct invoke_method *method)
     }
     request->message->keep = true;
     atomic_store(&inv->call, call_ref(call));
-    if (request->session != NULL) {
+    if (request->session != NULL)
         join_session(inv, request->session);
-    } else {
+    if (request->session == NULL || request->message->channel != NULL) {
         request->reply->owner = inv;
         request->reply->gone = peer_gone;
     }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/redeemed.h"
 #include "mcp/request.h"
@@ -265,6 +266,8 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
         respond_accepted(reply);
         return;
     }
+    if (message->channel != NULL && request->id.data != NULL)
+        channel_name(reply, request->id);
     if (modern_claims(request))
         modern_receive(request);
     else
