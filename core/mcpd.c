@@ -21,6 +21,7 @@
 #include "plugin/load.h"
 #include "plugin/plugins.h"
 #include "transport/http.h"
+#include "transport/stdio.h"
 
 #define EXIT_CANNOT 1 /* could not start, or --check had complaints */
 #define EXIT_USAGE 2
@@ -29,6 +30,7 @@
 /* How long calls may go on after SIGTERM, and plugins after that. */
 #define DRAIN_NS (10 * NS_PER_S)
 #define STOP_NS (5 * NS_PER_S)
+#define SAME_END_NS (NS_PER_S / 2)
 /* How often main looks at what has grown old. */
 #define TICK_S 10
 /* More heaps than this cost memory and save no time here. */
@@ -41,6 +43,7 @@ struct options {
     enum log_level log_level;
     enum log_format log_format;
     bool check;
+    bool stdio;
 };
 
 /* Everything that runs. */
@@ -51,7 +54,8 @@ struct daemon {
     struct registry *registry;
     struct mcp *mcp;
     struct plugins *plugins;
-    struct http *http;
+    struct http *http; /* NULL with --stdio */
+    struct stdio *stdio; /* NULL without */
     bool dispatching;
 };
 
@@ -59,7 +63,7 @@ struct daemon {
 
 static const char usage[] =
     "usage: mcpd [-c FILE] [--listen ADDRESS:PORT] [--plugin-dir DIR]\n"
-    "            [--log-level LEVEL] [--log-format text|json] [--check]\n"
+    "            [--log-level LEVEL] [--log-format text|json] [--check | --stdio]\n"
     "       mcpd --version | --help\n"
     "\n"
     "  -c, --config FILE        the configuration (" DEFAULT_FILE ")\n"
@@ -68,6 +72,8 @@ static const char usage[] =
     "      --log-level LEVEL    error, warning, notice (default), info or debug\n"
     "      --log-format FORMAT  text (default) or json\n"
     "      --check              check the configuration and the plugins, then exit\n"
+    "      --stdio              serve the one client that has started mcpd, over standard\n"
+    "                           input and output, and listen nowhere\n"
     "      --version            print the version and exit\n"
     "      --help               print this and exit\n"
     "\n"
@@ -80,6 +86,7 @@ enum {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_CHECK,
+    OPTION_STDIO,
     OPTION_VERSION,
     OPTION_HELP
 };
@@ -91,6 +98,7 @@ static const struct option long_options[] = {
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"check", no_argument, NULL, OPTION_CHECK},
+    {"stdio", no_argument, NULL, OPTION_STDIO},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -143,6 +151,9 @@ static struct options read_options(int argc, char **argv)
         case OPTION_CHECK:
             options.check = true;
             break;
+        case OPTION_STDIO:
+            options.stdio = true;
+            break;
         case OPTION_VERSION:
             puts("mcpd " MCPD_VERSION);
             exit(EXIT_SUCCESS);
@@ -155,6 +166,9 @@ static struct options read_options(int argc, char **argv)
     }
     if (optind < argc)
         misuse("unexpected argument: ", argv[optind]);
+    if (options.stdio && (options.check || options.listen != NULL))
+        misuse("--stdio listens nowhere and serves: it does not go with ",
+               options.check ? "--check" : "--listen");
     return options;
 }
 
@@ -211,6 +225,14 @@ static int check(const struct options *options)
 
 /* ---- start and end ---- */
 
+/* The end that a client asks for by closing its side of --stdio. */
+#define CLIENT_ENDED SIGUSR1
+
+static void client_ended(void)
+{
+    kill(getpid(), CLIENT_ENDED);
+}
+
 static bool start(struct daemon *d, struct error *err)
 {
     const struct config *config = d->config;
@@ -223,16 +245,19 @@ static bool start(struct daemon *d, struct error *err)
     if (d->mcp == NULL)
         return false;
     /* The port first: a second mcpd finds out before it has loaded anything. */
-    d->http = http_open(d->config, d->mcp, err);
-    if (d->http == NULL)
-        return false;
+    if (!d->options.stdio) {
+        d->http = http_open(d->config, d->mcp, err);
+        if (d->http == NULL)
+            return false;
+    }
     d->dispatching = dispatch_start(config->calls.workers, config->calls.queue, err);
     if (!d->dispatching)
         return false;
     d->plugins = plugins_start(d->config, d->registry, err);
     if (d->plugins == NULL)
         return false;
-    return http_start(d->http, err);
+    return d->http != NULL ? http_start(d->http, err)
+                           : stdio_start(d->stdio, config, d->mcp, client_ended, err);
 }
 
 static void end(struct daemon *d)
@@ -243,6 +268,7 @@ static void end(struct daemon *d)
         dispatch_stop(clock_now() + STOP_NS);
     if (d->http != NULL)
         http_stop(d->http);
+    stdio_stop(d->stdio);
     mcp_free(d->mcp);
     if (d->registry != NULL)
         registry_free(d->registry);
@@ -278,52 +304,71 @@ static void reload(struct daemon *d)
 
 /* ---- signals ---- */
 
-static void block_signals(sigset_t *set)
+static void block_signals(sigset_t *set, bool stdio)
 {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    if (stdio)
+        sigaddset(set, CLIENT_ENDED);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void serve(struct daemon *d, const sigset_t *signals)
+/* Returns the signal that ends it. */
+static int serve(struct daemon *d, const sigset_t *signals)
 {
     const struct timespec tick = {.tv_sec = TICK_S};
 
     for (;;) {
         int number = sigtimedwait(signals, NULL, &tick);
-        if (number == SIGTERM || number == SIGINT)
-            return;
+        if (number == SIGTERM || number == SIGINT || number == CLIENT_ENDED)
+            return number;
         if (number == SIGHUP)
             reload(d);
         mcp_tick(d->mcp);
     }
 }
 
+/* What ends mcpd at once. */
+struct impatience {
+    const sigset_t *signals;
+    int64_t from_ns; /* before, a signal only repeats what ended us */
+};
+
 /* A second SIGTERM or SIGINT is for those who cannot wait. */
-static void *end_at_once(void *signals)
+static void *end_at_once(void *arg)
 {
+    const struct impatience *impatience = arg;
     int number;
 
-    while (sigwait(signals, &number) != 0 || number == SIGHUP)
+    while (sigwait(impatience->signals, &number) != 0 || (number != SIGTERM && number != SIGINT) ||
+           clock_now() < impatience->from_ns)
         ;
     log_warning("ending at once");
     _exit(128 + number);
 }
 
-static void drain(struct daemon *d, sigset_t *signals)
+static void drain(struct daemon *d, const sigset_t *signals, int ended_by)
 {
+    static struct impatience impatience; /* the thread lives to the end of the process */
     pthread_t impatient;
 
     log_notice("ending: waiting for the calls in flight");
     notify("STOPPING=1");
-    if (pthread_create(&impatient, NULL, end_at_once, signals) == 0)
+    impatience.signals = signals;
+    if (ended_by == CLIENT_ENDED) /* a client may close our input and send SIGTERM, to be sure */
+        impatience.from_ns = clock_now() + SAME_END_NS;
+    if (pthread_create(&impatient, NULL, end_at_once, &impatience) == 0)
         pthread_detach(impatient);
-    http_stop_accepting(d->http);
+    if (d->http != NULL)
+        http_stop_accepting(d->http);
+    else
+        stdio_stop_reading(d->stdio);
     mcp_end_streams(d->mcp);
-    if (!http_drain(d->http, clock_now() + DRAIN_NS))
+    int64_t deadline = clock_now() + DRAIN_NS;
+    if (d->http != NULL ? !http_drain(d->http, deadline) : !stdio_drain(d->stdio, deadline))
         log_warning("calls are still running after %d s: giving them up",
                     (int)(DRAIN_NS / NS_PER_S));
 }
@@ -338,6 +383,10 @@ int main(int argc, char **argv)
     d.options = read_options(argc, argv);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     log_setup(d.options.log_level, d.options.log_format);
+    if (d.options.stdio && (d.stdio = stdio_open(&err)) == NULL) {
+        log_error("cannot start: %s", err.text);
+        return EXIT_CANNOT;
+    }
     if (!crypto_init()) {
         log_error("the system gives no random numbers");
         return EXIT_CANNOT;
@@ -348,15 +397,14 @@ int main(int argc, char **argv)
     if (d.config == NULL)
         return EXIT_CANNOT;
     d.started = config_ref(d.config);
-    block_signals(&signals);
+    block_signals(&signals, d.options.stdio);
     if (!start(&d, &err)) {
         log_error("cannot start: %s", err.text);
         end(&d);
         return EXIT_CANNOT;
     }
     notify("READY=1");
-    serve(&d, &signals);
-    drain(&d, &signals);
+    drain(&d, &signals, serve(&d, &signals));
     end(&d);
     log_notice("ended");
     return EXIT_SUCCESS;

@@ -24,4 +24,13 @@ static inline int64_t clock_now_coarse(void)
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+/* Milliseconds since 1970, for times that other machines or later runs must
+ * understand. It may be set back. */
+static inline int64_t clock_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / NS_PER_MS;
+}
+
 #endif

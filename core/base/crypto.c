@@ -25,6 +25,36 @@ void crypto_digest(unsigned char out[CRYPTO_DIGEST_SIZE], const void *data, size
     crypto_generichash(out, CRYPTO_DIGEST_SIZE, data, size, NULL, 0);
 }
 
+#define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+
+void crypto_seal(const unsigned char key[CRYPTO_KEY_SIZE], struct bytes bound, struct bytes plain,
+                 unsigned char *out)
+{
+    static_assert(CRYPTO_KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
+    static_assert(CRYPTO_SEAL_SIZE == NONCE_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES,
+                  "nonce and tag");
+    randombytes_buf(out, NONCE_SIZE);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        out + NONCE_SIZE, NULL, (const unsigned char *)plain.data, plain.size,
+        (const unsigned char *)bound.data, bound.size, NULL, out, key);
+}
+
+bool crypto_open(const unsigned char key[CRYPTO_KEY_SIZE], struct bytes bound, struct bytes sealed,
+                 unsigned char *out)
+{
+    const unsigned char *in = (const unsigned char *)sealed.data;
+
+    return sealed.size >= CRYPTO_SEAL_SIZE &&
+           crypto_aead_xchacha20poly1305_ietf_decrypt(
+               out, NULL, NULL, in + NONCE_SIZE, sealed.size - NONCE_SIZE,
+               (const unsigned char *)bound.data, bound.size, in, key) == 0;
+}
+
+void crypto_wipe(void *data, size_t size)
+{
+    sodium_memzero(data, size);
+}
+
 bool crypto_equal(struct bytes a, struct bytes b)
 {
     if (a.size != b.size)

@@ -14,6 +14,21 @@ void crypto_random(void *out, size_t size);
 #define CRYPTO_DIGEST_SIZE 32
 void crypto_digest(unsigned char out[CRYPTO_DIGEST_SIZE], const void *data, size_t size);
 
+/* Authenticated encryption (XChaCha20-Poly1305): what is sealed cannot be read, made
+ * or altered without the key. `bound` is not in it, but opening needs the same. The
+ * nonce is random: two seals of the same bytes differ. */
+#define CRYPTO_KEY_SIZE 32
+#define CRYPTO_SEAL_SIZE (24 + 16) /* what sealing adds: nonce and tag */
+/* out has room for plain.size + CRYPTO_SEAL_SIZE. */
+void crypto_seal(const unsigned char key[CRYPTO_KEY_SIZE], struct bytes bound, struct bytes plain,
+                 unsigned char *out);
+/* out has room for sealed.size - CRYPTO_SEAL_SIZE. False: it was not sealed so. */
+bool crypto_open(const unsigned char key[CRYPTO_KEY_SIZE], struct bytes bound, struct bytes sealed,
+                 unsigned char *out);
+
+/* Overwrites what was secret, where a compiler would leave it. */
+void crypto_wipe(void *data, size_t size);
+
 /* Takes the same time wherever the difference is. */
 bool crypto_equal(struct bytes a, struct bytes b);
 

@@ -67,6 +67,9 @@ void config_unref(struct config *config)
     struct config_private *private = config->private;
     if (atomic_fetch_sub_explicit(&private->references, 1, memory_order_acq_rel) != 1)
         return;
+    if (config->request_state.keys != NULL)
+        crypto_wipe((void *)(uintptr_t)config->request_state.keys,
+                    config->request_state.key_count * sizeof(*config->request_state.keys));
     arena_free(&private->arena);
     free(private);
     free(config);

@@ -12,6 +12,7 @@
 #define CONFIG_CONFIG_H
 
 #include "base/error.h"
+#include "config/seal_keys.h"
 #include "json/json.h"
 
 struct config_listen {
@@ -82,7 +83,16 @@ struct config {
         uint32_t queue; /* calls that may wait for one */
         uint32_t timeout_ms; /* default and upper bound of a call's time */
         uint32_t max_result_bytes;
+        uint32_t input_timeout_ms; /* how long a session's client may take to answer a question */
     } calls;
+
+    /* What clients carry for us between the rounds of a request. */
+    struct {
+        const char *key_file; /* NULL: none */
+        uint32_t lifetime_ms;
+        const struct seal_key *keys; /* of that file; NULL: none */
+        size_t key_count;
+    } request_state;
 
     struct {
         const char *directory;

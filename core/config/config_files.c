@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files of the configuration: mcpd.json, and NAME.json in providers.d
- * beside it. Whoever can write one of them decides what mcpd opens to its
- * callers, so files and the directory that strangers can write are refused.
+ * The files of the configuration: mcpd.json, NAME.json in providers.d beside it,
+ * and the file of keys that it names. Whoever can write one of them decides what
+ * mcpd opens to its callers, so files and the directory that strangers can write
+ * are refused.
  */
 #include "config/reading.h"
 
@@ -190,6 +191,45 @@ static void read_directory(struct reading *r, struct bytes path)
     close(directory);
 }
 
+/* ---- keys ---- */
+
+/* Who reads the keys can make what clients bring us. */
+static bool is_secret(struct reading *r, const char *file, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || (st.st_mode & (S_IRWXO)) == 0)
+        return true; /* whoever opens a file that cannot be looked at finds out soon */
+    complaint(r, "%s: holds keys, and everybody may read or write it: chmod o= %s", file, file);
+    return false;
+}
+
+static void read_keys(struct reading *r)
+{
+    struct config *config = r->config;
+    const char *file = config->request_state.key_file;
+    struct bytes text;
+    struct error err;
+
+    if (file == NULL)
+        return;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        complain_errno(r, file, errno);
+        return;
+    }
+    if (is_secret(r, file, fd) && read_open_file(r, fd, file, &text)) {
+        size_t count = 0;
+        struct seal_key *keys = seal_keys_parse(file, text, r->arena, &count, &err);
+        crypto_wipe((char *)text.data, text.size);
+        if (keys == NULL)
+            complaint(r, "%s", err.text);
+        config->request_state.keys = keys;
+        config->request_state.key_count = count;
+    }
+    close(fd);
+}
+
 void config_read_files(struct reading *r, const char *path)
 {
     struct bytes text;
@@ -199,8 +239,10 @@ void config_read_files(struct reading *r, const char *path)
         return;
     }
     r->config->file = file;
-    if (read_file(r, AT_FDCWD, file, file, &text))
+    if (read_file(r, AT_FDCWD, file, file, &text)) {
         config_read_main(r, file, text);
+        read_keys(r);
+    }
 
     const char *slash = strrchr(file, '/');
     size_t size = slash != NULL ? (size_t)(slash + 1 - file) : 0;

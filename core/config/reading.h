@@ -8,6 +8,7 @@
  *   settings.c     the table of plain keys: place, default, when it takes effect
  *   reading.c      a text, checked against the schema, into the struct
  *   config_files.c the files, and who may write them
+ *   seal_keys.c    the lines of the key file
  *   rules.c        what a schema cannot say
  *   config.c       the life of a struct config, and what the command line overrides
  */

@@ -52,6 +52,10 @@ const struct setting config_settings[] = {
     NUMBER("/calls/queue", calls.queue, ON_RESTART, 1024),
     NUMBER("/calls/timeout_ms", calls.timeout_ms, ON_RELOAD, 60000),
     NUMBER("/calls/max_result_bytes", calls.max_result_bytes, ON_RELOAD, 16777216),
+    NUMBER("/calls/input_timeout_ms", calls.input_timeout_ms, ON_RELOAD, 600000),
+
+    STRING("/request_state/key_file", request_state.key_file, ON_RELOAD, NULL),
+    NUMBER("/request_state/lifetime_ms", request_state.lifetime_ms, ON_RELOAD, 600000),
 
     STRING("/plugins/directory", plugins.directory, ON_RELOAD, MCPD_PLUGIN_DIR),
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),

@@ -149,5 +149,10 @@ void json_write_compact(struct buf *out, const struct json *json, const struct j
 /* For messages to people: a scalar as it was written, or its beginning and "..." when
  * it is long; "an object", "an array". */
 void json_write_shown(struct buf *out, const struct json *json, const struct json_node *value);
+/* Adds a value in a spelling that equal values share: members in the order of
+ * their names, no white space, one form for each string and each number. False:
+ * out of memory, or `out` is full. */
+bool json_write_canonical(struct buf *out, const struct json *json, const struct json_node *value,
+                          struct arena *scratch);
 
 #endif

@@ -3,6 +3,7 @@
  * names it, a GET opens its stream and DELETE ends it. */
 #include <stdlib.h>
 
+#include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
@@ -49,12 +50,54 @@ static struct session *find_session(struct mcp *mcp, const struct message *messa
     return session;
 }
 
+/* The session of a message that came over a channel, likewise. */
+static struct session *find_channel_session(struct request *request)
+{
+    struct session *session = channel_session(request->message->channel);
+
+    if (session == NULL)
+        respond_error(request, request->id.data != NULL ? 400 : STATUS_IN_PROTOCOL,
+                      RPC_INVALID_REQUEST, no_data,
+                      "Invalid request: call initialize first, or speak 2026-07-28");
+    return session;
+}
+
+/* Makes `reply`, which is open, the session's stream. */
+static void listen_for(struct mcp *mcp, struct session *session, struct reply *reply)
+{
+    struct listener *listener =
+        listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS, (struct bytes){NULL, 0}, session);
+
+    if (listener == NULL) {
+        reply->ops->end(reply);
+        return;
+    }
+    /* The session may end, and its stream with it, while we speak. */
+    bool alive = session_set_stream(session, listener_ref(listener));
+    if (alive && atomic_load(&session->epoch) != listeners_epoch(mcp->listeners))
+        listener_tell(listener, MCP_CHANGED_TOOLS); /* it changed while nobody listened */
+    listener_unref(listener);
+}
+
+static void cancel_named(struct request *request)
+{
+    struct channel *channel = request->message->channel;
+    struct bytes id =
+        json_raw(&request->json, json_get(&request->json, request->params, "requestId"));
+
+    if (channel != NULL && channel_cancel(channel, id))
+        return;
+    if (request->session != NULL)
+        invoke_cancel(request->session, id);
+}
+
 static void receive_notification(struct request *request)
 {
     if (bytes_equal(request->method, BYTES("notifications/cancelled")))
-        invoke_cancel(
-            request->session,
-            json_raw(&request->json, json_get(&request->json, request->params, "requestId")));
+        cancel_named(request);
+    else if (request->message->channel != NULL &&
+             bytes_equal(request->method, BYTES("notifications/initialized")))
+        listen_for(request->mcp, request->session, channel_stream(request->message->channel));
     respond_accepted(request->reply);
 }
 
@@ -78,6 +121,26 @@ static void receive_in_session(struct request *request)
         method->run(request);
 }
 
+/* What a channel has to say to both eras, and before initialize. True: done. */
+static bool receive_without_session(struct request *request)
+{
+    if (request->id.data == NULL &&
+        bytes_equal(request->method, BYTES("notifications/cancelled"))) {
+        request->session = channel_session(request->message->channel);
+        cancel_named(request);
+        session_unref(request->session);
+        request->session = NULL;
+        respond_accepted(request->reply);
+        return true;
+    }
+    if (request->id.data != NULL && bytes_equal(request->method, BYTES("ping"))) {
+        request->revision = REVISION_LEGACY;
+        lifecycle_ping(request);
+        return true;
+    }
+    return false;
+}
+
 void legacy_receive(struct request *request)
 {
     struct message *message = request->message;
@@ -88,7 +151,11 @@ void legacy_receive(struct request *request)
         lifecycle_initialize(request);
         return;
     }
-    request->session = find_session(request->mcp, message, request->reply);
+    if (message->channel != NULL && receive_without_session(request))
+        return;
+    request->session = message->channel != NULL
+                           ? find_channel_session(request)
+                           : find_session(request->mcp, message, request->reply);
     if (request->session == NULL)
         return;
     struct session *session = request->session;
@@ -228,11 +295,13 @@ static void receive_part(struct request *first, struct batch *batch, const struc
 
 void legacy_receive_batch(struct request *request, const struct json_node *array)
 {
-    struct session *session = request->message->session_id.data == NULL
-                                  ? NULL
-                                  : find_session(request->mcp, request->message, request->reply);
+    struct message *message = request->message;
+    struct session *session = NULL;
 
-    if (request->message->session_id.data != NULL && session == NULL)
+    if (message->channel != NULL)
+        session = channel_session(message->channel);
+    else if (message->session_id.data != NULL &&
+             (session = find_session(request->mcp, message, request->reply)) == NULL)
         return;
     if (session == NULL || !session->revision->batches) {
         refuse(request->reply, 400, RPC_INVALID_REQUEST,
@@ -281,17 +350,7 @@ void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
         session_unref(session);
         return;
     }
-    struct listener *listener =
-        listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS, (struct bytes){NULL, 0}, session);
-    if (listener == NULL) {
-        reply->ops->end(reply);
-    } else {
-        /* The session may end, and its stream with it, while we speak. */
-        bool alive = session_set_stream(session, listener_ref(listener));
-        if (alive && atomic_load(&session->epoch) != listeners_epoch(mcp->listeners))
-            listener_tell(listener, MCP_CHANGED_TOOLS); /* it changed while nobody listened */
-        listener_unref(listener);
-    }
+    listen_for(mcp, session, reply);
     session_unref(session);
 }
 

@@ -3,6 +3,7 @@
  * client's capabilities, and its header fields repeat what is in its body. */
 #include <stdio.h>
 
+#include "mcp/channel.h"
 #include "mcp/headers.h"
 #include "mcp/request.h"
 
@@ -14,7 +15,8 @@ bool modern_claims(const struct request *request)
 {
     const struct message *message = request->message;
 
-    if (message->session_id.data != NULL)
+    if (message->session_id.data != NULL ||
+        (message->channel != NULL && channel_sessions_only(message->channel)))
         return false;
     if (json_get(&request->json, request->meta, META "protocolVersion") != NULL ||
         json_get(&request->json, request->meta, META "clientCapabilities") != NULL)
@@ -40,15 +42,17 @@ static bool unsupported(struct request *request, struct bytes version)
     return false;
 }
 
-/* The revision, from the header field and from _meta, which must agree. A
- * notification has no _meta of a request; its header field must do. */
+/* The revision, from the header field and from _meta, which must agree; where
+ * there are no header fields, from _meta. A notification has no _meta of a
+ * request; its header field must do. */
 static bool read_revision(struct request *request)
 {
     const struct json *json = &request->json;
+    bool has_header = request->message->channel == NULL;
     struct bytes header = request->message->protocol_version;
     struct bytes version = header;
 
-    if (header.data == NULL || request->message->header_error != NULL) {
+    if (has_header && (header.data == NULL || request->message->header_error != NULL)) {
         respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: %s",
                       header.data == NULL ? "MCP-Protocol-Version is missing"
                                           : request->message->header_error);
@@ -66,7 +70,7 @@ static bool read_revision(struct request *request)
             return false;
         }
     }
-    if (!bytes_equal(header, version)) {
+    if (has_header && !bytes_equal(header, version)) {
         respond_error(request, 400, RPC_HEADER_MISMATCH, no_data,
                       "Header mismatch: MCP-Protocol-Version does not match _meta");
         return false;
@@ -81,6 +85,8 @@ static bool check_method(struct request *request)
 {
     struct bytes header = request->message->method;
 
+    if (request->message->channel != NULL)
+        return true;
     if (header.data != NULL && bytes_equal(header, request->method))
         return true;
     respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: Mcp-Method %s",
@@ -92,7 +98,7 @@ static bool check_name(struct request *request, const struct method *method)
 {
     const struct json *json = &request->json;
 
-    if (method->named_by == NULL)
+    if (method->named_by == NULL || request->message->channel != NULL)
         return true;
     struct bytes name = json_string(json, json_get(json, request->params, method->named_by),
                                     request->message->arena);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "mcp/input.h"
 #include "mcp/sessions.h"
 
 /* Progress more often than this is of no use to a person. */
@@ -28,7 +29,8 @@ static void cancel(struct invocation *inv)
     call_unref(call);
 }
 
-/* 2026-07-28: who closes the connection cancels. Before, it says nothing. */
+/* 2026-07-28: who closes the connection cancels. Before, it says nothing; but a
+ * channel (mcp/channel.h) that loses a message knows what that means. */
 static void peer_gone(struct reply *reply)
 {
     cancel(reply->owner);
@@ -123,6 +125,7 @@ static void finished(struct call *call, const struct call_result *result)
     leave_session(inv);
     switch (result->end) {
     case CALL_BUSY:
+        input_give_back(inv);
         respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %.*s",
                       BYTES_FMT(result->text));
         break;
@@ -132,6 +135,9 @@ static void finished(struct call *call, const struct call_result *result)
         break;
     case CALL_ERROR:
         respond_plugin_error(inv, result);
+        break;
+    case CALL_NEED_INPUT:
+        input_require(inv, result);
         break;
     default:
         inv->method->finish(inv, result);
@@ -268,6 +274,11 @@ static struct call *enter(struct invocation *inv)
         struct invoke_target target = {0};
         if (!inv->method->find(request, snapshot, &target))
             return NULL;
+        inv->provider = target.entry->provider;
+        inv->flags = target.entry->offer->terms.flags;
+        bool can_ask = inv->method->function != CALL_COMPLETE;
+        if (request->session == NULL && can_ask && !input_read(inv, &target))
+            return NULL;
         struct bytes capabilities = client_capabilities(request);
         struct call *call = call_new(&(struct call_request){
             .entry = target.entry,
@@ -282,6 +293,9 @@ static struct call *enter(struct invocation *inv)
             .max_time_ms = atomic_load(&request->mcp->call_timeout_ms),
             .wants_progress = inv->progress_token.data != NULL,
             .log_level = inv->log_level,
+            .can_ask = can_ask,
+            .state = inv->state,
+            .input_responses = inv->input_responses,
             .events = &events,
             .owner = inv,
             .release = release_exchange,
@@ -315,19 +329,21 @@ void invoke(struct request *request, const struct invoke_method *method)
     }
     inv->request = request;
     inv->method = method;
+    inv->arena = request->message->arena;
     inv->progress_token = read_progress_token(request);
     read_caller(request, &inv->caller);
     request->reply->ops->hold(request->reply);
     struct call *call = enter(inv);
     if (call == NULL) {
+        input_give_back(inv);
         request->reply->ops->release(request->reply);
         return;
     }
     request->message->keep = true;
     atomic_store(&inv->call, call_ref(call));
-    if (request->session != NULL) {
+    if (request->session != NULL)
         join_session(inv, request->session);
-    } else {
+    if (request->session == NULL || request->message->channel != NULL) {
         request->reply->owner = inv;
         request->reply->gone = peer_gone;
     }

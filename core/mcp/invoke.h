@@ -8,6 +8,7 @@
 #define MCP_INVOKE_H
 
 #include "mcp/request.h"
+#include "mcp/request_state.h"
 #include "plugin/call.h"
 
 struct invocation;
@@ -48,6 +49,15 @@ struct invocation {
      * promises nothing. */
     const struct snapshot *snapshot;
     const struct registry_entry *entry;
+    /* Of the call under way, as long as it is. */
+    const struct provider *provider;
+    uint32_t flags; /* of the offer */
+    /* What a call that comes again brings (input.h); empty the first time. */
+    struct bytes state, input_responses;
+    uint32_t round; /* of questions that have been answered */
+    bool redeemed; /* state_id has been taken, for this request */
+    unsigned char state_id[REQUEST_STATE_ID_SIZE];
+    struct arena *arena; /* the request's */
     struct session *session; /* referenced; NULL: 2026-07-28 */
     struct invocation *next; /* in session->invocations */
 };

@@ -2,6 +2,7 @@
 /* server/discover, initialize, ping and logging/setLevel: how a client and this
  * server get to know each other, in both eras. */
 #include "base/log.h"
+#include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
@@ -45,6 +46,14 @@ void lifecycle_initialize(struct request *request)
         listeners_epoch(mcp->listeners));
     if (session == NULL) {
         respond_error(request, 503, RPC_SERVER_BUSY, no_data, "Too many sessions: try again later");
+        return;
+    }
+    if (request->message->channel != NULL &&
+        !channel_begin_session(request->message->channel, session)) {
+        sessions_end(mcp->sessions, session);
+        session_unref(session);
+        respond_error(request, 400, RPC_INVALID_REQUEST, no_data,
+                      "Invalid request: this session is initialized already");
         return;
     }
     const struct snapshot *snapshot = registry_read(mcp->registry, request->message->reader);

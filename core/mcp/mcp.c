@@ -5,7 +5,9 @@
 
 #include <stdlib.h>
 
+#include "mcp/channel.h"
 #include "mcp/listeners.h"
+#include "mcp/redeemed.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
 #include "mcp/view.h"
@@ -83,7 +85,10 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->registry = registry;
     mcp->listeners = listeners_new();
     mcp->sessions = sessions_new();
-    if (mcp->listeners == NULL || mcp->sessions == NULL || !make_identity(mcp, config))
+    mcp->redeemed = redeemed_new();
+    seal_key_generate(&mcp->own_key);
+    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->redeemed == NULL ||
+        !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
@@ -103,6 +108,8 @@ void mcp_free(struct mcp *mcp)
         return;
     sessions_free(mcp->sessions);
     listeners_free(mcp->listeners);
+    redeemed_free(mcp->redeemed);
+    crypto_wipe(&mcp->own_key, sizeof mcp->own_key);
     config_unref(mcp->config);
     struct identity *identity = (struct identity *)atomic_load(&mcp->identity);
     while (identity != NULL) {
@@ -150,6 +157,9 @@ static const struct method methods[] = {
     {"prompts/list", METHOD_MODERN | METHOD_LEGACY, NULL, prompts_list},
     {"completion/complete", METHOD_MODERN | METHOD_LEGACY, NULL, completion_complete},
     {"server/discover", METHOD_MODERN, NULL, lifecycle_discover},
+    {"skills/list", METHOD_MODERN, NULL, skills_list},
+    {"skills/get", METHOD_MODERN, NULL, skills_get},
+    {"resources/directory/read", METHOD_MODERN, NULL, skills_read_directory},
     {"subscriptions/listen", METHOD_MODERN, NULL, subscriptions_listen},
     {"initialize", METHOD_LEGACY, NULL, lifecycle_initialize},
     {"ping", METHOD_LEGACY, NULL, lifecycle_ping},
@@ -256,6 +266,8 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
         respond_accepted(reply);
         return;
     }
+    if (message->channel != NULL && request->id.data != NULL)
+        channel_name(reply, request->id);
     if (modern_claims(request))
         modern_receive(request);
     else

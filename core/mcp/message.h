@@ -21,6 +21,8 @@ struct message_param {
     struct bytes name, value;
 };
 
+struct channel;
+
 struct message {
     enum message_verb verb;
     struct bytes body;
@@ -30,6 +32,9 @@ struct message {
     struct registry_reader *reader;
     /* What the caller takes as an answer: one JSON text, an event stream. */
     bool takes_json, takes_stream;
+    /* The peer's one channel (mcp/channel.h): there are no header fields, and
+     * `reply` is a turn on it. NULL: HTTP. */
+    struct channel *channel;
     /* Header fields, trimmed; .data is NULL when absent. Valid, like params,
      * only until mcp_receive returns. */
     struct bytes protocol_version, method, name, session_id;

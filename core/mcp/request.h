@@ -40,6 +40,9 @@ struct request {
     const struct json_node *meta; /* params._meta: an object, or NULL */
     struct bytes id; /* as it was written; .data is NULL for a notification */
     struct bytes method; /* decoded */
+    /* It belongs to a task: whatever it asks of its client, its requestState stays
+     * in the store, never expires and is good after a restart. */
+    bool in_store;
 };
 
 /* What is the same in many answers, written once. Immutable; lives as long as
@@ -48,6 +51,8 @@ struct identity {
     const char *server_meta; /* "_meta":{"io.modelcontextprotocol/serverInfo":{...}} */
     struct identity *older;
 };
+
+struct redeemed;
 
 /* What MCP methods share: one of these per process. */
 struct mcp {
@@ -58,6 +63,8 @@ struct mcp {
     atomic_uint call_timeout_ms;
     struct sessions *sessions;
     struct listeners *listeners;
+    struct seal_key own_key; /* of this process; also where a file gives others */
+    struct redeemed *redeemed;
 };
 
 /* ---- methods ---- */
@@ -87,6 +94,9 @@ void resources_read(struct request *request); /* resources/read */
 void prompts_list(struct request *request); /* prompts/list */
 void prompts_get(struct request *request); /* prompts/get */
 void completion_complete(struct request *request); /* completion/complete */
+void skills_list(struct request *request); /* skills/list */
+void skills_get(struct request *request); /* skills/get */
+void skills_read_directory(struct request *request); /* resources/directory/read */
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
 
 /* ---- the eras ---- */

@@ -2,6 +2,8 @@
 /* The table of revisions. */
 #include "mcp/revision.h"
 
+#include "mcp/capabilities.h"
+
 #define MEMBERS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
 
 MEMBERS(tool_2025_03_26, "name", "description", "inputSchema", "annotations");
@@ -23,24 +25,34 @@ MEMBERS(prompt_2025_03_26, "name", "description", "arguments");
 MEMBERS(prompt_2025_06_18, "name", "title", "description", "arguments", "_meta");
 MEMBERS(prompt_2025_11_25, "name", "title", "description", "icons", "arguments", "_meta");
 
-#define ALL_MEMBERS(of)                                                                            \
+MEMBERS(skill_2026_07_28, "uri", "frontmatter", "resources");
+
+#define ALL_MEMBERS(of, ...)                                                                       \
     {                                                                                              \
         [OFFER_TOOL] = tool_##of, [OFFER_RESOURCE] = resource_##of,                                \
-        [OFFER_TEMPLATE] = template_##of, [OFFER_PROMPT] = prompt_##of                             \
+        [OFFER_TEMPLATE] = template_##of, [OFFER_PROMPT] = prompt_##of, __VA_ARGS__                \
     }
+
+#define ABILITIES_2025_03_26 (ABILITY_SAMPLING | ABILITY_ROOTS)
+#define ABILITIES_2025_06_18 (ABILITIES_2025_03_26 | ABILITY_FORM)
+#define ABILITIES_2025_11_25 (ABILITIES_2025_06_18 | ABILITY_URL | ABILITY_SAMPLING_TOOLS)
 
 const struct revision revisions[REVISION_COUNT] = {
     [REVISION_2025_03_26] = {REVISION_2025_03_26, "2025-03-26", .batches = true, .audio = true,
-                             .members = ALL_MEMBERS(2025_03_26)},
+                             .abilities = ABILITIES_2025_03_26,
+                             .members = ALL_MEMBERS(2025_03_26, )},
     [REVISION_2025_06_18] = {REVISION_2025_06_18, "2025-06-18", .structured = true, .titles = true,
                              .audio = true, .links = true, .content_meta = true,
-                             .members = ALL_MEMBERS(2025_06_18)},
+                             .abilities = ABILITIES_2025_06_18,
+                             .members = ALL_MEMBERS(2025_06_18, )},
     [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .structured = true, .titles = true,
                              .audio = true, .links = true, .link_icons = true, .content_meta = true,
-                             .members = ALL_MEMBERS(2025_11_25)},
+                             .abilities = ABILITIES_2025_11_25,
+                             .members = ALL_MEMBERS(2025_11_25, )},
     [REVISION_2026_07_28] = {REVISION_2026_07_28, "2026-07-28", .modern = true, .structured = true,
                              .titles = true, .audio = true, .links = true, .link_icons = true,
-                             .content_meta = true, .members = ALL_MEMBERS(2025_11_25)},
+                             .content_meta = true, .abilities = ABILITIES_2025_11_25,
+                             .members = ALL_MEMBERS(2025_11_25, [OFFER_SKILL] = skill_2026_07_28)},
 };
 
 const char revision_list_json[] = "[\"2026-07-28\",\"2025-11-25\",\"2025-06-18\",\"2025-03-26\"]";

@@ -25,7 +25,9 @@ struct revision {
     bool links; /* content may be a resource_link */
     bool link_icons; /* ... with icons */
     bool content_meta; /* content may have _meta, and its annotations lastModified */
-    /* The members it knows of a Tool, a Resource, a ResourceTemplate, a Prompt;
+    unsigned abilities; /* what clients of it may be able to do: ABILITY_*, capabilities.h */
+    /* The members it knows of a Tool, a Resource, a ResourceTemplate, a Prompt,
+     * an entry of skills/list;
      * NULL-terminated, in the order they are written, the one that names the
      * object first. NULL: it does not know such things. */
     const char *const *members[OFFER_KINDS];

@@ -72,7 +72,7 @@ static bool find_tool(struct request *request, const struct snapshot *snapshot,
                       (int)(name.size > TOOL_NAME_MAX ? TOOL_NAME_MAX : name.size), name.data);
         return false;
     }
-    if (request->revision->modern &&
+    if (request->revision->modern && request->message->channel == NULL &&
         !headers_match_arguments(request->message, entry->offer, json, arguments, &why)) {
         respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: %s", why.text);
         return false;

@@ -32,6 +32,8 @@ struct list {
 struct view {
     struct list lists[OFFER_KINDS][REVISION_COUNT];
     struct buf introduction[REVISION_COUNT];
+    struct directory *directory;
+    uint32_t ttl_ms, page_size;
 };
 
 static void write_member(struct buf *out, const char *name, const char *value)
@@ -42,9 +44,28 @@ static void write_member(struct buf *out, const char *name, const char *value)
     json_write_string(out, bytes_of(value));
 }
 
-static void write_introduction(struct buf *out, const struct config *config,
-                               const struct revision *revision, struct bytes server_meta)
+/* What lists are made of, besides their entries. */
+struct writing {
+    const struct config *config;
+    const struct revision *revision;
+    struct bytes server_meta;
+};
+
+/* The extensions of 2026-07-28 that there is something for. */
+static void write_extensions(struct buf *out, const struct snapshot *snapshot)
 {
+    BUF_LIT(out, ",\"extensions\":{");
+    if (snapshot->lists[OFFER_SKILL].count > 0)
+        BUF_LIT(out, "\"io.modelcontextprotocol/skills\":{\"directoryRead\":true}");
+    BUF_LIT(out, "}");
+}
+
+static void write_introduction(struct buf *out, const struct writing *w,
+                               const struct snapshot *snapshot)
+{
+    const struct config *config = w->config;
+    const struct revision *revision = w->revision;
+
     buf_init(out, 1u << 20);
     if (revision->modern) {
         buf_addf(out, "{\"resultType\":\"complete\",\"supportedVersions\":%s,", revision_list_json);
@@ -54,11 +75,14 @@ static void write_introduction(struct buf *out, const struct config *config,
     /* All that a provider could bring, for one may be added at any time. */
     BUF_LIT(out, "\"capabilities\":{\"tools\":{\"listChanged\":true},"
                  "\"resources\":{\"listChanged\":true,\"subscribe\":true},"
-                 "\"prompts\":{\"listChanged\":true},\"completions\":{},\"logging\":{}}");
+                 "\"prompts\":{\"listChanged\":true},\"completions\":{},\"logging\":{}");
+    if (revision->modern)
+        write_extensions(out, snapshot);
+    BUF_LIT(out, "}");
     write_member(out, "instructions", config->server.instructions);
     if (revision->modern) {
         buf_addf(out, ",\"ttlMs\":%u,\"cacheScope\":\"public\",", config->server.list_ttl_ms);
-        buf_add_bytes(out, server_meta);
+        buf_add_bytes(out, w->server_meta);
     } else {
         BUF_LIT(out, ",\"serverInfo\":{\"name\":");
         json_write_string(out, bytes_of(config->server.name));
@@ -116,10 +140,9 @@ static void write_arguments(struct buf *out, const struct json *json,
     BUF_LIT(out, "]");
 }
 
-/* One object of a list with only what the revision knows, in the order of its
- * table. */
-static void write_offer(struct buf *out, const struct registry_entry *entry,
-                        const struct revision *revision)
+/* Only what the revision knows, in the order of its table. */
+void view_write(struct buf *out, const struct registry_entry *entry,
+                const struct revision *revision, struct bytes name)
 {
     const struct json *json = &entry->offer->json;
     const char *const *member = revision->members[entry->offer->kind];
@@ -136,8 +159,10 @@ static void write_offer(struct buf *out, const struct registry_entry *entry,
         if (value == NULL)
             continue;
         buf_addf(out, ",\"%s\":", *member);
-        if (entry->offer->kind == OFFER_PROMPT && value->type == JSON_ARRAY &&
-            strcmp(*member, "arguments") == 0)
+        if (name.data != NULL && strcmp(*member, "name") == 0)
+            json_write_string(out, name);
+        else if (entry->offer->kind == OFFER_PROMPT && value->type == JSON_ARRAY &&
+                 strcmp(*member, "arguments") == 0)
             write_arguments(out, json, value, revision->titles);
         else
             json_write_compact(out, json, value);
@@ -164,13 +189,6 @@ static void make_cursor(char cursor[CURSOR_SIZE], const struct registry_list *li
     base64url_encode(&position, sizeof position, cursor);
 }
 
-/* What lists are made of, besides their entries. */
-struct writing {
-    const struct config *config;
-    const struct revision *revision;
-    struct bytes server_meta;
-};
-
 /* Entries `from` to `to`, as a whole result. */
 static bool write_page(struct page *page, const struct writing *w, enum offer_kind kind,
                        const struct registry_list *list, size_t from, size_t to)
@@ -178,7 +196,8 @@ static bool write_page(struct page *page, const struct writing *w, enum offer_ki
     static const char *const names[OFFER_KINDS] = {[OFFER_TOOL] = "tools",
                                                    [OFFER_RESOURCE] = "resources",
                                                    [OFFER_TEMPLATE] = "resourceTemplates",
-                                                   [OFFER_PROMPT] = "prompts"};
+                                                   [OFFER_PROMPT] = "prompts",
+                                                   [OFFER_SKILL] = "skills"};
     struct buf out;
 
     buf_init(&out, (size_t)1 << 30);
@@ -187,7 +206,7 @@ static bool write_page(struct page *page, const struct writing *w, enum offer_ki
     for (size_t i = from; i < to; i++) {
         if (i > from)
             BUF_LIT(&out, ",");
-        write_offer(&out, &list->entries[i], w->revision);
+        view_write(&out, &list->entries[i], w->revision, (struct bytes){NULL, 0});
     }
     BUF_LIT(&out, "]");
     if (to < list->count) {
@@ -233,7 +252,7 @@ static bool write_revision(struct view *view, const struct writing *w,
 {
     enum revision_id id = w->revision->id;
 
-    write_introduction(&view->introduction[id], w->config, w->revision, w->server_meta);
+    write_introduction(&view->introduction[id], w, snapshot);
     if (view->introduction[id].failed)
         return false;
     for (int kind = 0; kind < OFFER_KINDS; kind++)
@@ -249,6 +268,13 @@ struct view *view_new(const struct config *config, const struct snapshot *snapsh
 
     if (view == NULL)
         return NULL;
+    view->ttl_ms = config->server.list_ttl_ms;
+    view->page_size = config->server.page_size;
+    view->directory = directory_new(snapshot);
+    if (view->directory == NULL) {
+        view_free(view);
+        return NULL;
+    }
     for (size_t i = 0; i < REVISION_COUNT; i++) {
         const struct writing w = {config, &revisions[i], server_meta};
         if (!write_revision(view, &w, snapshot)) {
@@ -275,12 +301,28 @@ void view_free(struct view *view)
             free_list(&view->lists[kind][i]);
         buf_free(&view->introduction[i]);
     }
+    directory_free(view->directory);
     free(view);
 }
 
 struct bytes view_introduction(const struct view *view, const struct revision *revision)
 {
     return buf_bytes(&view->introduction[revision->id]);
+}
+
+const struct directory *view_directory(const struct view *view)
+{
+    return view->directory;
+}
+
+uint32_t view_ttl_ms(const struct view *view)
+{
+    return view->ttl_ms;
+}
+
+uint32_t view_page_size(const struct view *view)
+{
+    return view->page_size;
 }
 
 /* A cursor is looked up among those that were given out for this list. One that

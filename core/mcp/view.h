@@ -8,6 +8,7 @@
 #define MCP_VIEW_H
 
 #include "config/config.h"
+#include "mcp/directory.h"
 #include "mcp/revision.h"
 #include "plugin/registry.h"
 
@@ -26,5 +27,16 @@ struct bytes view_introduction(const struct view *view, const struct revision *r
  * gone. */
 struct bytes view_list(const struct view *view, enum offer_kind kind,
                        const struct revision *revision, struct bytes cursor);
+
+/* One object of a list; `name` stands in the place of its own, unless .data is NULL. */
+void view_write(struct buf *out, const struct registry_entry *entry,
+                const struct revision *revision, struct bytes name);
+
+/* All URIs as a tree. */
+const struct directory *view_directory(const struct view *view);
+
+/* server.list_ttl_ms and server.page_size when the view was made. */
+uint32_t view_ttl_ms(const struct view *view);
+uint32_t view_page_size(const struct view *view);
 
 #endif

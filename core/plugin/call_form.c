@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The form of what a plugin gives as JSON: results of each function, and input
- * requests (2026-07-28, schema). Only what mcpd acts on or clients would trip
- * over is looked at; the rest is passed on. */
+/* The form of what a plugin gives as a result of each function (2026-07-28,
+ * schema). Only what mcpd acts on or clients would trip over is looked at; the
+ * rest is passed on. */
 #include "plugin/call_private.h"
 
 const char *call_result_name(enum call_function function)
@@ -160,29 +160,6 @@ const char *call_result_fault(const struct call *call, const struct json *json)
         return prompt_fault(json);
     case CALL_COMPLETE:
         return completion_fault(json);
-    }
-    return NULL;
-}
-
-const char *call_requests_fault(const struct call *call, const struct json *json)
-{
-    const struct json_node *root = json->root;
-
-    (void)call;
-    if (root->type != JSON_OBJECT || root->count == 0)
-        return "it must be an object with at least one request";
-    const struct json_node *stop = root + root->span;
-    for (const struct json_node *name = json_first(root); name != NULL;
-         name = json_next(name + 1, stop)) {
-        const struct json_node *method = json_get(json, name + 1, "method");
-        const struct json_node *params = json_get(json, name + 1, "params");
-        if (!json_is(json, method, "elicitation/create") &&
-            !json_is(json, method, "sampling/createMessage") &&
-            !json_is(json, method, "roots/list"))
-            return "each request must have a \"method\": elicitation/create, "
-                   "sampling/createMessage or roots/list";
-        if (params != NULL && params->type != JSON_OBJECT)
-            return "\"params\" of a request must be an object";
     }
     return NULL;
 }

@@ -98,7 +98,10 @@ extern const struct mcp_call_ops call_ops; /* call_ops.c */
 const char *call_result_name(enum call_function function);
 /* The rule that a result of the call's function breaks, or NULL. */
 const char *call_result_fault(const struct call *call, const struct json *json);
-/* The rule that InputRequests break, or NULL. */
+
+/* ---- call_requests.c ---- */
+
+/* The rule that InputRequests break, or NULL; a text until the next on this thread. */
 const char *call_requests_fault(const struct call *call, const struct json *json);
 
 /* ---- call_memory.c ---- */

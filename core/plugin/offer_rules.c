@@ -206,7 +206,7 @@ static bool check_tool(struct arena *arena, struct offer *offer, struct error *e
            check_flags(offer, KNOWN_TOOL_FLAGS, err);
 }
 
-/* ---- resources, templates, prompts, skills ---- */
+/* ---- resources, templates, prompts ---- */
 
 static bool check_resource(const struct offer *offer, struct error *err)
 {
@@ -255,13 +255,6 @@ static bool check_prompt(const struct offer *offer, struct error *err)
     return check_flags(offer, KNOWN_OFFER_FLAGS, err);
 }
 
-static bool check_skill(const struct offer *offer, struct error *err)
-{
-    (void)offer;
-    (void)err;
-    return true;
-}
-
 bool offer_check(struct arena *arena, struct offer *offer, struct error *err)
 {
     if (offer->kind != OFFER_SKILL && !check_base(offer, err))
@@ -276,7 +269,7 @@ bool offer_check(struct arena *arena, struct offer *offer, struct error *err)
     case OFFER_PROMPT:
         return check_prompt(offer, err);
     case OFFER_SKILL:
-        return check_skill(offer, err);
+        return skill_check(arena, offer, err);
     case OFFER_KINDS:
         break;
     }

@@ -140,6 +140,21 @@ static bool make_room(struct offer_list *list)
     return true;
 }
 
+/* Skills are known by their names, too, which are the ends of their URIs. */
+static bool skill_is_new(const struct offer_list *list, const struct offer *skill,
+                         struct error *err)
+{
+    struct bytes name = skill_name(skill->name);
+
+    for (size_t i = 0; i < list->count; i++)
+        if (bytes_equal(skill_name(list->offers[i].name), name))
+            return error_set(err,
+                             "skill \"%.*s\": the provider offers a skill of this name "
+                             "already: %.*s",
+                             BYTES_FMT(skill->name), BYTES_FMT(list->offers[i].name));
+    return true;
+}
+
 bool offers_add(struct offers *offers, enum offer_kind kind, const struct offer_terms *terms,
                 struct error *err)
 {
@@ -150,7 +165,8 @@ bool offers_add(struct offers *offers, enum offer_kind kind, const struct offer_
     if (list->count >= OFFERS_MAX)
         return error_set(err, "more than %d %ss in one provider", OFFERS_MAX, what);
     if (!read_definition(offers, &offer, err) || !read_name(offers, &offer, err) ||
-        !offer_check(&offers->arena, &offer, err))
+        !offer_check(&offers->arena, &offer, err) ||
+        (kind == OFFER_SKILL && !skill_is_new(list, &offer, err)))
         goto refuse;
     if (!make_room(list)) {
         error_set(err, "%s \"%.*s\": out of memory", what, BYTES_FMT(offer.name));

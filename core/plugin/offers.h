@@ -106,4 +106,11 @@ void offer_free_compiled(struct offer *offer);
  * Names"). */
 bool tool_name_is_legal(struct bytes name);
 
+/* ---- skill_rules.c ---- */
+
+/* As offer_check, of a skill. */
+bool skill_check(struct arena *arena, const struct offer *offer, struct error *err);
+/* The name of the skill whose SKILL.md has this URI, a legal one: its directory's. */
+struct bytes skill_name(struct bytes uri);
+
 #endif

@@ -224,6 +224,10 @@ static void complain_clash(const struct provider *loser, const struct provider *
                     loser->id, what, s, BYTES_FMT(names), count > 1 ? "are" : "is", winner->id,
                     count > 1 ? "" : "a ", what, s, count > 1 ? "these names" : "this name",
                     loser->id);
+    else if (kind == OFFER_SKILL)
+        log_warning("%s: its skill%s with the name%s of %.*s %s left out: %s comes before it: "
+                    "rename them, or serve only one",
+                    loser->id, s, s, BYTES_FMT(names), count > 1 ? "are" : "is", winner->id);
     else
         log_warning("%s: its %s%s %.*s %s left out: %s, which comes before it, serves %s: "
                     "configure the two so that their URIs differ, or serve only one",
@@ -325,6 +329,20 @@ static void index_add(struct registry_list *list, struct registry_entry *entry)
     list->index[slot] = entry;
 }
 
+/* Who has the name already, or, of a skill, the last part of it: NULL: nobody. */
+static const struct registry_entry *find_taken(const struct snapshot *snapshot,
+                                               enum offer_kind kind, struct bytes name)
+{
+    const struct registry_list *list = &snapshot->lists[kind];
+
+    if (kind != OFFER_SKILL)
+        return snapshot_find(snapshot, kind, name);
+    for (size_t i = 0; i < list->count; i++)
+        if (bytes_equal(skill_name(list->entries[i].name), skill_name(name)))
+            return &list->entries[i];
+    return NULL;
+}
+
 /* Adds one offer, or leaves it out with a warning or in `taken`. False: out of
  * memory. */
 static bool add_offer(struct registry *registry, struct snapshot *snapshot,
@@ -341,7 +359,7 @@ static bool add_offer(struct registry *registry, struct snapshot *snapshot,
         complain_name(registry, provider, offer);
         return true;
     }
-    const struct registry_entry *first = snapshot_find(snapshot, offer->kind, entry->name);
+    const struct registry_entry *first = find_taken(snapshot, offer->kind, entry->name);
     if (first != NULL) {
         taken->entries[taken->count++] = first;
         return true;

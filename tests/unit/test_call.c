@@ -182,32 +182,94 @@ static void may_ask(struct call_request *request)
     request->can_ask = true;
 }
 
-START_TEST(need_input_needs_a_client_that_can_be_asked)
-{
-    static struct mcp_bytes requests = {
-        "{\"who\":{\"method\":\"elicitation/create\",\"params\":{}}}", 49};
-    requests.size = strlen(requests.data);
-    end_with(run_need_input, requests.data);
-    ck_assert_int_eq(code, MCP_ENOTSUP);
-    ck_assert_int_eq(heard.end, CALL_FAILURE);
+#define FORM(fields) "{\"type\":\"object\",\"properties\":{" fields "}}"
+#define ELICIT(schema)                                                                             \
+    "{\"who\":{\"method\":\"elicitation/create\",\"params\":{\"message\":\"?\","                   \
+    "\"requestedSchema\":" schema "}}}"
+#define ELICIT_URL(url)                                                                            \
+    "{\"who\":{\"method\":\"elicitation/create\",\"params\":{\"mode\":\"url\",\"message\":\"?\","  \
+    "\"url\":\"" url "\"}}}"
+#define SAMPLE(params) "{\"who\":{\"method\":\"sampling/createMessage\",\"params\":{" params "}}}"
+#define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":\"\"}}]"
 
+/* Ends a call of a client that can be asked with these requests. */
+static void ask_with(const char *requests)
+{
+    static struct mcp_bytes text;
+
+    text = (struct mcp_bytes){requests, strlen(requests)};
+    fake->run = run_need_input;
+    fake->context = &text;
     heard.finished = 0;
     struct call *call = fake_tool_call(registry, "inline", &heard, NULL, may_ask);
     call_start(call);
     call_unref(call);
-    ck_assert_int_eq(code, MCP_OK);
-    ck_assert_int_eq(heard.end, CALL_NEED_INPUT);
-    ck_assert_str_eq(heard.text, "state 1");
+}
 
-    static struct mcp_bytes wrong = {"{\"who\":{\"method\":\"tools/call\"}}", 0};
-    wrong.size = strlen(wrong.data);
-    fake->context = &wrong;
-    heard.finished = 0;
-    call = fake_tool_call(registry, "inline", &heard, NULL, may_ask);
-    call_start(call);
-    call_unref(call);
-    ck_assert_int_eq(code, MCP_EINVAL);
-    ck_assert_int_eq(heard.end, CALL_BROKEN);
+START_TEST(need_input_needs_a_client_that_can_be_asked)
+{
+    end_with(run_need_input, "{\"who\":{\"method\":\"roots/list\"}}");
+    ck_assert_int_eq(code, MCP_ENOTSUP);
+    ck_assert_int_eq(heard.end, CALL_FAILURE);
+}
+END_TEST
+
+START_TEST(requests_have_a_form)
+{
+    static const char *const legal[] = {
+        "{\"who\":{\"method\":\"roots/list\"}}",
+        "{\"who\":{\"method\":\"roots/list\",\"params\":{}}}",
+        ELICIT(FORM("")),
+        ELICIT(FORM("\"a\":{\"type\":\"string\",\"format\":\"email\",\"default\":\"x\"},"
+                    "\"b\":{\"type\":\"integer\",\"minimum\":1},\"c\":{\"type\":\"boolean\"},"
+                    "\"d\":{\"type\":\"string\",\"enum\":[\"x\"],\"enumNames\":[\"X\"]},"
+                    "\"e\":{\"type\":\"string\",\"oneOf\":[{\"const\":\"x\",\"title\":\"X\"}]},"
+                    "\"f\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"x\"]}},"
+                    "\"g\":{\"type\":\"array\",\"items\":{\"anyOf\":[{\"const\":\"x\","
+                    "\"title\":\"X\"}]}},\"h\":{\"type\":\"number\"}")),
+        ELICIT_URL("https://example.org/?a=b"),
+        SAMPLE(MESSAGES ",\"maxTokens\":1"),
+        SAMPLE("\"messages\":[{\"role\":\"assistant\",\"content\":[]}],\"maxTokens\":9"),
+    };
+    static const char *const broken[] = {
+        "[]",
+        "{}",
+        "{\"who\":1}",
+        "{\"who\":{\"method\":\"tools/call\"}}",
+        "{\"who\":{\"method\":\"roots/list\",\"params\":[]}}",
+        "{\"who\":{\"method\":\"elicitation/create\"}}",
+        "{\"who\":{\"method\":\"elicitation/create\",\"params\":{\"message\":\"?\"}}}",
+        "{\"who\":{\"method\":\"elicitation/create\",\"params\":{\"requestedSchema\":" FORM(
+            "") "}}}",
+        ELICIT("{\"type\":\"object\"}"),
+        ELICIT("{\"type\":\"array\",\"properties\":{}}"),
+        ELICIT(FORM("\"a\":{}")),
+        ELICIT(FORM("\"a\":true")),
+        ELICIT(FORM("\"a\":{\"type\":\"object\",\"properties\":{}}")),
+        ELICIT(FORM("\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}")),
+        ELICIT(FORM("\"a\":{\"type\":\"string\",\"enum\":[1]}")),
+        ELICIT(FORM("\"a\":{\"type\":\"string\",\"oneOf\":[{\"const\":\"x\"}]}")),
+        ELICIT(FORM("\"a\":{\"type\":\"string\",\"minLength\":-1}")),
+        ELICIT_URL("javascript:alert(1)"),
+        ELICIT_URL("https://"),
+        "{\"who\":{\"method\":\"elicitation/"
+        "create\",\"params\":{\"mode\":\"x\",\"message\":\"\"}}}",
+        SAMPLE(MESSAGES),
+        SAMPLE(MESSAGES ",\"maxTokens\":0"),
+        SAMPLE("\"maxTokens\":1"),
+        SAMPLE("\"messages\":[{\"role\":\"system\",\"content\":[]}],\"maxTokens\":1"),
+        SAMPLE("\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"maxTokens\":1"),
+    };
+
+    for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++) {
+        ask_with(legal[i]);
+        ck_assert_msg(code == MCP_OK && heard.end == CALL_NEED_INPUT, "%s", legal[i]);
+        ck_assert_str_eq(heard.text, "state 1");
+    }
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        ask_with(broken[i]);
+        ck_assert_msg(code == MCP_EINVAL && heard.end == CALL_BROKEN, "%s", broken[i]);
+    }
 }
 END_TEST
 
@@ -730,7 +792,8 @@ int main(void)
                   SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
                               json_ends_carry_their_index, illegal_ends_tell_the_rule,
                               results_are_limited, need_input_needs_a_client_that_can_be_asked,
-                              the_second_end_is_refused, a_late_second_end_hits_no_other_call,
+                              requests_have_a_form, the_second_end_is_refused,
+                              a_late_second_end_hits_no_other_call,
                               a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
                               a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
                               reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
