@@ -8,10 +8,12 @@
 
 /* A result is at most what plugins may give, and some envelope. */
 #define ANSWER_MAX ((size_t)1 << 30)
+/* When a client that met a full server should come back (RFC 9110, 10.2.3). */
+#define RETRY_AFTER_S 1
 
 static void send_buf(struct reply *reply, int status, struct buf *out)
 {
-    struct answer answer = {.status = status};
+    struct answer answer = {.status = status, .retry_after_s = status == 503 ? RETRY_AFTER_S : 0};
 
     if (out->failed) {
         buf_free(out);

@@ -24,8 +24,10 @@
 #include "transport/exchange.h"
 
 #define TICK_NS NS_PER_S
-/* What a slow reader may leave unread before it is dropped. */
+/* What a slow reader may leave unread before it is dropped: looked at before a
+ * message is added, however large that is. */
 #define BACKLOG_MAX ((size_t)4 << 20)
+#define OUT_MAX ((size_t)1 << 30)
 
 struct streams {
     struct http *http;
@@ -61,7 +63,7 @@ static bool write_now(struct exchange *ex)
     ex->out_sent = 0;
     ex->written_ns = clock_now_coarse();
     buf_free(&ex->out); /* ten thousand empty buffers are a lot of memory */
-    ex->out.max = BACKLOG_MAX;
+    ex->out.max = OUT_MAX;
     return true;
 }
 
@@ -116,6 +118,8 @@ bool stream_message(struct exchange *ex, struct bytes head, struct bytes shared,
 {
     static const struct bytes before = {"event: message\ndata: ", 21}, after = {"\n\n", 2};
 
+    if (ex->out.size - ex->out_sent > BACKLOG_MAX)
+        ex->out.failed = true;
     buf_reserve(&ex->out, head.size + shared.size + tail.size + 64);
     add_chunk_size(ex, before.size + head.size + shared.size + tail.size + after.size);
     buf_add_bytes(&ex->out, before);
@@ -171,7 +175,7 @@ bool stream_open(struct exchange *ex)
     ex->fd = fcntl(ex->connection->fd, F_DUPFD_CLOEXEC, 3);
     if (ex->fd < 0)
         goto refused;
-    ex->out.max = BACKLOG_MAX;
+    ex->out.max = OUT_MAX;
     ex->state = EXCHANGE_STREAMING;
     add_head(ex);
     flush(ex);

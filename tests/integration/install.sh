@@ -108,7 +108,8 @@ test_that 'keeps only the changed configuration when it uninstalls' \
 
 # ---- Below a prefix of its own, and used ----------------------------------------
 
-opt=$work/opt
+# It ends like the default one, which must not be looked for in it again.
+opt=$work/usr
 install_opt() {
     umask 022 && quiet_make -j"$(nproc)" B="$work/build" CFLAGS=-O1 prefix="$opt" localstatedir="$work/var" "$@"
 }
@@ -120,6 +121,10 @@ paths_are_those() {
     ! grep -rnE '(^|[^A-Za-z0-9_./-])/(usr/(sbin|lib|share)/mcp|etc/mcp|var/lib/mcp)' \
         "$opt/lib" "$opt/share" "$opt/etc" --include='*.service' --include='*.conf' --include='*.json' \
         --include='*.pc' --include='*.mk'
+}
+
+plugin_directory_is_that() {
+    [ "$(PKG_CONFIG_PATH=$opt/lib/pkgconfig pkg-config --variable=plugindir mcp-plugin)" = "$opt/lib/mcp/plugins" ]
 }
 
 unit_is_sound() {
@@ -198,6 +203,7 @@ test_that 'installs below another prefix' install_opt install
 test_that 'the installed mcpd tells its version' version_is_ours
 test_that 'the installed configuration passes mcpd --check' "$mcpd" --check
 test_that 'the installed files name the paths of this installation' paths_are_those
+test_that 'tells plugins where they belong' plugin_directory_is_that
 if command -v systemd-analyze >/dev/null; then
     test_that 'systemd finds no fault with the unit' unit_is_sound
 else

@@ -27,7 +27,7 @@ async function initialize(protocolVersion, { headers = {}, params = {} } = {}) {
     });
     const answer = await response.last();
     response.connection.destroy();
-    return { status: response.status, id: response.headers['mcp-session-id'], answer };
+    return { status: response.status, id: response.headers['mcp-session-id'], headers: response.headers, answer };
 }
 
 async function raw(session, message, options) {
@@ -311,11 +311,12 @@ test('with too many sessions a new one is refused, and those that there are go o
     const sessions = [];
     let refused = 0;
     for (let i = 0; i < 60; i++) {
-        const { status, id, answer } = await initialize('2025-11-25');
+        const { status, id, headers, answer } = await initialize('2025-11-25');
         if (status === 200 && answer.result) sessions.push(id);
         else {
             refused++;
             assert.equal(status, 503);
+            assert.equal(headers['retry-after'], '1');
             assert.equal(answer.error.code, -32000);
         }
     }

@@ -466,4 +466,14 @@ test('at shutdown a listener gets its result, and an open call its answer', asyn
     await stopped;
 });
 
+test('a result of many megabytes goes over a stream as it goes as JSON', async () => {
+    const large = await Daemon.start({ plugins: ['echo'], config: { http: { max_body_bytes: 16 << 20 } } });
+    const text = 'x'.repeat(6 << 20);
+    for (const accept of ['application/json', STREAM_ONLY]) {
+        const result = await callTool(large.port, 'echo', { text }, { accept });
+        assert.equal(result.content[0].text.length, text.length, accept);
+    }
+    await large.stop();
+});
+
 await done();
