@@ -13,6 +13,7 @@ CPPFLAGS   ?=
 LDFLAGS    ?=
 DESTDIR    ?=
 prefix     ?= /usr
+bindir     ?= $(prefix)/bin
 sbindir    ?= $(prefix)/sbin
 libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
@@ -64,13 +65,16 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
 core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
 core_obj := $(core_src:%.c=$(B)/%.o)
+ctl_obj := $(patsubst %.c,$(B)/%.o,$(wildcard core/ctl/*.c))
 plugin_names := $(notdir $(patsubst %/Makefile,%,$(wildcard plugins/*/Makefile)))
 plugin_so := $(plugin_names:%=$(B)/plugins/%.so)
 
-all: $(B)/mcpd plugins ## Build mcpd and the bundled plugins into build/ (the default)
+all: $(B)/mcpd $(B)/mcpctl plugins ## Build mcpd, mcpctl and the bundled plugins into build/ (the default)
 
-# ---- mcpd -------------------------------------------------------------------
+# ---- mcpd and mcpctl --------------------------------------------------------
 $(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
+$(B)/mcpctl: $(ctl_obj) $(B)/libmcpd.a
+$(B)/mcpd $(B)/mcpctl:
 	$(call say,LINK)$(link) -o $@ $^ $(mcpd_ldlibs)
 
 $(B)/libmcpd.a: $(core_obj) $(B)/members
@@ -174,7 +178,7 @@ deps: ## Only install what building, running and testing need
 	@scripts/install-dependencies build run check
 
 # ---- Installing -------------------------------------------------------------
-install_env = B='$(B)' DESTDIR='$(DESTDIR)' sbindir='$(sbindir)' plugindir='$(plugindir)' \
+install_env = B='$(B)' DESTDIR='$(DESTDIR)' bindir='$(bindir)' sbindir='$(sbindir)' plugindir='$(plugindir)' \
     includedir='$(includedir)' pkgconfigdir='$(pkgconfigdir)' datadir='$(datadir)' mandir='$(mandir)' \
     sysconfdir='$(sysconfdir)' localstatedir='$(localstatedir)' unitdir='$(unitdir)' \
     sysusersdir='$(sysusersdir)' tmpfilesdir='$(tmpfilesdir)' prefix='$(prefix)' VERSION='$(VERSION)'
@@ -200,4 +204,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
         coverage lint format run deps install uninstall dist clean help FORCE
--include $(patsubst %.o,%.d,$(core_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))
+-include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))

@@ -45,6 +45,7 @@ expected_files() {
     local file
     cat <<'LIST'
 755 usr/sbin/mcpd
+755 usr/bin/mcpctl
 755 usr/lib/mcp/plugins/filesystem.so
 755 usr/lib/mcp/plugins/database.so
 644 usr/include/mcp/plugin.h
@@ -52,6 +53,7 @@ expected_files() {
 644 usr/share/mcp/plugin.mk
 644 usr/share/mcp/mcpd.schema.json
 644 usr/share/man/man8/mcpd.8
+644 usr/share/man/man1/mcpctl.1
 644 usr/share/man/man5/mcpd.json.5
 644 usr/share/man/man7/mcp-plugin.7
 644 usr/share/man/man7/mcp-filesystem.7

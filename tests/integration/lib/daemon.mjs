@@ -13,11 +13,12 @@ const fromRoot = (value) => path.resolve(ROOT, value);
 
 const B = process.env.B || 'build';
 export const MCPD = fromRoot(process.env.MCPD || `${B}/mcpd`);
+export const MCPCTL = fromRoot(`${B}/mcpctl`);
 export const PLUGINS = fromRoot(process.env.PLUGINS || `${B}/plugins`);
 export const TEST_PLUGINS = fromRoot(process.env.TEST_PLUGINS || `${B}/tests/plugins`);
 export const TOOLS = fromRoot(`${B}/tests/integration`);
 /** "valgrind -q ..." and the like. */
-const WRAPPER = (process.env.MCPD_RUNNER || '').split(' ').filter(Boolean);
+export const WRAPPER = (process.env.MCPD_RUNNER || '').split(' ').filter(Boolean);
 /** [program, arguments] of mcpd with such. */
 export function wrapped(args, wrap = true) {
     const line = [...(wrap ? WRAPPER : []), MCPD, ...args];
