@@ -55,7 +55,7 @@ mcpd_cflags := -std=c17 -D_GNU_SOURCE -Icore -Iplugin-api -DMCPD_VERSION='"$(VER
                $(if $(SANITIZE),-DMCPD_SANITIZE) \
                -pthread -fPIE -fstack-protector-strong -fno-strict-aliasing $(fortify) $(warnings)
 mcpd_ldflags := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
-mcpd_ldlibs := -lmicrohttpd -lsodium -lpcre2-8 -ldl -lm -pthread
+mcpd_ldlibs := -lmicrohttpd -lsodium -lpcre2-8 -lsqlite3 -ldl -lm -pthread
 
 compile = $(CC) $(mcpd_cflags) $(CPPFLAGS) $(CFLAGS) $(instrument)
 link    = $(CC) $(mcpd_ldflags) $(LDFLAGS) $(instrument)
@@ -63,7 +63,7 @@ link    = $(CC) $(mcpd_ldflags) $(LDFLAGS) $(instrument)
 # One short line for each file made; with V=1 the whole command.
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
-core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
+core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/store/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
 core_obj := $(core_src:%.c=$(B)/%.o)
 ctl_obj := $(patsubst %.c,$(B)/%.o,$(wildcard core/ctl/*.c))
 plugin_names := $(notdir $(patsubst %/Makefile,%,$(wildcard plugins/*/Makefile)))

@@ -20,6 +20,7 @@
 #include "plugin/dispatch.h"
 #include "plugin/load.h"
 #include "plugin/plugins.h"
+#include "store/store.h"
 #include "transport/http.h"
 #include "transport/stdio.h"
 
@@ -52,6 +53,7 @@ struct daemon {
     struct config *started; /* the configuration at the start */
     struct config *config; /* the one in force */
     struct registry *registry;
+    struct store *store;
     struct mcp *mcp;
     struct plugins *plugins;
     struct http *http; /* NULL with --stdio */
@@ -233,6 +235,29 @@ static void client_ended(void)
     kill(getpid(), CLIENT_ENDED);
 }
 
+/* Where the configuration says, or in the directory that systemd gives. With
+ * --stdio in memory: every client starts an mcpd of its own, and a store belongs to
+ * one. */
+static bool open_store(struct daemon *d, struct error *err)
+{
+    const uint64_t max_bytes = (uint64_t)d->config->store.max_mib << 20;
+    const char *url = d->config->store.url, *directories = getenv("STATE_DIRECTORY");
+    char chosen[4096] = "memory:";
+
+    if (d->options.stdio)
+        url = chosen;
+    else if (url == NULL && directories != NULL && directories[0] == '/')
+        snprintf(chosen, sizeof chosen, "sqlite://%.*s/state.db", (int)strcspn(directories, ":"),
+                 directories);
+    d->store = store_open(url != NULL ? url : chosen, max_bytes, err);
+    if (d->store == NULL)
+        return error_prefix(err, "store.url");
+    if (url == NULL && !store_is_durable(d->store))
+        log_notice("tasks are kept in memory and do not survive a restart: set store.url, such as "
+                   "\"sqlite:///var/lib/mcp/state.db\", or \"memory:\" if that is what you want");
+    return mcp_serve_tasks(d->mcp, d->store, err);
+}
+
 static bool start(struct daemon *d, struct error *err)
 {
     const struct config *config = d->config;
@@ -250,12 +275,15 @@ static bool start(struct daemon *d, struct error *err)
         if (d->http == NULL)
             return false;
     }
+    if (!open_store(d, err))
+        return false;
     d->dispatching = dispatch_start(config->calls.workers, config->calls.queue, err);
     if (!d->dispatching)
         return false;
     d->plugins = plugins_start(d->config, d->registry, err);
     if (d->plugins == NULL)
         return false;
+    mcp_resume_tasks(d->mcp);
     return d->http != NULL ? http_start(d->http, err)
                            : stdio_start(d->stdio, config, d->mcp, client_ended, err);
 }
@@ -266,6 +294,9 @@ static void end(struct daemon *d)
         plugins_stop(d->plugins, clock_now() + STOP_NS);
     if (d->dispatching)
         dispatch_stop(clock_now() + STOP_NS);
+    if (d->mcp != NULL)
+        mcp_close_tasks(d->mcp);
+    store_close(d->store);
     if (d->http != NULL)
         http_stop(d->http);
     stdio_stop(d->stdio);
@@ -314,6 +345,7 @@ static void block_signals(sigset_t *set, bool stdio)
         sigaddset(set, CLIENT_ENDED);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write */
 }
 
 /* Returns the signal that ends it. */
@@ -368,7 +400,10 @@ static void drain(struct daemon *d, const sigset_t *signals, int ended_by)
         stdio_stop_reading(d->stdio);
     mcp_end_streams(d->mcp);
     int64_t deadline = clock_now() + DRAIN_NS;
-    if (d->http != NULL ? !http_drain(d->http, deadline) : !stdio_drain(d->stdio, deadline))
+    bool drained =
+        d->http != NULL ? http_drain(d->http, deadline) : stdio_drain(d->stdio, deadline);
+    mcp_stop_tasks(d->mcp, deadline);
+    if (!drained)
         log_warning("calls are still running after %d s: giving them up",
                     (int)(DRAIN_NS / NS_PER_S));
 }

@@ -95,6 +95,18 @@ struct config {
     } request_state;
 
     struct {
+        const char *url; /* NULL: chosen by mcpd */
+        uint32_t max_mib; /* the most it may take, in MiB; 0: no bound */
+    } store;
+
+    struct {
+        uint32_t max; /* tasks that are kept, finished ones among them */
+        uint32_t max_running; /* 0: half of calls.workers */
+        uint32_t ttl_ms; /* how long one may take, and how long it is kept at its end */
+        uint32_t poll_interval_ms; /* what clients are told */
+    } tasks;
+
+    struct {
         const char *directory;
         const char *private_directory; /* where running copies live; NULL: chosen by mcpd */
         uint32_t drain_timeout_ms; /* how long an old generation may finish its calls */

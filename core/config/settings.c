@@ -57,6 +57,14 @@ const struct setting config_settings[] = {
     STRING("/request_state/key_file", request_state.key_file, ON_RELOAD, NULL),
     NUMBER("/request_state/lifetime_ms", request_state.lifetime_ms, ON_RELOAD, 600000),
 
+    STRING("/store/url", store.url, ON_RESTART, NULL),
+    NUMBER("/store/max_mib", store.max_mib, ON_RESTART, 1024),
+
+    NUMBER("/tasks/max", tasks.max, ON_RELOAD, 10000),
+    NUMBER("/tasks/max_running", tasks.max_running, ON_RELOAD, 0),
+    NUMBER("/tasks/ttl_ms", tasks.ttl_ms, ON_RELOAD, 86400000),
+    NUMBER("/tasks/poll_interval_ms", tasks.poll_interval_ms, ON_RELOAD, 1000),
+
     STRING("/plugins/directory", plugins.directory, ON_RELOAD, MCPD_PLUGIN_DIR),
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "mcp/input.h"
 #include "mcp/sessions.h"
+#include "mcp/tasks.h"
 
 /* Progress more often than this is of no use to a person. */
 #define PROGRESS_INTERVAL_NS (10 * NS_PER_MS)
@@ -123,6 +124,11 @@ static void finished(struct call *call, const struct call_result *result)
     struct call *mine = atomic_exchange(&inv->call, NULL);
 
     leave_session(inv);
+    if (request->run != NULL && task_run_ended(request->run, call, result)) {
+        if (mine != NULL)
+            call_unref(mine);
+        return;
+    }
     switch (result->end) {
     case CALL_BUSY:
         input_give_back(inv);
@@ -155,6 +161,12 @@ static void progress(struct call *call, double done, double total, struct bytes 
     int64_t now = clock_now();
     struct buf out;
 
+    if (inv->request->run != NULL) {
+        task_run_progress(inv->request->run, done, total, message);
+        return;
+    }
+    if (inv->progress_token.data == NULL)
+        return;
     if (done <= inv->progress && inv->progress_ns != 0)
         return; /* it must grow (2026-07-28, basic/patterns/progress) */
     if (now - inv->progress_ns < PROGRESS_INTERVAL_NS && done < total)
@@ -198,6 +210,21 @@ static void log_message(struct call *call, int level, struct bytes data)
     buf_free(&out);
 }
 
+/* The client has its handle; the call goes on. */
+static int32_t start_task(struct call *call)
+{
+    struct invocation *inv = call_owner(call);
+
+    if (call_is_cancelled(call))
+        return MCP_ECANCELLED;
+    if (!inv->may_be_task)
+        return MCP_ENOTSUP;
+    int32_t code = tasks_start(inv->request, call_abi(call));
+    if (code == MCP_OK)
+        call_lift_deadline(call);
+    return code;
+}
+
 static void release_exchange(void *owner)
 {
     struct invocation *inv = owner;
@@ -209,7 +236,7 @@ static void release_exchange(void *owner)
 }
 
 static const struct call_events events = {
-    .finished = finished, .progress = progress, .log = log_message};
+    .finished = finished, .progress = progress, .log = log_message, .start_task = start_task};
 
 /* ---- entering ---- */
 
@@ -222,7 +249,7 @@ struct bytes client_capabilities(const struct request *request)
     return declared != NULL ? json_raw(&request->json, declared) : no_data;
 }
 
-static void read_caller(const struct request *request, struct mcp_caller *caller)
+void invoke_caller(const struct request *request, struct mcp_caller *caller)
 {
     *caller = (struct mcp_caller){.struct_size = sizeof *caller, .roles = MCP_STR("[]")};
     const struct json_node *client =
@@ -231,6 +258,8 @@ static void read_caller(const struct request *request, struct mcp_caller *caller
         struct bytes raw = json_raw(&request->json, client);
         caller->client = (struct mcp_bytes){raw.data, raw.size};
     }
+    if (request->run != NULL)
+        task_run_caller(request->run, caller);
 }
 
 /* Sets *level to what the client wants to hear; -1: nothing. False: it named a
@@ -277,9 +306,15 @@ static struct call *enter(struct invocation *inv)
         inv->provider = target.entry->provider;
         inv->flags = target.entry->offer->terms.flags;
         bool can_ask = inv->method->function != CALL_COMPLETE;
-        if (request->session == NULL && can_ask && !input_read(inv, &target))
+        if (request->run != NULL) {
+            inv->state = task_run_state(request->run);
+            inv->input_responses = task_run_answers(request->run);
+        } else if (request->session == NULL && can_ask && !input_read(inv, &target)) {
             return NULL;
+        }
         struct bytes capabilities = client_capabilities(request);
+        inv->may_be_task =
+            inv->method->function == CALL_TOOL && tasks_may_start(request, target.entry);
         struct call *call = call_new(&(struct call_request){
             .entry = target.entry,
             .function = inv->method->function,
@@ -291,7 +326,8 @@ static struct call *enter(struct invocation *inv)
             .caller = &inv->caller,
             .client_capabilities = capabilities,
             .max_time_ms = atomic_load(&request->mcp->call_timeout_ms),
-            .wants_progress = inv->progress_token.data != NULL,
+            .wants_progress = inv->progress_token.data != NULL || inv->may_be_task,
+            .is_task = request->run != NULL,
             .log_level = inv->log_level,
             .can_ask = can_ask,
             .state = inv->state,
@@ -308,8 +344,11 @@ static struct call *enter(struct invocation *inv)
         }
         return call;
     }
-    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                  "Server busy: the provider of this is being replaced; try again");
+    if (request->run != NULL)
+        task_run_postpone(request->run);
+    else
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
+                      "Server busy: the provider of this is being replaced; try again");
     return NULL;
 }
 
@@ -331,7 +370,7 @@ void invoke(struct request *request, const struct invoke_method *method)
     inv->method = method;
     inv->arena = request->message->arena;
     inv->progress_token = read_progress_token(request);
-    read_caller(request, &inv->caller);
+    invoke_caller(request, &inv->caller);
     request->reply->ops->hold(request->reply);
     struct call *call = enter(inv);
     if (call == NULL) {

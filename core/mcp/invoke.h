@@ -40,6 +40,7 @@ struct invocation {
     /* One reference, which belongs to whoever takes the pointer out: the end of
      * the call, or who cancels it. */
     _Atomic(struct call *) call;
+    bool may_be_task; /* or is one */
     int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
     struct bytes progress_token; /* raw JSON; .data is NULL: not wanted */
     double progress; /* the last that was sent */
@@ -71,6 +72,9 @@ void respond_failure(const struct invocation *invocation, const struct call_resu
 /* notifications/cancelled in a session: cancels the request with this id (raw
  * JSON), if a provider is still at work on it. */
 void invoke_cancel(struct session *session, struct bytes id);
+
+/* On whose behalf the request is made. */
+void invoke_caller(const struct request *request, struct mcp_caller *caller);
 
 /* The capabilities that the client of this request has declared: an object, raw
  * JSON; .data is NULL when it has declared nothing. */

@@ -10,6 +10,7 @@
 #include "mcp/redeemed.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
+#include "mcp/tasks.h"
 #include "mcp/view.h"
 
 /* An id longer than this is no id but an attempt. */
@@ -106,6 +107,7 @@ void mcp_free(struct mcp *mcp)
 {
     if (mcp == NULL)
         return;
+    tasks_free(mcp->tasks);
     sessions_free(mcp->sessions);
     listeners_free(mcp->listeners);
     redeemed_free(mcp->redeemed);
@@ -132,12 +134,40 @@ void mcp_configure(struct mcp *mcp, struct config *config)
     atomic_store(&mcp->call_timeout_ms, config->calls.timeout_ms);
     sessions_limit(mcp->sessions, config->sessions.max,
                    (int64_t)config->sessions.idle_timeout_ms * NS_PER_MS);
+    if (mcp->tasks != NULL)
+        tasks_configure(mcp->tasks, config);
     config_unref(old);
+}
+
+bool mcp_serve_tasks(struct mcp *mcp, struct store *store, struct error *err)
+{
+    mcp->tasks = tasks_new(mcp, store, err);
+    if (mcp->tasks != NULL)
+        tasks_configure(mcp->tasks, mcp->config);
+    return mcp->tasks != NULL;
+}
+
+void mcp_resume_tasks(struct mcp *mcp)
+{
+    tasks_resume(mcp->tasks);
+}
+
+void mcp_stop_tasks(struct mcp *mcp, int64_t deadline_ns)
+{
+    tasks_stop(mcp->tasks, deadline_ns);
+}
+
+void mcp_close_tasks(struct mcp *mcp)
+{
+    if (mcp->tasks != NULL)
+        tasks_close(mcp->tasks);
 }
 
 void mcp_tick(struct mcp *mcp)
 {
     sessions_expire(mcp->sessions);
+    if (mcp->tasks != NULL)
+        tasks_tick(mcp->tasks);
 }
 
 void mcp_end_streams(struct mcp *mcp)
@@ -161,6 +191,9 @@ static const struct method methods[] = {
     {"skills/get", METHOD_MODERN, NULL, skills_get},
     {"resources/directory/read", METHOD_MODERN, NULL, skills_read_directory},
     {"subscriptions/listen", METHOD_MODERN, NULL, subscriptions_listen},
+    {"tasks/get", METHOD_MODERN, "taskId", tasks_get},
+    {"tasks/update", METHOD_MODERN, "taskId", tasks_update},
+    {"tasks/cancel", METHOD_MODERN, "taskId", tasks_cancel},
     {"initialize", METHOD_LEGACY, NULL, lifecycle_initialize},
     {"ping", METHOD_LEGACY, NULL, lifecycle_ping},
     {"logging/setLevel", METHOD_LEGACY, NULL, logging_set_level},

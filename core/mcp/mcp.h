@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "mcp/message.h"
+#include "store/store.h"
 
 struct mcp;
 
@@ -16,6 +17,18 @@ struct mcp;
 struct mcp *mcp_new(struct config *config, struct registry *registry, struct error *err);
 /* After the last exchange has been released. */
 void mcp_free(struct mcp *mcp);
+
+/* Serves tasks, which this store keeps, and which an earlier life has left there.
+ * Before the first message. */
+bool mcp_serve_tasks(struct mcp *mcp, struct store *store, struct error *err);
+/* The providers are there: goes on with the tasks that were left. */
+void mcp_resume_tasks(struct mcp *mcp);
+/* Starts no more of them, and waits until those have ended that cannot begin again
+ * in the next life. */
+void mcp_stop_tasks(struct mcp *mcp, int64_t deadline_ns);
+/* The store is not used any more when this returns, but by what it still does
+ * itself. */
+void mcp_close_tasks(struct mcp *mcp);
 
 /* A new configuration: server.*, sessions.*, calls.* count from now on. The
  * lists are made anew with the next snapshot. */

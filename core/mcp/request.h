@@ -25,6 +25,8 @@
 #define RPC_UNSUPPORTED_VERSION (-32022)
 
 struct session;
+struct tasks;
+struct task_run;
 struct view;
 
 /* One request or notification. Lives in the message's arena. */
@@ -43,6 +45,8 @@ struct request {
     /* It belongs to a task: whatever it asks of its client, its requestState stays
      * in the store, never expires and is good after a restart. */
     bool in_store;
+    struct task_run *run; /* the task it is issued for, or has become; else NULL */
+    bool repeatable; /* of one that may become a task: running it twice does no harm */
 };
 
 /* What is the same in many answers, written once. Immutable; lives as long as
@@ -65,6 +69,7 @@ struct mcp {
     struct listeners *listeners;
     struct seal_key own_key; /* of this process; also where a file gives others */
     struct redeemed *redeemed;
+    struct tasks *tasks; /* NULL: there are none */
 };
 
 /* ---- methods ---- */
@@ -97,6 +102,9 @@ void completion_complete(struct request *request); /* completion/complete */
 void skills_list(struct request *request); /* skills/list */
 void skills_get(struct request *request); /* skills/get */
 void skills_read_directory(struct request *request); /* resources/directory/read */
+void tasks_get(struct request *request); /* tasks/get */
+void tasks_update(struct request *request); /* tasks/update */
+void tasks_cancel(struct request *request); /* tasks/cancel */
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
 
 /* ---- the eras ---- */

@@ -5,6 +5,7 @@
 #include "mcp/invoke.h"
 #include "mcp/lists.h"
 #include "mcp/result.h"
+#include "mcp/tasks.h"
 
 static const struct bytes no_data = {NULL, 0};
 
@@ -72,13 +73,13 @@ static bool find_tool(struct request *request, const struct snapshot *snapshot,
                       (int)(name.size > TOOL_NAME_MAX ? TOOL_NAME_MAX : name.size), name.data);
         return false;
     }
-    if (request->revision->modern && request->message->channel == NULL &&
+    if (request->revision->modern && request->message->channel == NULL && request->run == NULL &&
         !headers_match_arguments(request->message, entry->offer, json, arguments, &why)) {
         respond_error(request, 400, RPC_HEADER_MISMATCH, no_data, "Header mismatch: %s", why.text);
         return false;
     }
     *target = (struct invoke_target){.entry = entry, .json = json, .arguments = arguments};
-    return check_arguments(request, entry, arguments);
+    return check_arguments(request, entry, arguments) && tasks_admit(request, entry);
 }
 
 /* ---- results ---- */

@@ -54,9 +54,9 @@ struct writing {
 /* The extensions of 2026-07-28 that there is something for. */
 static void write_extensions(struct buf *out, const struct snapshot *snapshot)
 {
-    BUF_LIT(out, ",\"extensions\":{");
+    BUF_LIT(out, ",\"extensions\":{\"io.modelcontextprotocol/tasks\":{}");
     if (snapshot->lists[OFFER_SKILL].count > 0)
-        BUF_LIT(out, "\"io.modelcontextprotocol/skills\":{\"directoryRead\":true}");
+        BUF_LIT(out, ",\"io.modelcontextprotocol/skills\":{\"directoryRead\":true}");
     BUF_LIT(out, "}");
 }
 

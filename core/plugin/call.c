@@ -270,6 +270,11 @@ void call_cancel(struct call *call)
     pthread_mutex_unlock(&call->cancel_mutex);
 }
 
+bool call_is_cancelled(const struct call *call)
+{
+    return (atomic_load(&call->state) & CALL_IS_CANCELLED) != 0;
+}
+
 void call_late(struct call *call)
 {
     atomic_fetch_or(&call->state, CALL_IS_LATE);

@@ -104,6 +104,9 @@ void call_start(struct call *call);
 /* Tells the plugin that nobody needs the result. `finished` still comes. */
 void call_cancel(struct call *call);
 
+/* Whether it has been cancelled, by whomever. */
+bool call_is_cancelled(const struct call *call);
+
 /* Its deadline no longer counts: it has become a task. */
 void call_lift_deadline(struct call *call);
 

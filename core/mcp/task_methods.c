@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+/* What clients say and see of tasks: a tools/call that becomes one, tasks/get,
+ * tasks/update and tasks/cancel. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mcp/invoke.h"
+#include "mcp/task_private.h"
+
+#define TASK_FLAGS (MCP_TOOL_TASK_OPTIONAL | MCP_TOOL_TASK_REQUIRED)
+
+static const struct bytes no_data = {NULL, 0};
+
+/* ---- a task as clients see it ---- */
+
+static void write_time(struct buf *out, const char *name, int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    buf_addf(out, ",\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", name, utc.tm_year + 1900,
+             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ms % 1000));
+}
+
+void task_write(struct buf *out, const struct store_task *row, uint32_t poll_interval_ms,
+                bool detailed)
+{
+    static const char *const names[] = {[TASK_WORKING] = "working",
+                                        [TASK_INPUT_REQUIRED] = "input_required",
+                                        [TASK_COMPLETED] = "completed",
+                                        [TASK_FAILED] = "failed",
+                                        [TASK_CANCELLED] = "cancelled"};
+    static const char *const payloads[] = {[TASK_INPUT_REQUIRED] = "inputRequests",
+                                           [TASK_COMPLETED] = "result",
+                                           [TASK_FAILED] = "error",
+                                           [TASK_CANCELLED] = NULL};
+
+    buf_addf(out, "\"taskId\":\"%.*s\",\"status\":\"%s\"", BYTES_FMT(row->id), names[row->status]);
+    if (row->message.size > 0) {
+        BUF_LIT(out, ",\"statusMessage\":");
+        json_write_string(out, row->message);
+    }
+    write_time(out, "createdAt", row->created_ms);
+    write_time(out, "lastUpdatedAt", row->updated_ms);
+    buf_addf(out, ",\"ttlMs\":%lld,\"pollIntervalMs\":%u", (long long)row->ttl_ms,
+             poll_interval_ms);
+    if (detailed && payloads[row->status] != NULL && row->payload.size > 0) {
+        buf_addf(out, ",\"%s\":", payloads[row->status]);
+        buf_add_bytes(out, row->payload);
+    }
+}
+
+void task_write_error(struct buf *out, int code, const char *message)
+{
+    buf_init(out, 1u << 16);
+    buf_addf(out, "{\"code\":%d,\"message\":", code);
+    json_write_string(out, bytes_of(message));
+    BUF_LIT(out, "}");
+}
+
+/* A result: {"resultType":TYPE, the task, "_meta":...}. */
+static void respond_task(const struct request *request, const char *type,
+                         const struct store_task *row, bool detailed)
+{
+    struct buf out;
+
+    respond_begin(request, &out);
+    buf_addf(&out, "{\"resultType\":\"%s\",", type);
+    task_write(&out, row, atomic_load(&request->mcp->tasks->poll_interval_ms), detailed);
+    BUF_LIT(&out, ",");
+    buf_add_bytes(&out, server_meta(request->mcp));
+    BUF_LIT(&out, "}");
+    respond_finish(request, &out);
+}
+
+/* ---- tools/call ---- */
+
+/* Whether this very request declares the extension. */
+static bool declares_tasks(const struct request *request)
+{
+    const struct json *json = &request->json;
+    const struct json_node *capabilities =
+        json_get(json, request->meta, "io.modelcontextprotocol/clientCapabilities");
+
+    return request->revision->modern &&
+           json_get(json, json_get(json, capabilities, "extensions"), TASKS_EXTENSION) != NULL;
+}
+
+static void refuse_undeclared(const struct request *request, const char *what)
+{
+    respond_error(request, 400, RPC_MISSING_CAPABILITY,
+                  BYTES("{\"requiredCapabilities\":{\"extensions\":{\"" TASKS_EXTENSION "\":{}}}}"),
+                  "Missing required client capability: %s needs the extension " TASKS_EXTENSION,
+                  what);
+}
+
+/* A task that is being made durable, and the request that made it. */
+struct creation {
+    struct task *task;
+    struct request request; /* what an answer needs of it */
+    char id[]; /* of the request */
+};
+
+static void created(void *context, const struct error *failure)
+{
+    struct creation *creation = context;
+    struct task *task = creation->task;
+    struct tasks *tasks = task->home;
+    struct reply *reply = creation->request.reply;
+    struct store_task row = task->row; /* nobody changes it before the client knows it */
+
+    if (failure != NULL)
+        respond_error(&creation->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
+                      "The task cannot be stored: %s", failure->text);
+    else
+        respond_task(&creation->request, "task", &row, false);
+    pthread_mutex_lock(&tasks->mutex);
+    if (failure != NULL) {
+        task_forget(task);
+        tasks->count--;
+    } else if (task->phase == PHASE_NEW) {
+        task_wait(task);
+    }
+    pthread_mutex_unlock(&tasks->mutex);
+    if (failure != NULL)
+        log_error("a task cannot be stored: %s", failure->text);
+    reply->ops->release(reply);
+    task_unref(task);
+    free(creation);
+}
+
+static void create(struct request *request)
+{
+    struct tasks *tasks = request->mcp->tasks;
+    struct creation *creation = malloc(sizeof *creation + request->id.size);
+    struct error why = {"out of memory"};
+    struct task *task = creation != NULL ? task_new(tasks, request, &why) : NULL;
+
+    if (task == NULL) {
+        free(creation);
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %s",
+                      why.text);
+        return;
+    }
+    *creation = (struct creation){.task = task,
+                                  .request = {.mcp = request->mcp,
+                                              .reply = request->reply,
+                                              .revision = request->revision,
+                                              .id = {creation->id, request->id.size}}};
+    memcpy(creation->id, request->id.data, request->id.size);
+    request->reply->ops->hold(request->reply);
+    pthread_mutex_lock(&tasks->mutex);
+    bool open = tasks->store != NULL;
+    if (open)
+        store_add_task(tasks->store, &task->row, created, creation);
+    pthread_mutex_unlock(&tasks->mutex);
+    if (!open)
+        created(creation, &(struct error){"the server is shutting down"});
+}
+
+/* The annotations of a tool that may be called twice with the same arguments. */
+static bool is_repeatable(const struct registry_entry *entry)
+{
+    const struct json *json = &entry->offer->json;
+    const struct json_node *annotations = json_get(json, json->root, "annotations");
+    const struct json_node *reads = json_get(json, annotations, "readOnlyHint");
+    const struct json_node *idempotent = json_get(json, annotations, "idempotentHint");
+
+    return (reads != NULL && reads->type == JSON_TRUE) ||
+           (idempotent != NULL && idempotent->type == JSON_TRUE);
+}
+
+/* A run of a task has found its tool. False: it had begun before, and must not
+ * again. */
+static bool admit_run(struct request *request, const struct registry_entry *entry)
+{
+    struct task *task = request->run->task;
+    bool repeatable = is_repeatable(entry);
+
+    pthread_mutex_lock(&task->home->mutex);
+    const char *interrupted = task->interrupted;
+    task->repeatable = repeatable;
+    task->interrupted = NULL;
+    pthread_mutex_unlock(&task->home->mutex);
+    if (interrupted == NULL || repeatable)
+        return true;
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
+                  "The task was interrupted, because %s before it had finished; it is not run "
+                  "again, because the tool %.*s does not say that this does no harm (readOnlyHint "
+                  "or idempotentHint)",
+                  interrupted, BYTES_FMT(entry->name));
+    return false;
+}
+
+bool tasks_admit(struct request *request, const struct registry_entry *entry)
+{
+    uint32_t flags = entry->offer->terms.flags;
+
+    if (request->run != NULL)
+        return admit_run(request, entry);
+    if ((flags & TASK_FLAGS) == 0)
+        return true;
+    if (request->mcp->tasks == NULL || !declares_tasks(request)) {
+        if ((flags & MCP_TOOL_TASK_REQUIRED) == 0)
+            return true;
+        if (request->revision->modern)
+            refuse_undeclared(request, "this tool");
+        else
+            respond_error(request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data,
+                          "The tool %.*s can only be called as a task", BYTES_FMT(entry->name));
+        return false;
+    }
+    if ((flags & MCP_TOOL_TASK_LATE) != 0) {
+        request->repeatable = is_repeatable(entry);
+        return true;
+    }
+    create(request);
+    return false;
+}
+
+/* ---- calls that become tasks on their way ---- */
+
+bool tasks_may_start(const struct request *request, const struct registry_entry *entry)
+{
+    return (entry->offer->terms.flags & TASK_FLAGS) != 0 &&
+           (request->run != NULL || (request->mcp->tasks != NULL && declares_tasks(request)));
+}
+
+/* Somebody who waits for the store. */
+struct waiting {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool done, failed;
+    struct error failure;
+};
+
+static void wake(void *context, const struct error *failure)
+{
+    struct waiting *waiting = context;
+
+    pthread_mutex_lock(&waiting->mutex);
+    waiting->done = true;
+    waiting->failed = failure != NULL;
+    if (failure != NULL)
+        waiting->failure = *failure;
+    pthread_cond_signal(&waiting->wake);
+    pthread_mutex_unlock(&waiting->mutex);
+}
+
+/* Adds the task to the store and waits until it is there. */
+static bool add_now(struct task *task)
+{
+    struct waiting waiting = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                              .wake = PTHREAD_COND_INITIALIZER,
+                              .failed = true,
+                              .failure = {"the server is shutting down"}};
+
+    pthread_mutex_lock(&task->home->mutex);
+    struct store *store = task->home->store;
+    if (store != NULL)
+        store_add_task(store, &task->row, wake, &waiting);
+    pthread_mutex_unlock(&task->home->mutex);
+    pthread_mutex_lock(&waiting.mutex);
+    while (store != NULL && !waiting.done)
+        pthread_cond_wait(&waiting.wake, &waiting.mutex);
+    pthread_mutex_unlock(&waiting.mutex);
+    if (waiting.failed)
+        log_error("a task cannot be stored: %s", waiting.failure.text);
+    return !waiting.failed;
+}
+
+static void abandon(struct task *task)
+{
+    pthread_mutex_lock(&task->home->mutex);
+    task_forget(task);
+    task->home->count--;
+    pthread_mutex_unlock(&task->home->mutex);
+    task_unref(task);
+}
+
+int32_t tasks_start(struct request *request, const struct mcp_call *call)
+{
+    struct tasks *tasks = request->mcp->tasks;
+    struct error why;
+    struct buf inside;
+    size_t size = 0;
+
+    if (request->run != NULL)
+        return MCP_OK;
+    struct task *task = task_new(tasks, request, &why);
+    if (task == NULL) {
+        log_warning("a call cannot become a task: %s", why.text);
+        return MCP_EFAIL;
+    }
+    task_write_inside(&inside, 0, (struct bytes){call->state.data, call->state.size},
+                      (struct bytes){call->input_responses.data, call->input_responses.size});
+    char *text = buf_detach(&inside, &size);
+    task_set(&task->row.inside, text, size);
+    task->row.started = true;
+    struct task_run *run = text != NULL ? task_run_new(task) : NULL;
+    if (run == NULL || !add_now(task)) {
+        pthread_mutex_lock(&tasks->mutex);
+        tasks->running += run != NULL; /* task_run_unref takes it back */
+        pthread_mutex_unlock(&tasks->mutex);
+        if (run != NULL)
+            task_run_unref(run);
+        abandon(task);
+        return MCP_EFAIL;
+    }
+    run->exchange = request->reply; /* the call's reference of it */
+    run->origin = request;
+    run->reply.gone = request->reply->gone;
+    run->reply.owner = request->reply->owner;
+    run->references = 2; /* the call's and the task's */
+    struct request answer = *request;
+    struct store_task row = task->row;
+    request->run = run;
+    request->reply = &run->reply;
+    pthread_mutex_lock(&tasks->mutex);
+    tasks->running++;
+    task->run = run;
+    task->phase = PHASE_RUNS;
+    task->repeatable = request->repeatable;
+    pthread_mutex_unlock(&tasks->mutex);
+    respond_task(&answer, "task", &row, false);
+    task_unref(task);
+    return MCP_OK;
+}
+
+/* ---- tasks/get, tasks/update, tasks/cancel ---- */
+
+static void respond_unknown(const struct request *request)
+{
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
+                  "Unknown task: there is none with this taskId, or it has expired");
+}
+
+static void respond_empty(const struct request *request)
+{
+    struct buf out;
+
+    respond_begin(request, &out);
+    BUF_LIT(&out, "{\"resultType\":\"complete\",");
+    buf_add_bytes(&out, server_meta(request->mcp));
+    BUF_LIT(&out, "}");
+    respond_finish(request, &out);
+}
+
+/* Whether the task is the caller's. */
+static bool is_callers(const struct request *request, const struct store_task *row)
+{
+    struct mcp_caller caller;
+
+    invoke_caller(request, &caller);
+    return bytes_equal(row->subject, (struct bytes){caller.subject.data, caller.subject.size}) &&
+           bytes_equal(row->issuer, (struct bytes){caller.issuer.data, caller.issuer.size});
+}
+
+/* What a method does with a task. */
+struct task_method {
+    /* With one in memory; with the mutex held, which it lets go. */
+    void (*live)(struct request *request, struct task *task);
+    /* With one that is final. */
+    void (*final)(struct request *request, const struct store_task *row);
+};
+
+/* A request that waits for the store. */
+struct look_up {
+    struct request *request; /* kept with its exchange */
+    const struct task_method *method;
+};
+
+static void found(void *context, const struct store_task *row, const struct error *failure)
+{
+    struct look_up *look_up = context;
+    struct request *request = look_up->request;
+    struct reply *reply = request->reply;
+
+    if (failure != NULL) {
+        log_error("tasks cannot be read: %s", failure->text);
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
+                      "The task cannot be read: %s", failure->text);
+    } else if (row == NULL || !is_callers(request, row) ||
+               (task_status_is_final(row->status) &&
+                row->created_ms + row->ttl_ms <= clock_wall_ms())) {
+        respond_unknown(request);
+    } else {
+        look_up->method->final(request, row);
+    }
+    free(look_up);
+    reply->ops->release(reply);
+}
+
+static void look_up(struct request *request, struct bytes id, const struct task_method *method)
+{
+    struct tasks *tasks = request->mcp->tasks;
+    struct look_up *look_up = malloc(sizeof *look_up);
+    bool waits = false;
+
+    if (look_up != NULL) {
+        *look_up = (struct look_up){request, method};
+        request->message->keep = true;
+        request->reply->ops->hold(request->reply);
+        pthread_mutex_lock(&tasks->mutex);
+        waits = tasks->store != NULL;
+        if (waits)
+            store_find_task(tasks->store, id, found, look_up);
+        pthread_mutex_unlock(&tasks->mutex);
+    }
+    if (waits)
+        return;
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
+                  "Server busy: the task cannot be read now");
+    if (look_up != NULL)
+        request->reply->ops->release(request->reply);
+    free(look_up);
+}
+
+static void with_task(struct request *request, const struct task_method *method)
+{
+    const struct json *json = &request->json;
+    struct tasks *tasks = request->mcp->tasks;
+
+    if (tasks == NULL || !declares_tasks(request)) {
+        refuse_undeclared(request, "this method");
+        return;
+    }
+    struct bytes id =
+        json_string(json, json_get(json, request->params, "taskId"), request->message->arena);
+    if (id.data == NULL) {
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
+                      "Invalid params: taskId must be a string");
+        return;
+    }
+    if (id.size != TASK_ID_SIZE) { /* none of ours */
+        respond_unknown(request);
+        return;
+    }
+    pthread_mutex_lock(&tasks->mutex);
+    struct task *task = tasks_find(tasks, id);
+    if (task != NULL && (task->phase == PHASE_NEW || !is_callers(request, &task->row))) {
+        pthread_mutex_unlock(&tasks->mutex);
+        respond_unknown(request);
+    } else if (task != NULL) {
+        method->live(request, task);
+    } else {
+        pthread_mutex_unlock(&tasks->mutex);
+        look_up(request, id, method);
+    }
+}
+
+static void get_final(struct request *request, const struct store_task *row)
+{
+    respond_task(request, "complete", row, true);
+}
+
+static void get_live(struct request *request, struct task *task)
+{
+    struct tasks *tasks = task->home;
+    struct buf out;
+
+    respond_begin(request, &out);
+    BUF_LIT(&out, "{\"resultType\":\"complete\",");
+    task_write(&out, &task->row, atomic_load(&tasks->poll_interval_ms), true);
+    pthread_mutex_unlock(&tasks->mutex);
+    BUF_LIT(&out, ",");
+    buf_add_bytes(&out, server_meta(request->mcp));
+    BUF_LIT(&out, "}");
+    respond_finish(request, &out);
+}
+
+void tasks_get(struct request *request)
+{
+    static const struct task_method get = {get_live, get_final};
+
+    with_task(request, &get);
+}
+
+static void acknowledge_final(struct request *request, const struct store_task *row)
+{
+    (void)row;
+    respond_empty(request);
+}
+
+/* The answer that waits until the store has what came before it. */
+static void acknowledge(struct request *request, struct task *task)
+{
+    static const struct task_method acknowledged = {NULL, acknowledge_final};
+    char id[TASK_ID_SIZE];
+
+    memcpy(id, task->id, sizeof id);
+    pthread_mutex_unlock(&task->home->mutex);
+    look_up(request, (struct bytes){id, sizeof id}, &acknowledged);
+}
+
+static void cancel_live(struct request *request, struct task *task)
+{
+    struct task_run *run = NULL;
+
+    if (task->phase != PHASE_OVER)
+        run = task_end(task, TASK_CANCELLED, NULL, "Cancelled by the client");
+    acknowledge(request, task);
+    task_run_cancel(run);
+}
+
+void tasks_cancel(struct request *request)
+{
+    static const struct task_method cancel = {cancel_live, acknowledge_final};
+
+    with_task(request, &cancel);
+}
+
+static void update_live(struct request *request, struct task *task)
+{
+    const struct json *json = &request->json;
+    const struct json_node *answers = json_get(json, request->params, "inputResponses");
+    bool changed = false, complete = false;
+    struct error why;
+
+    if (task->phase == PHASE_ASKS &&
+        !task_take_answers(task, json, answers, &changed, &complete, &why)) {
+        pthread_mutex_unlock(&task->home->mutex);
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
+                      "Invalid params: %s", why.text);
+        return;
+    }
+    if (changed)
+        task->row.updated_ms = clock_wall_ms();
+    if (complete) {
+        task->row.status = TASK_WORKING;
+        task->row.started = false; /* the next call has not begun */
+        task_set(&task->row.payload, NULL, 0);
+    }
+    if (changed)
+        task_save(task, NULL, NULL);
+    if (complete)
+        task_wait(task);
+    acknowledge(request, task);
+}
+
+void tasks_update(struct request *request)
+{
+    static const struct task_method update = {update_live, acknowledge_final};
+    const struct json_node *answers = json_get(&request->json, request->params, "inputResponses");
+
+    if (declares_tasks(request) && (answers == NULL || answers->type != JSON_OBJECT))
+        respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
+                      "Invalid params: inputResponses must be an object");
+    else
+        with_task(request, &update);
+}
