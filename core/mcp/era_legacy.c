@@ -66,7 +66,7 @@ static struct session *find_channel_session(struct request *request)
 static void listen_for(struct mcp *mcp, struct session *session, struct reply *reply)
 {
     struct listener *listener =
-        listeners_add(mcp->listeners, reply, MCP_CHANGED_TOOLS, (struct bytes){NULL, 0}, session);
+        listeners_add(mcp->listeners, reply, CHANGED_ALL, no_data, session, NULL);
 
     if (listener == NULL) {
         reply->ops->end(reply);
@@ -74,8 +74,10 @@ static void listen_for(struct mcp *mcp, struct session *session, struct reply *r
     }
     /* The session may end, and its stream with it, while we speak. */
     bool alive = session_set_stream(session, listener_ref(listener));
-    if (alive && atomic_load(&session->epoch) != listeners_epoch(mcp->listeners))
-        listener_tell(listener, MCP_CHANGED_TOOLS); /* it changed while nobody listened */
+    if (alive) { /* what changed while nobody listened */
+        listener_tell(listener, session_missed(session, mcp->listeners));
+        subscriptions_catch_up(session);
+    }
     listener_unref(listener);
 }
 

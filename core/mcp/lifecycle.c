@@ -43,7 +43,7 @@ void lifecycle_initialize(struct request *request)
     struct session *session = sessions_begin(
         mcp->sessions, revision,
         declared != NULL && declared->type == JSON_OBJECT ? json_raw(json, declared) : BYTES("{}"),
-        listeners_epoch(mcp->listeners));
+        mcp->listeners);
     if (session == NULL) {
         respond_error(request, 503, RPC_SERVER_BUSY, no_data, "Too many sessions: try again later");
         return;

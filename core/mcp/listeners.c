@@ -15,26 +15,27 @@ struct listener {
     struct listeners *home;
     struct reply *reply; /* held */
     struct session *session; /* NULL: 2026-07-28 */
+    struct watcher *watcher; /* its own; NULL: no resources */
     atomic_uint references; /* one is the list's */
     uint32_t wants;
     bool linked; /* guarded by home->mutex */
     bool marker; /* no listener, but the place a walk has come to */
     uint16_t id_size;
-    char *id; /* behind the struct, in the same allocation */
+    char id[];
 };
 
 struct listeners {
     pthread_mutex_t mutex;
-    struct listener head; /* of a ring */
-    atomic_uint epoch;
+    struct listener *head; /* of a ring */
+    atomic_uint epochs[CHANGES];
 };
 
 static void link_last(struct listeners *home, struct listener *listener)
 {
-    listener->next = &home->head;
-    listener->previous = home->head.previous;
+    listener->next = home->head;
+    listener->previous = home->head->previous;
     listener->previous->next = listener;
-    home->head.previous = listener;
+    home->head->previous = listener;
 }
 
 static void link_after(struct listener *place, struct listener *listener)
@@ -54,12 +55,17 @@ static void unlink_it(struct listener *listener)
 struct listeners *listeners_new(void)
 {
     struct listeners *home = calloc(1, sizeof *home);
+    struct listener *head = calloc(1, sizeof *head);
 
-    if (home == NULL)
+    if (home == NULL || head == NULL) {
+        free(home);
+        free(head);
         return NULL;
+    }
     pthread_mutex_init(&home->mutex, NULL);
-    home->head.next = home->head.previous = &home->head;
-    home->head.marker = true;
+    head->next = head->previous = head;
+    head->marker = true;
+    home->head = head;
     return home;
 }
 
@@ -68,6 +74,7 @@ void listeners_free(struct listeners *home)
     if (home == NULL)
         return;
     pthread_mutex_destroy(&home->mutex);
+    free(home->head);
     free(home);
 }
 
@@ -83,10 +90,12 @@ void listener_unref(struct listener *listener)
         return;
     listener->reply->ops->release(listener->reply);
     session_unref(listener->session);
+    watcher_free(listener->watcher);
     free(listener);
 }
 
-/* Off the list; true for the one who did it and now has the list's reference. */
+/* Off the list, and nobody tells it of resources any more; true for the one who did
+ * it and now has the list's reference. */
 static bool take_off(struct listener *listener)
 {
     pthread_mutex_lock(&listener->home->mutex);
@@ -95,6 +104,8 @@ static bool take_off(struct listener *listener)
         unlink_it(listener);
     listener->linked = false;
     pthread_mutex_unlock(&listener->home->mutex);
+    if (was)
+        watcher_clear(listener->watcher);
     return was;
 }
 
@@ -110,7 +121,7 @@ static void listener_gone(struct reply *reply)
 }
 
 struct listener *listeners_add(struct listeners *home, struct reply *reply, uint32_t wants,
-                               struct bytes id, struct session *session)
+                               struct bytes id, struct session *session, struct watcher *watcher)
 {
     struct listener *listener = calloc(1, sizeof *listener + id.size);
 
@@ -122,13 +133,15 @@ struct listener *listeners_add(struct listeners *home, struct reply *reply, uint
     listener->session = session != NULL ? session_ref(session) : NULL;
     listener->wants = wants;
     listener->id_size = (uint16_t)id.size;
-    listener->id = (char *)(listener + 1);
+    listener->watcher = watcher;
     if (id.size > 0)
         memcpy(listener->id, id.data, id.size);
     atomic_init(&listener->references, 2);
     listener->linked = true;
     reply->owner = listener;
     reply->gone = listener_gone;
+    if (watcher != NULL)
+        watcher_attach(watcher, listener);
     pthread_mutex_lock(&home->mutex);
     link_last(home, listener);
     pthread_mutex_unlock(&home->mutex);
@@ -137,34 +150,49 @@ struct listener *listeners_add(struct listeners *home, struct reply *reply, uint
 
 /* ---- what is said ---- */
 
+/* For printf: the size and the text of the id. */
+#define SUBSCRIPTION_META "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%.*s}"
+
 bool listener_tell(struct listener *listener, uint32_t what)
 {
-    static const struct {
-        uint32_t what;
-        const char *name;
-    } kinds[] = {{MCP_CHANGED_TOOLS, "tools"},
-                 {MCP_CHANGED_RESOURCES, "resources"},
-                 {MCP_CHANGED_PROMPTS, "prompts"}};
+    static const char *const names[CHANGES] = {
+        [CHANGE_TOOLS] = "tools", [CHANGE_RESOURCES] = "resources", [CHANGE_PROMPTS] = "prompts"};
     char text[512];
-    bool told = true;
+    bool all_told = true;
 
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if ((what & kinds[i].what & listener->wants) == 0)
+    for (enum change list = 0; list < CHANGES; list++) {
+        if ((what & listener->wants & 1u << list) == 0)
             continue;
         int size = snprintf(text, sizeof text,
                             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/%s/list_changed\"",
-                            kinds[i].name);
+                            names[list]);
         if (listener->session == NULL)
             size += snprintf(text + size, sizeof text - (size_t)size,
-                             ",\"params\":{\"_meta\":{"
-                             "\"io.modelcontextprotocol/subscriptionId\":%.*s}}",
-                             (int)listener->id_size, listener->id);
+                             ",\"params\":{" SUBSCRIPTION_META "}", (int)listener->id_size,
+                             listener->id);
         size += snprintf(text + size, sizeof text - (size_t)size, "}");
-        told =
-            listener->reply->ops->push(listener->reply, (struct bytes){text, (size_t)size}) && told;
+        bool told = listener->reply->ops->push(listener->reply, (struct bytes){text, (size_t)size});
+        if (listener->session != NULL && told)
+            session_told(listener->session, list, listeners_epoch(listener->home, list));
+        all_told = all_told && told;
     }
-    if (listener->session != NULL && told)
-        session_told(listener->session, listeners_epoch(listener->home));
+    return all_told;
+}
+
+bool listener_tell_updated(struct listener *listener, struct bytes uri)
+{
+    struct buf out;
+
+    buf_init(&out, uri.size + 1024);
+    BUF_LIT(&out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\","
+                  "\"params\":{");
+    if (listener->session == NULL)
+        buf_addf(&out, SUBSCRIPTION_META ",", (int)listener->id_size, listener->id);
+    BUF_LIT(&out, "\"uri\":");
+    buf_add_bytes(&out, uri);
+    BUF_LIT(&out, "}}");
+    bool told = !out.failed && listener->reply->ops->push(listener->reply, buf_bytes(&out));
+    buf_free(&out);
     return told;
 }
 
@@ -180,8 +208,8 @@ void listener_end(struct listener *listener)
     } else {
         buf_init(&out, 4096);
         buf_addf(&out,
-                 "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"resultType\":\"complete\","
-                 "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%.*s}}}",
+                 "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"resultType\":"
+                 "\"complete\"," SUBSCRIPTION_META "}}",
                  (int)listener->id_size, listener->id, (int)listener->id_size, listener->id);
         answer.head = buf_detach(&out, &answer.head_size);
         listener->reply->ops->send(listener->reply, &answer);
@@ -201,7 +229,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
     pthread_mutex_lock(&home->mutex);
     struct listener *at = marker->next;
     unlink_it(marker);
-    while (at != &home->head && count < BATCH) {
+    while (at != home->head && count < BATCH) {
         if (!at->marker) {
             batch[count++] = listener_ref(at);
         }
@@ -220,7 +248,7 @@ static void for_all(struct listeners *home, void (*act)(struct listener *, uint3
     size_t count;
 
     pthread_mutex_lock(&home->mutex);
-    link_after(&home->head, &marker);
+    link_after(home->head, &marker);
     pthread_mutex_unlock(&home->mutex);
     while ((count = take_batch(home, &marker, batch)) > 0)
         for (size_t i = 0; i < count; i++) {
@@ -246,7 +274,9 @@ static void end_one(struct listener *listener, uint32_t unused)
 
 void listeners_tell(struct listeners *home, uint32_t what)
 {
-    atomic_fetch_add(&home->epoch, 1);
+    for (enum change list = 0; list < CHANGES; list++)
+        if ((what & 1u << list) != 0)
+            atomic_fetch_add(&home->epochs[list], 1);
     for_all(home, tell_one, what);
 }
 
@@ -255,7 +285,7 @@ void listeners_end(struct listeners *home)
     for_all(home, end_one, 0);
 }
 
-uint32_t listeners_epoch(struct listeners *home)
+uint32_t listeners_epoch(struct listeners *home, enum change list)
 {
-    return atomic_load(&home->epoch);
+    return atomic_load(&home->epochs[list]);
 }

@@ -14,10 +14,15 @@
 #include <mcp/plugin.h>
 
 #include "mcp/message.h"
+#include "mcp/watches.h"
 
 struct session;
 struct listener;
 struct listeners;
+
+/* The lists that change: MCP_CHANGED_* is 1 << one of these. */
+enum change { CHANGE_TOOLS, CHANGE_RESOURCES, CHANGE_PROMPTS, CHANGES };
+#define CHANGED_ALL (MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS)
 
 struct listeners *listeners_new(void);
 void listeners_free(struct listeners *listeners);
@@ -25,10 +30,11 @@ void listeners_free(struct listeners *listeners);
 /* Adds the stream of `reply`, which must be open, and takes over reply->gone
  * and reply->owner: when the peer goes the listener goes too. `wants` is
  * MCP_CHANGED_*. With an id (raw JSON) it speaks 2026-07-28; without, it is the
- * stream of `session`, of which it takes a reference. The caller gets a
- * reference; NULL: no memory. */
+ * stream of `session`, of which it takes a reference. It takes the watcher of
+ * its resources (NULL: none), of which it is the owner. The caller gets a
+ * reference; NULL: no memory, and nothing was taken. */
 struct listener *listeners_add(struct listeners *listeners, struct reply *reply, uint32_t wants,
-                               struct bytes id, struct session *session);
+                               struct bytes id, struct session *session, struct watcher *watcher);
 
 /* Ends the stream, as its revision wants it. */
 void listener_end(struct listener *listener);
@@ -42,11 +48,13 @@ void listeners_tell(struct listeners *listeners, uint32_t what);
 /* Ends all. */
 void listeners_end(struct listeners *listeners);
 
-/* How many changes have been told. Somebody who remembers the number can find
- * out whether he missed one. */
-uint32_t listeners_epoch(struct listeners *listeners);
+/* How many changes of this list have been told. Somebody who remembers the number
+ * can find out whether he missed one. */
+uint32_t listeners_epoch(struct listeners *listeners, enum change list);
 
-/* The notification of one MCP_CHANGED_* for one listener. */
+/* The notifications of MCP_CHANGED_* for one listener. False: one was dropped. */
 bool listener_tell(struct listener *listener, uint32_t what);
+/* The notification that a resource has changed; `uri` is a JSON string. */
+bool listener_tell_updated(struct listener *listener, struct bytes uri);
 
 #endif

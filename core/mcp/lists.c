@@ -27,7 +27,11 @@ void respond_list(struct request *request, enum offer_kind kind)
                       "start");
         return;
     }
-    if (request->session != NULL && cursor == NULL)
-        session_told(request->session, listeners_epoch(request->mcp->listeners));
+    if (request->session != NULL && cursor == NULL && kind != OFFER_TEMPLATE) {
+        enum change list = kind == OFFER_TOOL     ? CHANGE_TOOLS
+                           : kind == OFFER_PROMPT ? CHANGE_PROMPTS
+                                                  : CHANGE_RESOURCES;
+        session_told(request->session, list, listeners_epoch(request->mcp->listeners, list));
+    }
     respond_shared(request, page, release_snapshot, snapshot_ref(snapshot));
 }

@@ -76,6 +76,13 @@ static void registry_changed(void *context, uint32_t what)
     listeners_tell(mcp->listeners, what);
 }
 
+static void resource_updated(void *context, struct bytes uri)
+{
+    struct mcp *mcp = context;
+
+    watches_updated(mcp->watches, uri);
+}
+
 struct mcp *mcp_new(struct config *config, struct registry *registry, struct error *err)
 {
     struct mcp *mcp = calloc(1, sizeof *mcp);
@@ -86,16 +93,18 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->registry = registry;
     mcp->listeners = listeners_new();
     mcp->sessions = sessions_new();
+    mcp->watches = watches_new();
     mcp->redeemed = redeemed_new();
     seal_key_generate(&mcp->own_key);
-    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->redeemed == NULL ||
-        !make_identity(mcp, config))
+    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->watches == NULL ||
+        mcp->redeemed == NULL || !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
                                                           .make_view = make_view,
                                                           .free_view = free_view,
-                                                          .changed = registry_changed});
+                                                          .changed = registry_changed,
+                                                          .updated = resource_updated});
     return mcp;
 out:
     mcp_free(mcp);
@@ -109,6 +118,7 @@ void mcp_free(struct mcp *mcp)
         return;
     tasks_free(mcp->tasks);
     sessions_free(mcp->sessions);
+    watches_free(mcp->watches);
     listeners_free(mcp->listeners);
     redeemed_free(mcp->redeemed);
     crypto_wipe(&mcp->own_key, sizeof mcp->own_key);
@@ -183,6 +193,8 @@ static const struct method methods[] = {
     {"resources/read", METHOD_MODERN | METHOD_LEGACY, "uri", resources_read},
     {"resources/list", METHOD_MODERN | METHOD_LEGACY, NULL, resources_list},
     {"resources/templates/list", METHOD_MODERN | METHOD_LEGACY, NULL, resources_templates_list},
+    {"resources/subscribe", METHOD_LEGACY, NULL, resources_subscribe},
+    {"resources/unsubscribe", METHOD_LEGACY, NULL, resources_unsubscribe},
     {"prompts/get", METHOD_MODERN | METHOD_LEGACY, "name", prompts_get},
     {"prompts/list", METHOD_MODERN | METHOD_LEGACY, NULL, prompts_list},
     {"completion/complete", METHOD_MODERN | METHOD_LEGACY, NULL, completion_complete},

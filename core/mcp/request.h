@@ -70,6 +70,7 @@ struct mcp {
     struct seal_key own_key; /* of this process; also where a file gives others */
     struct redeemed *redeemed;
     struct tasks *tasks; /* NULL: there are none */
+    struct watches *watches;
 };
 
 /* ---- methods ---- */
@@ -96,6 +97,8 @@ void tools_call(struct request *request); /* tools/call */
 void resources_list(struct request *request); /* resources/list */
 void resources_templates_list(struct request *request); /* resources/templates/list */
 void resources_read(struct request *request); /* resources/read */
+/* Whether there is a resource of this URI. False: that has been answered. */
+bool resource_exists(struct request *request, struct bytes uri);
 void prompts_list(struct request *request); /* prompts/list */
 void prompts_get(struct request *request); /* prompts/get */
 void completion_complete(struct request *request); /* completion/complete */
@@ -105,7 +108,11 @@ void skills_read_directory(struct request *request); /* resources/directory/read
 void tasks_get(struct request *request); /* tasks/get */
 void tasks_update(struct request *request); /* tasks/update */
 void tasks_cancel(struct request *request); /* tasks/cancel */
+void resources_subscribe(struct request *request); /* resources/subscribe */
+void resources_unsubscribe(struct request *request); /* resources/unsubscribe */
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
+/* Tells a session whose stream has opened of resources that changed before. */
+void subscriptions_catch_up(struct session *session);
 
 /* ---- the eras ---- */
 

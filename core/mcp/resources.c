@@ -73,6 +73,16 @@ static bool find_by_template(struct request *request, const struct snapshot *sna
     return found;
 }
 
+bool resource_exists(struct request *request, struct bytes uri)
+{
+    const struct snapshot *snapshot =
+        registry_read(request->mcp->registry, request->message->reader);
+    struct invoke_target ignored = {0};
+
+    return snapshot_find(snapshot, OFFER_RESOURCE, uri) != NULL ||
+           find_by_template(request, snapshot, uri, &ignored);
+}
+
 static bool find_resource(struct request *request, const struct snapshot *snapshot,
                           struct invoke_target *target)
 {

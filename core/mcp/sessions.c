@@ -6,7 +6,6 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "mcp/listeners.h"
 
 #define BUCKETS 4096
 /* A full table makes room by forgetting who has been silent for this long. */
@@ -47,6 +46,7 @@ void session_unref(struct session *session)
     if (session == NULL || atomic_fetch_sub(&session->references, 1) != 1)
         return;
     pthread_mutex_destroy(&session->mutex);
+    watcher_free(session->watcher);
     free(session->capabilities);
     free(session);
 }
@@ -82,6 +82,7 @@ static void close_session(struct session *session)
     session->stream = NULL;
     session->ended = true;
     pthread_mutex_unlock(&session->mutex);
+    watcher_clear(session->watcher); /* which now stays as it is */
     if (stream != NULL) {
         listener_end(stream);
         listener_unref(stream);
@@ -142,7 +143,7 @@ static bool make_room(struct sessions *sessions)
 }
 
 struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
-                               struct bytes capabilities, uint32_t epoch)
+                               struct bytes capabilities, struct listeners *listeners)
 {
     unsigned char secret[32];
 
@@ -162,7 +163,8 @@ struct session *sessions_begin(struct sessions *sessions, const struct revision 
     pthread_mutex_init(&session->mutex, NULL);
     atomic_init(&session->references, 2);
     atomic_init(&session->log_level, MCP_LOG_DEBUG);
-    atomic_init(&session->epoch, epoch);
+    for (enum change list = 0; list < CHANGES; list++)
+        atomic_init(&session->epochs[list], listeners_epoch(listeners, list));
     atomic_init(&session->used_ns, clock_now());
     pthread_mutex_lock(&sessions->mutex);
     struct session **bucket = bucket_of(sessions, bytes_of(session->id));
@@ -246,7 +248,40 @@ void session_lose_stream(struct session *session, struct listener *stream)
         listener_unref(stream);
 }
 
-void session_told(struct session *session, uint32_t epoch)
+struct listener *session_stream(struct session *session)
 {
-    atomic_store(&session->epoch, epoch);
+    pthread_mutex_lock(&session->mutex);
+    struct listener *stream = session->stream != NULL ? listener_ref(session->stream) : NULL;
+    pthread_mutex_unlock(&session->mutex);
+    return stream;
+}
+
+struct watcher *session_watcher(struct session *session, struct watches *watches,
+                                const struct watcher_ops *ops)
+{
+    struct watcher *watcher = NULL;
+
+    pthread_mutex_lock(&session->mutex);
+    if (!session->ended) {
+        if (session->watcher == NULL && watches != NULL)
+            session->watcher = watcher_new(watches, ops, session);
+        watcher = session->watcher;
+    }
+    pthread_mutex_unlock(&session->mutex);
+    return watcher;
+}
+
+void session_told(struct session *session, enum change list, uint32_t epoch)
+{
+    atomic_store(&session->epochs[list], epoch);
+}
+
+uint32_t session_missed(const struct session *session, struct listeners *listeners)
+{
+    uint32_t missed = 0;
+
+    for (enum change list = 0; list < CHANGES; list++)
+        if (atomic_load(&session->epochs[list]) != listeners_epoch(listeners, list))
+            missed |= 1u << list;
+    return missed;
 }

@@ -13,10 +13,10 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "mcp/listeners.h"
 #include "mcp/revision.h"
 #include "plugin/call.h"
 
-struct listener;
 struct invocation;
 
 #define SESSION_ID_SIZE 43 /* 32 random bytes in base64url */
@@ -27,11 +27,12 @@ struct session {
     char *capabilities; /* the client's: a JSON object */
     atomic_uint references;
     atomic_int log_level; /* the least urgent MCP_LOG_* to send */
-    atomic_uint epoch; /* of the listeners, when the client last knew the lists */
+    atomic_uint epochs[CHANGES]; /* of the listeners, when the client last knew the list */
     _Atomic int64_t used_ns; /* when it last said something */
 
     pthread_mutex_t mutex; /* guards what follows */
     struct listener *stream; /* its GET stream; NULL: none */
+    struct watcher *watcher; /* of the resources it subscribed to; NULL: none yet */
     struct invocation *invocations; /* in flight */
     bool ended;
 
@@ -44,10 +45,11 @@ struct sessions *sessions_new(void);
 void sessions_free(struct sessions *sessions);
 void sessions_limit(struct sessions *sessions, uint32_t max, int64_t idle_ns);
 
-/* A new session, with a reference for the caller. `capabilities`: the client's, a
- * JSON object. NULL: there are too many that are in use, or no memory. */
+/* A new session, with a reference for the caller, of a client that knows the lists
+ * as they are. `capabilities`: the client's, a JSON object. NULL: there are too many
+ * that are in use, or no memory. */
 struct session *sessions_begin(struct sessions *sessions, const struct revision *revision,
-                               struct bytes capabilities, uint32_t epoch);
+                               struct bytes capabilities, struct listeners *listeners);
 /* The session with this id, with a reference, or NULL. Counts as use. */
 struct session *sessions_find(struct sessions *sessions, struct bytes id);
 /* Forgets it and ends its stream. */
@@ -63,6 +65,15 @@ void session_unref(struct session *session); /* NULL is allowed */
 bool session_set_stream(struct session *session, struct listener *stream);
 /* The stream has gone by itself; forgets it if it is still the session's. */
 void session_lose_stream(struct session *session, struct listener *stream);
-void session_told(struct session *session, uint32_t epoch);
+/* Its stream, with a reference, or NULL. */
+struct listener *session_stream(struct session *session);
+/* What tells it of resources. Made now if need be, unless `watches` is NULL. NULL: there
+ * is none, or the session has ended, or no memory. */
+struct watcher *session_watcher(struct session *session, struct watches *watches,
+                                const struct watcher_ops *ops);
+/* The client knows the list as it was at this epoch. */
+void session_told(struct session *session, enum change list, uint32_t epoch);
+/* MCP_CHANGED_* of the lists that have changed since. */
+uint32_t session_missed(const struct session *session, struct listeners *listeners);
 
 #endif

@@ -385,15 +385,21 @@ test('listen: the acknowledgement first, at once, with the id as it was sent', a
         listener.close();
     }
 });
-test('listen: only what is served is agreed on', async () => {
-    const listener = await Listener.open(port, { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true, resourceSubscriptions: ['test://x'] });
-    assert.equal(listener.messages[0].params.notifications.toolsListChanged, true);
-    assert.notEqual(listener.messages[0].params.notifications.promptsListChanged, true);
-    assert.notEqual(listener.messages[0].params.notifications.resourcesListChanged, true);
+test('listen: what is asked for is agreed on, and nothing else', async () => {
+    for (const filter of [
+        { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true, resourceSubscriptions: ['test://x', 'test://"\u00fc"'] },
+        { promptsListChanged: true },
+        { resourceSubscriptions: ['test://x'] },
+        {},
+    ]) {
+        const listener = await Listener.open(port, filter);
+        conformsMessage(MODERN, { ...listener.messages[0], at: undefined });
+        assert.deepEqual(listener.messages[0].params.notifications, filter);
+        listener.close();
+    }
+    const listener = await Listener.open(port, { toolsListChanged: false, unknown: true, resourcesListChanged: true });
+    assert.deepEqual(listener.messages[0].params.notifications, { resourcesListChanged: true });
     listener.close();
-    const none = await Listener.open(port, {});
-    assert.deepEqual(none.messages[0].params.notifications, {});
-    none.close();
 });
 test('listen: a filter that is missing or wrong: -32602', async () => {
     for (const params of [{}, { notifications: null }, { notifications: [] }, { notifications: true }, { notifications: { toolsListChanged: 'yes' } }]) {

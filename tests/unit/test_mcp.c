@@ -485,7 +485,8 @@ START_TEST(listening)
 
     ck_assert_int_eq(fake->event_count, 1);
     ck_assert_ptr_nonnull(strstr(fake->events[0], "subscriptionId\":\"L\"},\"notifications\":{"
-                                                  "\"toolsListChanged\":true}"));
+                                                  "\"toolsListChanged\":true,"
+                                                  "\"promptsListChanged\":true}"));
     ck_assert(registry_publish(registry, &provider, 1, &err)); /* the same */
     ck_assert_int_eq(fake->event_count, 1);
     ck_assert(registry_publish(registry, &provider, 0, &err)); /* nothing left */
