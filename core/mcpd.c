@@ -33,7 +33,7 @@
 #define STOP_NS (5 * NS_PER_S)
 #define SAME_END_NS (NS_PER_S / 2)
 /* How often main looks at what has grown old. */
-#define TICK_S 10
+#define TICK_S 1
 /* More heaps than this cost memory and save no time here. */
 #define MALLOC_ARENAS 4
 

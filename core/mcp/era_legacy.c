@@ -3,6 +3,7 @@
  * names it, a GET opens its stream and DELETE ends it. */
 #include <stdlib.h>
 
+#include "mcp/asking.h"
 #include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/request.h"
@@ -165,6 +166,25 @@ void legacy_receive(struct request *request)
     session_unref(session);
 }
 
+/* Whose question it answers is known only in its session; without one nobody has
+ * asked. */
+void legacy_receive_response(struct request *request)
+{
+    struct message *message = request->message;
+
+    if (message->channel != NULL) {
+        request->session = channel_session(message->channel);
+    } else if (message->session_id.data != NULL) {
+        request->session = find_session(request->mcp, message, request->reply);
+        if (request->session == NULL)
+            return;
+    }
+    if (request->session != NULL)
+        asking_answer(request);
+    session_unref(request->session);
+    respond_accepted(request->reply);
+}
+
 /* ---- batches: 2025-03-26 alone ---- */
 
 #define BATCH_MAX 100
@@ -289,10 +309,12 @@ static void receive_part(struct request *first, struct batch *batch, const struc
     pthread_mutex_unlock(&batch->mutex);
     if (!request_read(request, node, &is_response))
         return;
-    if (is_response)
-        respond_accepted(request->reply);
-    else
+    if (!is_response) {
         receive_in_session(request);
+        return;
+    }
+    asking_answer(request);
+    respond_accepted(request->reply);
 }
 
 void legacy_receive_batch(struct request *request, const struct json_node *array)
@@ -366,6 +388,7 @@ void legacy_delete(struct mcp *mcp, struct message *message, struct reply *reply
     if (session == NULL)
         return;
     sessions_end(mcp->sessions, session);
+    asking_end_session(mcp, session);
     session_unref(session);
     reply->ops->send(reply, &(struct answer){.status = 200});
 }

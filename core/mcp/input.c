@@ -15,11 +15,6 @@ static const struct bytes no_data = {NULL, 0};
 
 /* ---- keys ---- */
 
-/* A task's state stays in the store of this server: there is nobody to keep it
- * from, and it has to outlive the key of a process. What a client sends is never
- * opened with this. */
-static const struct seal_key store_key = {.id = "store"};
-
 /* The keys in force, in a configuration that is referenced for it. */
 static struct config *take_ring(const struct request *request, struct seal_ring *ring)
 {
@@ -28,12 +23,9 @@ static struct config *take_ring(const struct request *request, struct seal_ring 
     pthread_mutex_lock(&mcp->mutex);
     struct config *config = config_ref(mcp->config);
     pthread_mutex_unlock(&mcp->mutex);
-    if (request->in_store)
-        *ring = (struct seal_ring){.own = &store_key};
-    else
-        *ring = (struct seal_ring){.keys = config->request_state.keys,
-                                   .count = config->request_state.key_count,
-                                   .own = &mcp->own_key};
+    *ring = (struct seal_ring){.keys = config->request_state.keys,
+                               .count = config->request_state.key_count,
+                               .own = &mcp->own_key};
     return config;
 }
 
@@ -107,7 +99,6 @@ static bool open_state(struct invocation *inv, const struct json_node *given,
                        struct request_state *state)
 {
     const struct request *request = inv->request;
-    int64_t now_ms = request->in_store ? INT64_MIN : clock_wall_ms();
     struct bytes text = json_string(&request->json, given, inv->arena);
     struct seal_ring ring;
     struct error why;
@@ -117,7 +108,8 @@ static bool open_state(struct invocation *inv, const struct json_node *given,
         return invalid(request, "", "requestState must be a string");
     struct config *config = take_ring(request, &ring);
     bool ok = bind(inv, &bound) || error_set(&why, "out of memory");
-    ok = ok && request_state_open(&ring, buf_bytes(&bound), text, now_ms, inv->arena, state, &why);
+    ok = ok && request_state_open(&ring, buf_bytes(&bound), text, clock_wall_ms(), inv->arena,
+                                  state, &why);
     buf_free(&bound);
     config_unref(config);
     return ok || invalid(request, "", why.text);
@@ -189,7 +181,7 @@ static bool redeem(struct invocation *inv, const struct request_state *state)
 {
     const struct request *request = inv->request;
 
-    if (inv->redeemed || request->in_store)
+    if (inv->redeemed)
         return true;
     switch (redeemed_take(request->mcp->redeemed, state->id, state->expires_ms, clock_wall_ms())) {
     case REDEEMED_NOW:
@@ -291,8 +283,7 @@ static bool seal(const struct invocation *inv, const struct call_result *result,
  * nothing to carry then. Not where a state counts once. */
 static bool needs_state(const struct invocation *inv, const struct call_result *result)
 {
-    return result->text.size > 0 || (inv->flags & MCP_TOOL_STATE_ONCE) != 0 ||
-           inv->request->in_store;
+    return result->text.size > 0 || (inv->flags & MCP_TOOL_STATE_ONCE) != 0;
 }
 
 void input_require(struct invocation *inv, const struct call_result *result)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "mcp/asking.h"
 #include "mcp/input.h"
 #include "mcp/sessions.h"
 #include "mcp/tasks.h"
@@ -20,7 +21,7 @@ static const struct bytes no_data = {NULL, 0};
 
 /* ---- cancelling ---- */
 
-static void cancel(struct invocation *inv)
+void invocation_cancel(struct invocation *inv)
 {
     struct call *call = atomic_exchange(&inv->call, NULL);
 
@@ -30,11 +31,18 @@ static void cancel(struct invocation *inv)
     call_unref(call);
 }
 
-/* 2026-07-28: who closes the connection cancels. Before, it says nothing; but a
- * channel (mcp/channel.h) that loses a message knows what that means. */
+/* 2026-07-28: who closes the connection cancels. Before, it says nothing, but there
+ * is nobody to ask any more; and a channel (mcp/channel.h) that loses a message
+ * knows what that means. */
 static void peer_gone(struct reply *reply)
 {
-    cancel(reply->owner);
+    struct invocation *inv = reply->owner;
+    const struct request *request = inv->request;
+
+    if (request->session == NULL || inv->over_channel)
+        invocation_cancel(inv);
+    if (request->session != NULL)
+        asking_lost(request->mcp, request->session, reply, inv->over_channel);
 }
 
 static void join_session(struct invocation *inv, struct session *session)
@@ -46,7 +54,7 @@ static void join_session(struct invocation *inv, struct session *session)
     pthread_mutex_unlock(&session->mutex);
 }
 
-static void leave_session(struct invocation *inv)
+void invocation_leave(struct invocation *inv)
 {
     struct session *session = inv->session;
 
@@ -62,20 +70,42 @@ static void leave_session(struct invocation *inv)
     session_unref(session);
 }
 
+void invocation_replace(struct invocation *inv, struct invocation *next)
+{
+    struct session *session = inv->session;
+
+    pthread_mutex_lock(&session->mutex);
+    struct invocation **place = &session->invocations;
+    while (*place != inv)
+        place = &(*place)->next;
+    *place = next;
+    next->next = inv->next;
+    next->cancelled = inv->cancelled;
+    next->session = session;
+    inv->session = NULL;
+    pthread_mutex_unlock(&session->mutex);
+}
+
 void invoke_cancel(struct session *session, struct bytes id)
 {
     struct call *call = NULL;
+    struct mcp *mcp = NULL;
 
     pthread_mutex_lock(&session->mutex);
     for (struct invocation *inv = session->invocations; inv != NULL && call == NULL;
          inv = inv->next)
-        if (bytes_equal(inv->request->id, id))
+        if (bytes_equal(inv->request->id, id)) {
+            inv->cancelled = true;
+            mcp = inv->request->mcp;
             call = atomic_exchange(&inv->call, NULL);
+        }
     pthread_mutex_unlock(&session->mutex);
     if (call != NULL) {
         call_cancel(call);
         call_unref(call);
     }
+    if (mcp != NULL)
+        asking_cancel(mcp, session, id);
 }
 
 /* ---- the end ---- */
@@ -123,7 +153,13 @@ static void finished(struct call *call, const struct call_result *result)
     struct request *request = inv->request;
     struct call *mine = atomic_exchange(&inv->call, NULL);
 
-    leave_session(inv);
+    if (result->end == CALL_NEED_INPUT && inv->session != NULL) {
+        ask(inv, result);
+        if (mine != NULL)
+            call_unref(mine);
+        return;
+    }
+    invocation_leave(inv);
     if (request->run != NULL && task_run_ended(request->run, call, result)) {
         if (mine != NULL)
             call_unref(mine);
@@ -232,6 +268,8 @@ static void release_exchange(void *owner)
 
     if (inv->snapshot != NULL)
         snapshot_unref(inv->snapshot);
+    if (inv->asking != NULL)
+        asking_done(inv->asking);
     reply->ops->release(reply);
 }
 
@@ -369,6 +407,8 @@ void invoke(struct request *request, const struct invoke_method *method)
     inv->request = request;
     inv->method = method;
     inv->arena = request->message->arena;
+    inv->takes_stream = request->message->takes_stream;
+    inv->over_channel = request->message->channel != NULL;
     inv->progress_token = read_progress_token(request);
     invoke_caller(request, &inv->caller);
     request->reply->ops->hold(request->reply);
@@ -382,10 +422,30 @@ void invoke(struct request *request, const struct invoke_method *method)
     atomic_store(&inv->call, call_ref(call));
     if (request->session != NULL)
         join_session(inv, request->session);
-    if (request->session == NULL || request->message->channel != NULL) {
-        request->reply->owner = inv;
-        request->reply->gone = peer_gone;
+    request->reply->owner = inv;
+    request->reply->gone = peer_gone;
+    call_start(call);
+    call_unref(call);
+}
+
+void invoke_again(struct invocation *inv)
+{
+    struct reply *reply = inv->request->reply;
+    struct session *session = inv->session;
+    struct call *call = enter(inv);
+
+    if (call == NULL) {
+        invocation_leave(inv);
+        asking_done(inv->asking);
+        reply->ops->release(reply);
+        return;
     }
+    atomic_store(&inv->call, call_ref(call));
+    pthread_mutex_lock(&session->mutex);
+    bool cancelled = inv->cancelled; /* before there was a call to cancel */
+    pthread_mutex_unlock(&session->mutex);
+    if (cancelled)
+        invocation_cancel(inv);
     call_start(call);
     call_unref(call);
 }

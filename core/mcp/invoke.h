@@ -11,6 +11,7 @@
 #include "mcp/request_state.h"
 #include "plugin/call.h"
 
+struct asking;
 struct invocation;
 
 /* Whom to call, and with what. */
@@ -59,12 +60,27 @@ struct invocation {
     bool redeemed; /* state_id has been taken, for this request */
     unsigned char state_id[REQUEST_STATE_ID_SIZE];
     struct arena *arena; /* the request's */
+    bool takes_stream; /* the client of this request does */
+    bool over_channel; /* it came over a channel: who loses it cancels */
+    bool cancelled; /* by its client; guarded by session->mutex */
+    struct asking *asking; /* that it goes on from; NULL: the first call */
     struct session *session; /* referenced; NULL: 2026-07-28 */
     struct invocation *next; /* in session->invocations */
 };
 
 /* Finds the provider and calls it; the answer comes now or later. */
 void invoke(struct request *request, const struct invoke_method *method);
+
+/* Calls the provider again, with what the invocation has got as state and answers;
+ * its request->message has a reader of this thread. The answer comes now or
+ * later. */
+void invoke_again(struct invocation *invocation);
+
+/* `next` takes the place of `invocation` in its session. */
+void invocation_replace(struct invocation *invocation, struct invocation *next);
+/* It is no longer one of its session's, if it was. */
+void invocation_leave(struct invocation *invocation);
+void invocation_cancel(struct invocation *invocation);
 
 /* The end of a failed call of a method whose result no model reads: an error. */
 void respond_failure(const struct invocation *invocation, const struct call_result *result);

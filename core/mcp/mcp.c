@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "mcp/asking.h"
 #include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/redeemed.h"
@@ -95,9 +96,10 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->sessions = sessions_new();
     mcp->watches = watches_new();
     mcp->redeemed = redeemed_new();
+    mcp->askings = askings_new();
     seal_key_generate(&mcp->own_key);
     if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->watches == NULL ||
-        mcp->redeemed == NULL || !make_identity(mcp, config))
+        mcp->redeemed == NULL || mcp->askings == NULL || !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
@@ -121,6 +123,7 @@ void mcp_free(struct mcp *mcp)
     watches_free(mcp->watches);
     listeners_free(mcp->listeners);
     redeemed_free(mcp->redeemed);
+    askings_free(mcp->askings);
     crypto_wipe(&mcp->own_key, sizeof mcp->own_key);
     config_unref(mcp->config);
     struct identity *identity = (struct identity *)atomic_load(&mcp->identity);
@@ -142,6 +145,7 @@ void mcp_configure(struct mcp *mcp, struct config *config)
     make_identity(mcp, config); /* without memory the old name stays */
     pthread_mutex_unlock(&mcp->mutex);
     atomic_store(&mcp->call_timeout_ms, config->calls.timeout_ms);
+    atomic_store(&mcp->input_timeout_ms, config->calls.input_timeout_ms);
     sessions_limit(mcp->sessions, config->sessions.max,
                    (int64_t)config->sessions.idle_timeout_ms * NS_PER_MS);
     if (mcp->tasks != NULL)
@@ -178,11 +182,13 @@ void mcp_tick(struct mcp *mcp)
     sessions_expire(mcp->sessions);
     if (mcp->tasks != NULL)
         tasks_tick(mcp->tasks);
+    askings_expire(mcp);
 }
 
 void mcp_end_streams(struct mcp *mcp)
 {
     listeners_end(mcp->listeners);
+    askings_end(mcp);
 }
 
 /* ---- one message ---- */
@@ -307,8 +313,7 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
     if (!request_read(request, request->json.root, &is_response))
         return;
     if (is_response) {
-        /* mcpd asks nothing of clients yet, so nothing waits for it. */
-        respond_accepted(reply);
+        legacy_receive_response(request);
         return;
     }
     if (message->channel != NULL && request->id.data != NULL)

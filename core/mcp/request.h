@@ -23,6 +23,7 @@
 #define RPC_HEADER_MISMATCH (-32020)
 #define RPC_MISSING_CAPABILITY (-32021)
 #define RPC_UNSUPPORTED_VERSION (-32022)
+#define RPC_URL_ELICITATION_REQUIRED (-32042) /* 2025-11-25 alone */
 
 struct session;
 struct tasks;
@@ -42,9 +43,6 @@ struct request {
     const struct json_node *meta; /* params._meta: an object, or NULL */
     struct bytes id; /* as it was written; .data is NULL for a notification */
     struct bytes method; /* decoded */
-    /* It belongs to a task: whatever it asks of its client, its requestState stays
-     * in the store, never expires and is good after a restart. */
-    bool in_store;
     struct task_run *run; /* the task it is issued for, or has become; else NULL */
     bool repeatable; /* of one that may become a task: running it twice does no harm */
 };
@@ -56,6 +54,7 @@ struct identity {
     struct identity *older;
 };
 
+struct askings;
 struct redeemed;
 
 /* What MCP methods share: one of these per process. */
@@ -64,13 +63,14 @@ struct mcp {
     pthread_mutex_t mutex; /* a leaf: guards `config` and the replacing of `identity` */
     struct config *config; /* for what is rendered; see mcp_view */
     _Atomic(const struct identity *) identity;
-    atomic_uint call_timeout_ms;
+    atomic_uint call_timeout_ms, input_timeout_ms;
     struct sessions *sessions;
     struct listeners *listeners;
     struct seal_key own_key; /* of this process; also where a file gives others */
     struct redeemed *redeemed;
     struct tasks *tasks; /* NULL: there are none */
     struct watches *watches;
+    struct askings *askings;
 };
 
 /* ---- methods ---- */
@@ -123,6 +123,8 @@ void legacy_receive(struct request *request);
 void legacy_receive_batch(struct request *request, const struct json_node *array);
 void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply);
 void legacy_delete(struct mcp *mcp, struct message *message, struct reply *reply);
+/* A response: the answer to a question of ours. */
+void legacy_receive_response(struct request *request);
 
 /* Reads one JSON-RPC message at `node` into the request (whose json, mcp,
  * message and reply are set). False: it was no legal message, and has been

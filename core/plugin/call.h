@@ -32,6 +32,9 @@
 /* Which function of the plugin takes the call. */
 enum call_function { CALL_TOOL, CALL_READ_RESOURCE, CALL_GET_PROMPT, CALL_COMPLETE };
 
+/* How many things a call may ask at once. */
+#define CALL_REQUESTS_MAX 32
+
 enum call_end {
     CALL_TEXT, /* text */
     CALL_STRUCTURED, /* text (that of the JSON when the plugin gave none), json */

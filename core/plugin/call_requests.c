@@ -7,8 +7,6 @@
 #include "json/schema.h"
 #include "plugin/call_private.h"
 
-#define REQUESTS_MAX 32
-
 static bool is_type(const struct json_node *value, enum json_type type)
 {
     return value != NULL && value->type == type;
@@ -184,7 +182,7 @@ const char *call_requests_fault(const struct call *call, const struct json *json
     const char *fault = NULL;
 
     (void)call;
-    if (root->type != JSON_OBJECT || root->count == 0 || root->count > REQUESTS_MAX)
+    if (root->type != JSON_OBJECT || root->count == 0 || root->count > CALL_REQUESTS_MAX)
         return "it must be an object with 1 to 32 requests";
     const struct json_node *end = root + root->span;
     for (const struct json_node *name = json_first(root); name != NULL && fault == NULL;
