@@ -154,7 +154,7 @@ static void finish_read(struct invocation *inv, const struct call_result *result
     const struct json *json = result->end == CALL_RESULT ? result->json : NULL;
     struct buf out;
 
-    if (result->end != CALL_RESULT && result->end != CALL_TEXT && result->end != CALL_STRUCTURED) {
+    if (result->end != CALL_RESULT && result->end != CALL_TEXT) {
         respond_failure(inv, result);
         return;
     }
@@ -164,7 +164,7 @@ static void finish_read(struct invocation *inv, const struct call_result *result
     if (json != NULL)
         write_all_contents(&out, revision, json);
     else
-        write_text_contents(&out, inv, result->end == CALL_TEXT ? result->text : result->json_text);
+        write_text_contents(&out, inv, result->text);
     if (revision->modern)
         write_caching(&out, json);
     write_meta(&out, json, json != NULL ? json_get(json, json->root, "_meta") : NULL, revision,

@@ -48,6 +48,11 @@ const RESULTS = {
     'prompts/list': 'ListPromptsResult',
     'prompts/get': 'GetPromptResult',
     'completion/complete': 'CompleteResult',
+    'resources/list': 'ListResourcesResult',
+    'resources/templates/list': 'ListResourceTemplatesResult',
+    'resources/read': 'ReadResourceResult',
+    'resources/subscribe': 'EmptyResult',
+    'resources/unsubscribe': 'EmptyResult',
     'subscriptions/listen': 'SubscriptionsListenResult',
     ping: 'EmptyResult',
     'logging/setLevel': 'EmptyResult',
@@ -55,6 +60,8 @@ const RESULTS = {
 
 const NOTIFICATIONS = {
     'notifications/tools/list_changed': 'ToolListChangedNotification',
+    'notifications/resources/list_changed': 'ResourceListChangedNotification',
+    'notifications/resources/updated': 'ResourceUpdatedNotification',
     'notifications/prompts/list_changed': 'PromptListChangedNotification',
     'notifications/progress': 'ProgressNotification',
     'notifications/message': 'LoggingMessageNotification',
