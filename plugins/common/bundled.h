@@ -13,8 +13,13 @@
 /* Stands once, at the end of the file that has config_schema and the static functions
  * create, start, stop, destroy, get_tools and call_tool. */
 #define BUNDLED_PLUGIN(plugin_id, plugin_name)                                                     \
-    MCP_PLUGIN_MANIFEST("{\"id\":\"" plugin_id "\",\"version\":\"" BUNDLED_VERSION                 \
-                        "\",\"abi\":\"1.0\"}");                                                    \
+    BUNDLED_PLUGIN_WITH(plugin_id, plugin_name, "\"abi\":\"1.0\"", .get_extension = NULL)
+
+/* The same with further members of the manifest, its "abi" among them, and of struct
+ * mcp_plugin. */
+#define BUNDLED_PLUGIN_WITH(plugin_id, plugin_name, manifest, ...)                                 \
+    MCP_PLUGIN_MANIFEST("{\"id\":\"" plugin_id "\",\"version\":\"" BUNDLED_VERSION "\"," manifest  \
+                        "}");                                                                      \
     static const struct mcp_plugin plugin = {                                                      \
         MCP_PLUGIN_HEADER,                                                                         \
         .id = plugin_id,                                                                           \
@@ -29,6 +34,7 @@
         .destroy = destroy,                                                                        \
         .get_tools = get_tools,                                                                    \
         .call_tool = call_tool,                                                                    \
+        __VA_ARGS__,                                                                               \
     };                                                                                             \
     MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)                                        \
     {                                                                                              \

@@ -47,24 +47,11 @@ static void filesystem_free(struct filesystem *fs)
 /* Takes one of allowed_paths. 1: done, 0: there are no more, -1: wrong. */
 static int add_root(struct filesystem *fs, size_t index)
 {
-    char pointer[40];
-    snprintf(pointer, sizeof(pointer), "/allowed_paths/%zu", index);
-    int32_t kind;
-    struct mcp_bytes path;
-    if (fs->host->config(fs->host, pointer, &kind, &path) != MCP_OK)
-        return 0;
-    if (kind != MCP_JSON_STRING || path.size == 0 || path.data[0] != '/' || path.size >= PATH_MAX ||
-        memchr(path.data, '\0', path.size) != NULL) {
-        config_fail(fs->host, pointer, "expected the absolute path of a directory");
-        return -1;
-    }
-    while (path.size > 1 && path.data[path.size - 1] == '/')
-        path.size--;
-    char *copy = strndup(path.data, path.size);
-    if (copy == NULL)
-        return -1;
-    fs->roots[fs->root_count++] = (struct root){.path = copy, .fd = -1};
-    return 1;
+    char *path;
+    int added = config_directory(fs->host, "/allowed_paths", index, &path);
+    if (added > 0)
+        fs->roots[fs->root_count++] = (struct root){.path = path, .fd = -1};
+    return added;
 }
 
 static bool configure(struct filesystem *fs)
@@ -109,34 +96,15 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     return MCP_OK;
 }
 
-static bool open_root(const struct filesystem *fs, size_t index)
-{
-    struct root *root = &fs->roots[index];
-    char pointer[40];
-    snprintf(pointer, sizeof(pointer), "/allowed_paths/%zu", index);
-    root->fd = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root->fd < 0)
-        return config_fail(fs->host, pointer,
-                           "cannot open the directory %s: %s; create it, or take it out of "
-                           "allowed_paths",
-                           root->path, strerror(errno));
-    int probe = open_beneath(root->fd, ".", O_PATH | O_DIRECTORY, 0);
-    if (probe < 0)
-        return config_fail(fs->host, "",
-                           "this kernel does not offer openat2 (%s), without which nothing can "
-                           "be kept inside allowed_paths: Linux 5.6 or later is needed, and a "
-                           "container's seccomp profile must allow it",
-                           strerror(errno));
-    close(probe);
-    return true;
-}
-
 static int32_t start(void *self)
 {
     const struct filesystem *fs = self;
-    for (size_t i = 0; i < fs->root_count; i++)
-        if (!open_root(fs, i))
+    for (size_t i = 0; i < fs->root_count; i++) {
+        struct root *root = &fs->roots[i];
+        root->fd = open_allowed(fs->host, "/allowed_paths", i, root->path);
+        if (root->fd < 0)
             return MCP_EFAIL;
+    }
     return MCP_OK;
 }
 

@@ -17,6 +17,8 @@
 
 #include <mcp/plugin.h>
 
+#include "beneath.h"
+
 /* One of allowed_paths. */
 struct root {
     char *path; /* as configured, without slashes at the end */
@@ -46,14 +48,8 @@ struct place {
 /* Finds the place of the argument "path". False: the call has been ended. */
 bool place_find(const struct filesystem *fs, struct mcp_call *call, struct place *place);
 
-/* openat2 beneath a directory; `resolve` adds RESOLVE_* flags. Returns a descriptor, or
- * -1 with errno. */
-int open_beneath(int directory, const char *path, int flags, uint64_t resolve);
-
 /* Ends the call with the sentence for an errno; `doing` is "read", "list", ... */
 int32_t place_fail(const struct place *place, struct mcp_call *call, int error, const char *doing);
-/* What a file that is not of the wanted type is: "a directory", "a FIFO", ... */
-const char *type_phrase(mode_t mode);
 
 /* Ends the call when it has been cancelled. */
 bool was_cancelled(struct mcp_call *call);

@@ -4,29 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "reading.h"
 #include "text.h"
-
-int open_beneath(int directory, const char *path, int flags, uint64_t resolve)
-{
-    struct open_how how = {
-        .flags = (unsigned)flags | (unsigned)O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
-    };
-    /* EAGAIN: something was renamed while ".." was resolved, and the kernel could not
-     * be sure. Somebody who renames all the time must not keep us here for ever. */
-    for (int attempt = 0; attempt < 1000; attempt++) {
-        long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
-        if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
-            return (int)fd;
-    }
-    return -1;
-}
 
 /* How many characters of `path` are this root's; 0 when it is not beneath it. This only
  * chooses a root: whether the rest stays beneath it is decided by the kernel. */
@@ -146,24 +128,6 @@ int32_t place_fail(const struct place *place, struct mcp_call *call, int error, 
                          SHOW(given));
     default:
         return fail_call(call, "Cannot %s %.*s: %s.", doing, SHOW(given), strerror(error));
-    }
-}
-
-const char *type_phrase(mode_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return "a file";
-    case S_IFDIR:
-        return "a directory";
-    case S_IFLNK:
-        return "a symbolic link";
-    case S_IFIFO:
-        return "a FIFO";
-    case S_IFSOCK:
-        return "a socket";
-    default:
-        return "a device";
     }
 }
 

@@ -4,6 +4,9 @@
 
 #include <check.h>
 #include <dlfcn.h>
+#include <mcp/completion.h>
+#include <mcp/resources.h>
+#include <mcp/skills.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -46,10 +49,15 @@ static int32_t look_up(const struct json *json, struct arena *arena, pthread_mut
 
 static void host_log(const struct mcp_host *abi, int32_t level, struct mcp_bytes text)
 {
-    (void)abi;
+    struct fake_host *host = abi->host_data;
     ck_assert_int_ge(level, MCP_LOG_EMERGENCY);
     ck_assert_int_le(level, MCP_LOG_DEBUG);
     ck_assert_ptr_nonnull(text.data);
+    ck_assert_msg(utf8_valid(our_bytes(text)), "log: not UTF-8: %.*s", (int)text.size, text.data);
+    pthread_mutex_lock(&host->mutex);
+    size_t used = strlen(host->log);
+    snprintf(host->log + used, sizeof(host->log) - used, "%.*s\n", (int)text.size, text.data);
+    pthread_mutex_unlock(&host->mutex);
 }
 
 static void host_fail(const struct mcp_host *abi, struct mcp_bytes pointer, struct mcp_bytes text)
@@ -70,15 +78,88 @@ static int32_t host_config(const struct mcp_host *abi, const char *pointer, int3
 
 static void host_notify(const struct mcp_host *abi, uint32_t what)
 {
-    (void)abi;
+    struct fake_host *host = abi->host_data;
     ck_assert_uint_ne(what, 0);
+    atomic_fetch_add(&host->notified, 1);
+}
+
+static int32_t resource_updated(const struct mcp_host *abi, struct mcp_bytes uri)
+{
+    struct fake_host *host = abi->host_data;
+    pthread_mutex_lock(&host->mutex);
+    size_t used = strlen(host->updated);
+    snprintf(host->updated + used, sizeof(host->updated) - used, "%.*s\n", (int)uri.size, uri.data);
+    pthread_mutex_unlock(&host->mutex);
+    return MCP_OK;
 }
 
 static const void *host_extension(const struct mcp_host *abi, const char *id)
 {
+    static const struct mcp_resources_host resources = {.struct_size = sizeof(resources),
+                                                        .updated = resource_updated};
     (void)abi;
     ck_assert_ptr_nonnull(id);
-    return NULL;
+    return strcmp(id, MCP_RESOURCES) == 0 ? &resources : NULL;
+}
+
+/* ---- what is offered through extensions ---- */
+
+static int32_t add_offer(const struct mcp_offer_sink *sink, const struct mcp_offer *offer)
+{
+    struct fake_host *host = ((void **)sink->host_data)[0];
+    struct fake_offers *offers = ((void **)sink->host_data)[1];
+    struct json_error err;
+    ck_assert_uint_lt(offers->count, FAKE_OFFERS_MAX);
+    struct bytes copy = arena_copy(&host->arena, our_bytes(offer->definition));
+    if (!json_parse(&offers->definitions[offers->count++], copy, &json_default_limits, &host->arena,
+                    &err))
+        ck_abort_msg("definition: %s at byte %zu of %s", err.text, err.offset, copy.data);
+    return MCP_OK;
+}
+
+static void ask(struct fake_host *host, enum fake_kind kind,
+                int32_t (*get)(void *self, const struct mcp_offer_sink *sink))
+{
+    void *both[2] = {host, &host->offers[kind]};
+    struct mcp_offer_sink sink = {.struct_size = sizeof(sink), .host_data = both, .add = add_offer};
+    host->offers[kind].count = 0;
+    if (get != NULL)
+        ck_assert_int_eq(get(host->instance, &sink), MCP_OK);
+}
+
+void fake_host_ask(struct fake_host *host)
+{
+    const struct mcp_resources *resources =
+        host->plugin->get_extension(host->instance, MCP_RESOURCES);
+    const struct mcp_skills *skills = host->plugin->get_extension(host->instance, MCP_SKILLS);
+    ask(host, FAKE_RESOURCE, resources->get_resources);
+    ask(host, FAKE_TEMPLATE, resources->get_resource_templates);
+    ask(host, FAKE_SKILL, skills != NULL ? skills->get_skills : NULL);
+}
+
+static const char *text_at(const struct json *json, const char *pointer, struct arena *arena)
+{
+    const struct json_node *node = json->root != NULL ? json_at(json, json->root, pointer) : NULL;
+    if (node == NULL)
+        return "";
+    return arena_copy(arena, node->type == JSON_STRING ? json_string(json, node, arena)
+                                                       : json_raw(json, node))
+        .data;
+}
+
+const char *fake_offer(struct fake_host *host, enum fake_kind kind, size_t index,
+                       const char *pointer)
+{
+    ck_assert_uint_lt(index, host->offers[kind].count);
+    return text_at(&host->offers[kind].definitions[index], pointer, &host->arena);
+}
+
+bool fake_host_wait(struct fake_host *host, unsigned before)
+{
+    int64_t end = clock_now() + 5000 * NS_PER_MS;
+    while (atomic_load(&host->notified) <= before && clock_now() < end)
+        poll(NULL, 0, 5);
+    return atomic_load(&host->notified) > before;
 }
 
 static int32_t add_tool(const struct mcp_tool_sink *sink, const struct mcp_tool *offer)
@@ -218,6 +299,7 @@ const struct fake_tool *fake_host_tool(const struct fake_host *host, const char 
 struct fake {
     struct mcp_call abi;
     const struct fake_tool *tool;
+    const char *text_at; /* where the text is in a result: a JSON Pointer */
     struct fake_result *result;
     struct arena arena;
     struct json arguments;
@@ -272,9 +354,9 @@ static int32_t end(struct mcp_call *call, enum fake_end how, struct mcp_bytes te
     result->end = how;
     if (how == FAKE_RESULT) {
         parse_result(result, &result->whole, our_bytes(json));
-        const struct json_node *first =
-            json_at(&result->whole, result->whole.root, "/content/0/text");
-        result->text = copy_text(result, json_string(&result->whole, first, &result->arena));
+        const struct json_node *first = json_at(&result->whole, result->whole.root, fake->text_at);
+        if (first != NULL)
+            result->text = copy_text(result, json_string(&result->whole, first, &result->arena));
         const struct json_node *structured =
             json_get(&result->whole, result->whole.root, "structuredContent");
         if (structured != NULL)
@@ -314,6 +396,15 @@ static int32_t finish_failure(struct mcp_call *call, struct mcp_bytes text)
     ck_assert_uint_gt(text.size, 0);
     ck_assert_msg(utf8_valid(our_bytes(text)), "not UTF-8: %.*s", (int)text.size, text.data);
     return end(call, FAKE_FAILURE, text, (struct mcp_bytes){NULL, 0});
+}
+
+static int32_t finish_error(struct mcp_call *call, int32_t code, struct mcp_bytes message,
+                            struct mcp_bytes data)
+{
+    (void)data;
+    ck_assert_uint_gt(message.size, 0);
+    fake_of(call)->result->code = code;
+    return end(call, FAKE_ERROR, message, (struct mcp_bytes){NULL, 0});
 }
 
 static int32_t finish_need_input(struct mcp_call *call, struct mcp_bytes requests,
@@ -394,6 +485,7 @@ static const struct mcp_call_ops ops = {
     .on_cancel = on_cancel,
     .argument = argument,
     .get_extension = call_extension,
+    .finish_error = finish_error,
 };
 
 static void cancel(struct fake *fake)
@@ -422,12 +514,9 @@ static void *cancel_later(void *data)
     return NULL;
 }
 
-static void prepare(struct fake *fake, struct fake_host *host, const char *tool,
-                    const struct fake_options *options, const char *arguments)
+static void prepare(struct fake *fake, const struct fake_options *options, const char *arguments)
 {
     static const struct mcp_caller nobody = {.struct_size = sizeof(nobody)};
-    fake->tool = fake_host_tool(host, tool);
-    ck_assert_msg(fake->tool != NULL, "no tool %s", tool);
     arena_init(&fake->arena, ARENA_MAX);
     pthread_mutex_init(&fake->mutex, NULL);
     pthread_cond_init(&fake->changed, NULL);
@@ -452,13 +541,13 @@ static void prepare(struct fake *fake, struct fake_host *host, const char *tool,
     arena_init(&fake->result->arena, ARENA_MAX);
 }
 
-struct fake_result *fake_call(struct fake_host *host, const char *tool,
-                              const struct fake_options *options, const char *arguments)
+static struct fake_result *run(struct fake fake, struct fake_host *host,
+                               int32_t (*function)(void *self, struct mcp_call *call),
+                               const struct fake_options *options, const char *arguments)
 {
     static const struct fake_options none = {0, 0};
     options = options != NULL ? options : &none;
-    struct fake fake = {.ended = false};
-    prepare(&fake, host, tool, options, arguments);
+    prepare(&fake, options, arguments);
     pthread_t canceller;
     struct cancelling later = {&fake, options->cancel_after_ms};
     if (options->cancel_after_ms < 0)
@@ -466,7 +555,7 @@ struct fake_result *fake_call(struct fake_host *host, const char *tool,
     else if (options->cancel_after_ms > 0)
         ck_assert_int_eq(pthread_create(&canceller, NULL, cancel_later, &later), 0);
     int64_t began = clock_now();
-    int32_t accepted = host->plugin->call_tool(host->instance, &fake.abi);
+    int32_t accepted = function(host->instance, &fake.abi);
     pthread_mutex_lock(&fake.mutex);
     if (accepted != MCP_OK) {
         ck_assert(!fake.ended);
@@ -483,6 +572,38 @@ struct fake_result *fake_call(struct fake_host *host, const char *tool,
     pthread_mutex_destroy(&fake.mutex);
     arena_free(&fake.arena);
     return fake.result;
+}
+
+struct fake_result *fake_call(struct fake_host *host, const char *tool,
+                              const struct fake_options *options, const char *arguments)
+{
+    const struct fake_tool *found = fake_host_tool(host, tool);
+    ck_assert_msg(found != NULL, "no tool %s", tool);
+    return run((struct fake){.tool = found, .text_at = "/content/0/text"}, host,
+               host->plugin->call_tool, options, arguments);
+}
+
+struct fake_result *fake_read(struct fake_host *host, const char *uri)
+{
+    const struct mcp_resources *resources =
+        host->plugin->get_extension(host->instance, MCP_RESOURCES);
+    struct fake_tool resource = {.tag = 0};
+    ck_assert_uint_lt(strlen(uri), sizeof(resource.name));
+    strcpy(resource.name, uri);
+    return run((struct fake){.tool = &resource, .text_at = "/contents/0/text"}, host,
+               resources->read_resource, NULL, "{}");
+}
+
+struct fake_result *fake_complete(struct fake_host *host, const char *uri_template,
+                                  const char *arguments)
+{
+    const struct mcp_completion *completion =
+        host->plugin->get_extension(host->instance, MCP_COMPLETION);
+    struct fake_tool offer = {.tag = 0};
+    ck_assert_uint_lt(strlen(uri_template), sizeof(offer.name));
+    strcpy(offer.name, uri_template);
+    return run((struct fake){.tool = &offer, .text_at = "/values/0"}, host, completion->complete,
+               NULL, arguments);
 }
 
 struct fake_result *fake_callf(struct fake_host *host, const char *tool, const char *format, ...)
@@ -514,13 +635,12 @@ void fake_assert_failure(struct fake_result *result, const char *expected)
 
 const char *fake_at(struct fake_result *result, const char *pointer)
 {
-    const struct json_node *node =
-        result->json.root != NULL ? json_at(&result->json, result->json.root, pointer) : NULL;
-    if (node == NULL)
-        return "";
-    struct bytes text = node->type == JSON_STRING ? json_string(&result->json, node, &result->arena)
-                                                  : json_raw(&result->json, node);
-    return arena_copy(&result->arena, text).data;
+    return text_at(&result->json, pointer, &result->arena);
+}
+
+const char *fake_whole_at(struct fake_result *result, const char *pointer)
+{
+    return text_at(&result->whole, pointer, &result->arena);
 }
 
 bool fake_has(const struct fake_result *result, const char *pointer)

@@ -11,6 +11,7 @@
 
 #include <mcp/plugin.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "json/json.h"
 #include "json/schema.h"
@@ -20,10 +21,19 @@
 struct fake_tool {
     struct arena arena;
     struct json definition;
-    char name[64];
+    char name[256];
     uint64_t tag;
     uint32_t flags;
     struct schema *output; /* NULL: none */
+};
+
+/* What a plugin offers through its extensions, as fake_host_ask found it. */
+enum fake_kind { FAKE_RESOURCE, FAKE_TEMPLATE, FAKE_SKILL, FAKE_KINDS };
+#define FAKE_OFFERS_MAX 64
+
+struct fake_offers {
+    struct json definitions[FAKE_OFFERS_MAX];
+    size_t count;
 };
 
 struct fake_host {
@@ -36,6 +46,10 @@ struct fake_host {
     struct json config;
     struct fake_tool tools[FAKE_TOOLS_MAX];
     size_t tool_count;
+    struct fake_offers offers[FAKE_KINDS];
+    atomic_uint notified; /* how often */
+    char log[32768]; /* a line for each; guarded by mutex, as is the next */
+    char updated[8192]; /* "URI\n" for each resource that it said has changed */
     bool running; /* create, start and get_tools have succeeded */
     char fail_pointer[256], fail_text[1024]; /* what the plugin said with fail */
 };
@@ -52,7 +66,24 @@ void fake_assert_wrong(const char *plugin, const char *config, const char *point
 
 const struct fake_tool *fake_host_tool(const struct fake_host *host, const char *name);
 
-enum fake_end { FAKE_NONE, FAKE_TEXT, FAKE_STRUCTURED, FAKE_RESULT, FAKE_FAILURE, FAKE_REFUSED };
+/* Asks (again) for resources, templates and skills. */
+void fake_host_ask(struct fake_host *host);
+/* The value in a definition at a JSON Pointer, strings decoded. "": there is none. */
+const char *fake_offer(struct fake_host *host, enum fake_kind kind, size_t index,
+                       const char *pointer);
+/* Waits, for up to five seconds, until the plugin has called notify more than `before`
+ * times. */
+bool fake_host_wait(struct fake_host *host, unsigned before);
+
+enum fake_end {
+    FAKE_NONE,
+    FAKE_TEXT,
+    FAKE_STRUCTURED,
+    FAKE_RESULT,
+    FAKE_FAILURE,
+    FAKE_ERROR,
+    FAKE_REFUSED
+};
 
 /* How a call ended. */
 struct fake_result {
@@ -60,7 +91,8 @@ struct fake_result {
     struct arena arena;
     char *text; /* the first text block, or the failure; NUL-terminated copy */
     size_t text_size;
-    struct json whole; /* of FAKE_RESULT: the CallToolResult */
+    struct json whole; /* of FAKE_RESULT: all of it */
+    int32_t code; /* of FAKE_ERROR */
     struct json json; /* structuredContent */
     int64_t took_ms;
     bool cancel_heard; /* the plugin had a function for on_cancel, and it was called */
@@ -76,6 +108,11 @@ struct fake_result *fake_call(struct fake_host *host, const char *tool,
                               const struct fake_options *options, const char *arguments);
 struct fake_result *fake_callf(struct fake_host *host, const char *tool, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Reads a resource, whose definition need not be listed. */
+struct fake_result *fake_read(struct fake_host *host, const char *uri);
+/* Completes what is typed for a variable of a template. */
+struct fake_result *fake_complete(struct fake_host *host, const char *uri_template,
+                                  const char *arguments);
 void fake_result_free(struct fake_result *result);
 /* Fails the test unless it is a failure that says `expected` among others; frees it. */
 void fake_assert_failure(struct fake_result *result, const char *expected);
@@ -83,6 +120,8 @@ void fake_assert_failure(struct fake_result *result, const char *expected);
 /* The value in structuredContent at a JSON Pointer, as it is written; for strings,
  * decoded. "" when there is none. Lives as long as the result. */
 const char *fake_at(struct fake_result *result, const char *pointer);
+/* The same in the whole result of FAKE_RESULT. */
+const char *fake_whole_at(struct fake_result *result, const char *pointer);
 bool fake_has(const struct fake_result *result, const char *pointer);
 
 #endif
