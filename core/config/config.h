@@ -76,6 +76,10 @@ struct config {
     struct {
         uint32_t max; /* legacy sessions at once */
         uint32_t idle_timeout_ms;
+        /* What a session keeps of what its streams said, for a client that lost its
+         * connection. */
+        uint32_t replay_max_bytes;
+        uint32_t replay_max_age_ms;
     } sessions;
 
     struct {

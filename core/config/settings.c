@@ -47,6 +47,8 @@ const struct setting config_settings[] = {
 
     NUMBER("/sessions/max", sessions.max, ON_RELOAD, 10000),
     NUMBER("/sessions/idle_timeout_ms", sessions.idle_timeout_ms, ON_RELOAD, 3600000),
+    NUMBER("/sessions/replay_max_bytes", sessions.replay_max_bytes, ON_RELOAD, 1048576),
+    NUMBER("/sessions/replay_max_age_ms", sessions.replay_max_age_ms, ON_RELOAD, 300000),
 
     NUMBER("/calls/workers", calls.workers, ON_RESTART, 16),
     NUMBER("/calls/queue", calls.queue, ON_RESTART, 1024),

@@ -7,6 +7,7 @@
 #include "mcp/channel.h"
 #include "mcp/listeners.h"
 #include "mcp/request.h"
+#include "mcp/resumable.h"
 #include "mcp/sessions.h"
 #include "mcp/invoke.h"
 
@@ -162,7 +163,11 @@ void legacy_receive(struct request *request)
     if (request->session == NULL)
         return;
     struct session *session = request->session;
+    bool resumable = request->id.data != NULL && resumable_begin(request);
+    struct reply *reply = request->reply;
     receive_in_session(request);
+    if (resumable)
+        reply->ops->release(reply);
     session_unref(session);
 }
 
@@ -340,7 +345,8 @@ void legacy_receive_batch(struct request *request, const struct json_node *array
         } else {
             request->session = session;
             request->message->keep = true;
-            request->reply->ops->hold(request->reply);
+            if (!resumable_begin(request))
+                request->reply->ops->hold(request->reply);
             *batch = (struct batch){.outer = request->reply, .missing = 1};
             pthread_mutex_init(&batch->mutex, NULL);
             buf_init(&batch->out, (size_t)1 << 30);
@@ -354,6 +360,37 @@ void legacy_receive_batch(struct request *request, const struct json_node *array
 }
 
 /* ---- GET and DELETE ---- */
+
+static void listen_anew(struct mcp *mcp, struct session *session, struct reply *reply)
+{
+    struct reply *stream = resumable_listen(session, reply);
+
+    if (stream == NULL) {
+        refuse(reply, 503, RPC_SERVER_BUSY, "Too many open streams");
+    } else {
+        listen_for(mcp, session, stream);
+        stream->ops->release(stream);
+    }
+}
+
+static void resume(struct mcp *mcp, struct session *session, const struct message *message,
+                   struct reply *reply)
+{
+    switch (resumable_resume(session, message->last_event_id, reply)) {
+    case RESUMED:
+        break;
+    case RESUMED_LISTEN:
+        listen_anew(mcp, session, reply);
+        break;
+    case RESUMED_REFUSED:
+        refuse(reply, 503, RPC_SERVER_BUSY, "Too many open streams");
+        break;
+    case RESUMED_UNKNOWN:
+        refuse(reply, 400, RPC_INVALID_REQUEST,
+               "Last-Event-ID names no stream of this session that is still known");
+        break;
+    }
+}
 
 void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
 {
@@ -369,12 +406,10 @@ void legacy_get(struct mcp *mcp, struct message *message, struct reply *reply)
     struct session *session = find_session(mcp, message, reply);
     if (session == NULL)
         return;
-    if (!reply->ops->open(reply)) {
-        refuse(reply, 503, RPC_SERVER_BUSY, "Too many open streams");
-        session_unref(session);
-        return;
-    }
-    listen_for(mcp, session, reply);
+    if (message->last_event_id.data != NULL)
+        resume(mcp, session, message, reply);
+    else
+        listen_anew(mcp, session, reply);
     session_unref(session);
 }
 

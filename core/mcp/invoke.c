@@ -261,6 +261,15 @@ static int32_t start_task(struct call *call)
     return code;
 }
 
+static void close_stream(struct call *call)
+{
+    struct invocation *inv = call_owner(call);
+    struct reply *reply = inv->request->reply;
+
+    if (reply->ops->close != NULL)
+        reply->ops->close(reply);
+}
+
 static void release_exchange(void *owner)
 {
     struct invocation *inv = owner;
@@ -273,8 +282,11 @@ static void release_exchange(void *owner)
     reply->ops->release(reply);
 }
 
-static const struct call_events events = {
-    .finished = finished, .progress = progress, .log = log_message, .start_task = start_task};
+static const struct call_events events = {.finished = finished,
+                                          .progress = progress,
+                                          .log = log_message,
+                                          .start_task = start_task,
+                                          .close_stream = close_stream};
 
 /* ---- entering ---- */
 

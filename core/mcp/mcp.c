@@ -10,6 +10,7 @@
 #include "mcp/listeners.h"
 #include "mcp/redeemed.h"
 #include "mcp/request.h"
+#include "mcp/resumable.h"
 #include "mcp/sessions.h"
 #include "mcp/tasks.h"
 #include "mcp/view.h"
@@ -148,6 +149,8 @@ void mcp_configure(struct mcp *mcp, struct config *config)
     atomic_store(&mcp->input_timeout_ms, config->calls.input_timeout_ms);
     sessions_limit(mcp->sessions, config->sessions.max,
                    (int64_t)config->sessions.idle_timeout_ms * NS_PER_MS);
+    replay_limit(config->sessions.replay_max_bytes,
+                 (int64_t)config->sessions.replay_max_age_ms * NS_PER_MS);
     if (mcp->tasks != NULL)
         tasks_configure(mcp->tasks, config);
     config_unref(old);

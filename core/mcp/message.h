@@ -37,7 +37,7 @@ struct message {
     struct channel *channel;
     /* Header fields, trimmed; .data is NULL when absent. Valid, like params,
      * only until mcp_receive returns. */
-    struct bytes protocol_version, method, name, session_id;
+    struct bytes protocol_version, method, name, session_id, last_event_id;
     /* One of those fields is not legal, in words; NULL: all are. */
     const char *header_error;
     const struct message_param *params;
@@ -64,6 +64,13 @@ struct answer {
 
 struct reply;
 
+/* What an event of a stream has besides its message. */
+struct event {
+    const char *name; /* NULL: "message"; none when there is no message */
+    const char *id; /* NULL: none */
+    unsigned retry_ms; /* 0: not said */
+};
+
 /*
  * What a transport does for an exchange. Any thread.
  *
@@ -83,6 +90,11 @@ struct reply_ops {
     bool (*push)(struct reply *reply, struct bytes message);
     /* Ends the stream without a further message. */
     void (*end)(struct reply *reply);
+    /* The same as `push` with more to say; NULL: there are no event streams here. */
+    bool (*event)(struct reply *reply, const struct event *event, struct bytes message);
+    /* Lets the client hang up, though the exchange goes on; NULL, or of no effect,
+     * where it could not come back. */
+    void (*close)(struct reply *reply);
     void (*hold)(struct reply *reply);
     void (*release)(struct reply *reply);
 };
@@ -91,6 +103,11 @@ struct reply {
     const struct reply_ops *ops;
     /* Set by whoever handles the message, before it returns from mcp_receive. */
     void (*gone)(struct reply *reply);
+    /* Nothing has been sent for a while (some tenths of a second); once, on a thread
+     * of the transport. NULL: that is all right. */
+    void (*waits)(struct reply *reply);
+    /* The reply is no more; `owner` is needed no longer. Only with `event`; may be NULL. */
+    void (*freed)(struct reply *reply);
     void *owner;
 };
 

@@ -19,6 +19,7 @@ struct revision {
     const char *version; /* as in MCP-Protocol-Version */
     bool modern; /* stateless; else initialize and sessions */
     bool batches; /* JSON-RPC batches exist */
+    bool polling; /* streams may be closed before their end, and taken up again */
     bool structured; /* results may have structuredContent */
     bool titles; /* an Implementation and an argument of a prompt may have a title */
     bool audio; /* content may be audio */

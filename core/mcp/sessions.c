@@ -6,6 +6,8 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "mcp/listeners.h"
+#include "mcp/resumable.h"
 
 #define BUCKETS 4096
 /* A full table makes room by forgetting who has been silent for this long. */
@@ -46,6 +48,7 @@ void session_unref(struct session *session)
     if (session == NULL || atomic_fetch_sub(&session->references, 1) != 1)
         return;
     pthread_mutex_destroy(&session->mutex);
+    replay_free(session->replay);
     watcher_free(session->watcher);
     free(session->capabilities);
     free(session);
@@ -70,7 +73,8 @@ static void take_out(struct sessions *sessions, struct session **place)
 static bool is_idle(struct session *session, int64_t since)
 {
     pthread_mutex_lock(&session->mutex);
-    bool busy = session->stream != NULL || session->invocations != NULL;
+    bool busy = (session->stream != NULL && !replay_is_lost(session->replay)) ||
+                session->invocations != NULL;
     pthread_mutex_unlock(&session->mutex);
     return !busy && atomic_load(&session->used_ns) < since;
 }
@@ -82,6 +86,7 @@ static void close_session(struct session *session)
     session->stream = NULL;
     session->ended = true;
     pthread_mutex_unlock(&session->mutex);
+    replay_end(session->replay);
     watcher_clear(session->watcher); /* which now stays as it is */
     if (stream != NULL) {
         listener_end(stream);
@@ -120,10 +125,32 @@ static uint32_t forget_idle(struct sessions *sessions, int64_t since, uint32_t m
     return count;
 }
 
+#define AT_ONCE 32
+
+/* What has been kept for too long, bucket by bucket. */
+static void expire_replays(struct sessions *sessions, struct session **bucket, int64_t now)
+{
+    struct session *found[AT_ONCE];
+    size_t count = 0;
+
+    pthread_mutex_lock(&sessions->mutex);
+    for (struct session *s = *bucket; s != NULL && count < AT_ONCE; s = s->next)
+        found[count++] = session_ref(s);
+    pthread_mutex_unlock(&sessions->mutex);
+    for (size_t i = 0; i < count; i++) {
+        replay_expire(found[i]->replay, now);
+        session_unref(found[i]);
+    }
+}
+
 void sessions_expire(struct sessions *sessions)
 {
+    int64_t now = clock_now();
+
+    for (size_t i = 0; i < BUCKETS; i++)
+        expire_replays(sessions, &sessions->buckets[i], now);
     pthread_mutex_lock(&sessions->mutex);
-    int64_t since = clock_now() - sessions->idle_ns;
+    int64_t since = now - sessions->idle_ns;
     pthread_mutex_unlock(&sessions->mutex);
     forget_idle(sessions, since, UINT32_MAX);
 }
@@ -153,7 +180,10 @@ struct session *sessions_begin(struct sessions *sessions, const struct revision 
     if (session == NULL)
         return NULL;
     session->capabilities = strndup(capabilities.data, capabilities.size);
-    if (session->capabilities == NULL) {
+    session->replay = replay_new();
+    if (session->capabilities == NULL || session->replay == NULL) {
+        replay_free(session->replay);
+        free(session->capabilities);
         free(session);
         return NULL;
     }

@@ -18,6 +18,7 @@
 #include "plugin/call.h"
 
 struct invocation;
+struct replay;
 
 #define SESSION_ID_SIZE 43 /* 32 random bytes in base64url */
 
@@ -26,6 +27,7 @@ struct session {
     const struct revision *revision;
     char *capabilities; /* the client's: a JSON object */
     atomic_uint references;
+    struct replay *replay; /* what its streams keep: resumable.h */
     atomic_int log_level; /* the least urgent MCP_LOG_* to send */
     atomic_uint epochs[CHANGES]; /* of the listeners, when the client last knew the list */
     _Atomic int64_t used_ns; /* when it last said something */

@@ -45,10 +45,20 @@ static void answer_drop(struct answer *answer)
     *answer = (struct answer){.status = 0};
 }
 
+/* Nobody asks the reply's owner for anything any more. */
+static void forget_owner(struct exchange *ex)
+{
+    if (ex->reply.freed != NULL)
+        ex->reply.freed(&ex->reply);
+    ex->reply.gone = ex->reply.waits = ex->reply.freed = NULL;
+    ex->reply.owner = NULL;
+}
+
 void exchange_unref(struct exchange *ex)
 {
     if (atomic_fetch_sub_explicit(&ex->references, 1, memory_order_acq_rel) != 1)
         return;
+    forget_owner(ex);
     answer_drop(&ex->answer);
     buf_free(&ex->body);
     buf_free(&ex->out);
@@ -70,8 +80,7 @@ struct exchange *exchange_recycle(struct exchange *ex)
     }
     answer_drop(&ex->answer);
     ex->state = EXCHANGE_OPEN;
-    ex->reply.gone = NULL;
-    ex->reply.owner = NULL;
+    forget_owner(ex);
     ex->session_id[0] = '\0';
     if (ex->body.capacity > KEEP_BODY)
         buf_free(&ex->body);
@@ -148,7 +157,8 @@ static void reply_send(struct reply *reply, const struct answer *answer)
         if (!ex->receiving)
             io_post(ex->io, ex);
     } else if (ex->state == EXCHANGE_STREAMING) {
-        stream_message(ex, (struct bytes){mine.head, mine.head_size}, mine.shared, mine.tail);
+        stream_message(ex, &(struct event){.id = NULL}, (struct bytes){mine.head, mine.head_size},
+                       mine.shared, mine.tail);
         stream_end(ex);
     }
     pthread_mutex_unlock(&ex->mutex);
@@ -165,15 +175,20 @@ static bool reply_open(struct reply *reply)
     return open;
 }
 
-static bool reply_push(struct reply *reply, struct bytes message)
+static bool reply_event(struct reply *reply, const struct event *event, struct bytes message)
 {
     struct exchange *ex = exchange_of(reply);
 
     pthread_mutex_lock(&ex->mutex);
-    bool sent = open_stream(ex) &&
-                stream_message(ex, message, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
+    bool sent = open_stream(ex) && stream_message(ex, event, message, (struct bytes){NULL, 0},
+                                                  (struct bytes){NULL, 0});
     pthread_mutex_unlock(&ex->mutex);
     return sent;
+}
+
+static bool reply_push(struct reply *reply, struct bytes message)
+{
+    return reply_event(reply, &(struct event){.id = NULL}, message);
 }
 
 static void reply_end(struct reply *reply)
@@ -199,6 +214,7 @@ static void reply_release(struct reply *reply)
 static const struct reply_ops http_reply = {.send = reply_send,
                                             .open = reply_open,
                                             .push = reply_push,
+                                            .event = reply_event,
                                             .end = reply_end,
                                             .hold = reply_hold,
                                             .release = reply_release};

@@ -165,8 +165,8 @@ struct streams *streams_start(struct http *http, struct error *err);
 void streams_stop(struct streams *streams);
 /* With exchange->mutex held. Takes over the socket; false: there are too many. */
 bool stream_open(struct exchange *exchange);
-bool stream_message(struct exchange *exchange, struct bytes head, struct bytes shared,
-                    struct bytes tail);
+bool stream_message(struct exchange *exchange, const struct event *event, struct bytes head,
+                    struct bytes shared, struct bytes tail);
 void stream_end(struct exchange *exchange);
 
 #endif

@@ -322,6 +322,7 @@ int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *
     message->method = walk.values[FIELD_METHOD];
     message->name = walk.values[FIELD_NAME];
     message->session_id = walk.values[FIELD_SESSION_ID];
+    message->last_event_id = walk.values[FIELD_LAST_EVENT_ID];
     *why = "Content too large (http.max_body_bytes)";
     if (ex->content_length > config->http.max_body_bytes)
         return 413;

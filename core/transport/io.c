@@ -29,6 +29,8 @@
  * for it. */
 #define WATCH_AFTER_NS (10 * NS_PER_MS)
 #define CHECK_NS (250 * NS_PER_MS)
+/* And one that takes longer than this is told of, to whom it concerns. */
+#define WAITS_AFTER_NS (500 * NS_PER_MS)
 /* A refused request that announces a body of at most this is answered behind it,
  * so that the connection can be used again; a larger one is answered at once. */
 #define DISCARD_ANNOUNCED 65536
@@ -369,7 +371,19 @@ static void watch(struct connection *connection)
 
     if (epoll_ctl(connection->io->epoll, EPOLL_CTL_ADD, connection->fd, &event) == 0)
         connection->watched = true;
+    connection_set_deadline(connection, connection->exchange->reply.waits == NULL
+                                            ? NO_DEADLINE
+                                            : clock_now_coarse() + WAITS_AFTER_NS);
+}
+
+/* Still no answer. */
+static void tell_it_waits(struct connection *connection)
+{
+    struct reply *reply = &connection->exchange->reply;
+
     connection_set_deadline(connection, NO_DEADLINE);
+    if (reply->waits != NULL)
+        reply->waits(reply);
 }
 
 static void peer_left(struct connection *connection)
@@ -394,7 +408,9 @@ static bool peer_reads(struct connection *connection)
 
 static void deadline_passed(struct connection *connection)
 {
-    if (connection->phase == PHASE_WORKING) {
+    if (connection->phase == PHASE_WORKING && connection->watched) {
+        tell_it_waits(connection);
+    } else if (connection->phase == PHASE_WORKING) {
         watch(connection);
     } else if (connection->phase == PHASE_WRITING && peer_reads(connection)) {
         connection_set_deadline(connection,

@@ -114,14 +114,34 @@ static void add_one_line(struct buf *out, struct bytes text)
             *p = ' ';
 }
 
-bool stream_message(struct exchange *ex, struct bytes head, struct bytes shared, struct bytes tail)
+/* The fields before the data; returns their size. */
+static size_t write_fields(char *out, size_t size, const struct event *event, bool message)
 {
-    static const struct bytes before = {"event: message\ndata: ", 21}, after = {"\n\n", 2};
+    const char *name = event->name != NULL ? event->name : message ? "message" : NULL;
+    int at = 0;
+
+    if (name != NULL)
+        at += snprintf(out, size, "event: %s\n", name);
+    if (event->id != NULL)
+        at += snprintf(out + at, size - (size_t)at, "id: %s\n", event->id);
+    if (event->retry_ms > 0)
+        at += snprintf(out + at, size - (size_t)at, "retry: %u\n", event->retry_ms);
+    at += snprintf(out + at, size - (size_t)at, "data: ");
+    return (size_t)at;
+}
+
+bool stream_message(struct exchange *ex, const struct event *event, struct bytes head,
+                    struct bytes shared, struct bytes tail)
+{
+    static const struct bytes after = {"\n\n", 2};
+    size_t size = head.size + shared.size + tail.size;
+    char fields[256];
+    struct bytes before = {fields, write_fields(fields, sizeof fields, event, size > 0)};
 
     if (ex->out.size - ex->out_sent > BACKLOG_MAX)
         ex->out.failed = true;
-    buf_reserve(&ex->out, head.size + shared.size + tail.size + 64);
-    add_chunk_size(ex, before.size + head.size + shared.size + tail.size + after.size);
+    buf_reserve(&ex->out, size + before.size + 64);
+    add_chunk_size(ex, before.size + size + after.size);
     buf_add_bytes(&ex->out, before);
     add_one_line(&ex->out, head);
     add_one_line(&ex->out, shared);

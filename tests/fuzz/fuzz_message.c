@@ -83,8 +83,12 @@ static void sink_release(struct reply *reply)
     sink_of(reply)->references--;
 }
 
-static const struct reply_ops ops = {sink_send, sink_open, sink_push,
-                                     sink_end,  sink_hold, sink_release};
+static const struct reply_ops ops = {.send = sink_send,
+                                     .open = sink_open,
+                                     .push = sink_push,
+                                     .end = sink_end,
+                                     .hold = sink_hold,
+                                     .release = sink_release};
 
 static void provider_call(struct provider *provider, struct call *call)
 {
@@ -141,9 +145,17 @@ static void set_up(void)
     provider_init(&provider, &provider_ops);
     provider.id = strdup("fuzz");
     provider.offers = offers_new();
-    offers_add(provider.offers, OFFER_TOOL, &(struct offer_terms){BYTES("{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
-                      "\"text\":{\"type\":\"string\",\"x-mcp-header\":\"Text\"}}}}"), MCP_TOOL_NONBLOCKING, 0, 0, 0}, &err);
-    offers_add(provider.offers, OFFER_TOOL, &(struct offer_terms){BYTES("{\"name\":\"b\",\"inputSchema\":{\"type\":\"object\"}}"), MCP_TOOL_NONBLOCKING, 0, 0, 0}, &err);
+    offers_add(provider.offers, OFFER_TOOL,
+               &(struct offer_terms){
+                   BYTES("{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
+                         "\"text\":{\"type\":\"string\",\"x-mcp-header\":\"Text\"}}}}"),
+                   MCP_TOOL_NONBLOCKING, 0, 0, 0},
+               &err);
+    offers_add(
+        provider.offers, OFFER_TOOL,
+        &(struct offer_terms){BYTES("{\"name\":\"b\",\"inputSchema\":{\"type\":\"object\"}}"),
+                              MCP_TOOL_NONBLOCKING, 0, 0, 0},
+        &err);
     offers_seal(provider.offers);
     if (!registry_publish(registry, &all, 1, &err))
         abort();

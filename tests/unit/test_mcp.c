@@ -83,8 +83,12 @@ static void fake_release(struct reply *reply)
     fake_of(reply)->references--;
 }
 
-static const struct reply_ops fake_ops = {fake_send, fake_open, fake_push,
-                                          fake_end,  fake_hold, fake_release};
+static const struct reply_ops fake_ops = {.send = fake_send,
+                                          .open = fake_open,
+                                          .push = fake_push,
+                                          .end = fake_end,
+                                          .hold = fake_hold,
+                                          .release = fake_release};
 
 /* ---- a provider of our own ---- */
 
