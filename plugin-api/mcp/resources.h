@@ -40,11 +40,14 @@ struct mcp_resources {
 
     /* Reads. call->name is the URI as the client wrote it; call->tag is that of
      * the resource or template; call->arguments is a JSON object of the
-     * template's variables, decoded ("{}" for a resource).
+     * template's variables ("{}" for a resource), percent-decoded: a string
+     * each, an array or an object for "{name*}", and nothing for a variable
+     * that has no value. They are the client's words: a path may be "../..".
      *
      * finish_text ends it with the text of the resource, under the URI and the
      * definition's mimeType; finish_result with a whole ReadResourceResult,
-     * {"contents":[{"uri","mimeType","text" or "blob"},...]}; finish_error with
+     * {"contents":[{"uri","mimeType","text" or "blob"},...]}, with "ttlMs" and
+     * "cacheScope" where clients may keep it (else they may not); finish_error with
      * MCP_ERROR_RESOURCE_NOT_FOUND when there is no such thing. finish_failure
      * becomes an error, for there is no model to read it. Required. Call
      * thread; see the flags of the resource. */
