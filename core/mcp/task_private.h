@@ -117,6 +117,7 @@ struct task_run *task_end(struct task *task, enum task_status status, struct buf
  * mutex. */
 void task_run_start(struct task *task);
 struct task_run *task_run_new(struct task *task);
+struct task_run *task_run_ref(struct task_run *run);
 void task_run_unref(struct task_run *run);
 /* Cancels its call and drops the reference. NULL is allowed. Not with the mutex. */
 void task_run_cancel(struct task_run *run);

@@ -32,6 +32,12 @@ struct task_run *task_run_new(struct task *task)
     return run;
 }
 
+struct task_run *task_run_ref(struct task_run *run)
+{
+    atomic_fetch_add(&run->references, 1);
+    return run;
+}
+
 void task_run_unref(struct task_run *run)
 {
     if (atomic_fetch_sub(&run->references, 1) != 1)
@@ -133,8 +139,7 @@ void task_run_start(struct task *task)
     bool wanted = run != NULL && task->phase == PHASE_RUNS && !tasks->stopping;
     if (wanted) {
         run->receiving = true;
-        task->run = run;
-        atomic_fetch_add(&run->references, 1);
+        task->run = task_run_ref(run);
         task_read_inside(run, task->row.inside);
     } else if (run == NULL) {
         tasks->running--;
@@ -363,7 +368,7 @@ static void run_end(struct reply *reply)
 
 static void run_hold(struct reply *reply)
 {
-    atomic_fetch_add(&run_of(reply)->references, 1);
+    task_run_ref(run_of(reply));
 }
 
 static void run_release(struct reply *reply)

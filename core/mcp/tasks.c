@@ -457,6 +457,26 @@ static bool any_unrepeatable(const struct tasks *tasks)
     return false;
 }
 
+/* Has the runs of a bucket end: the store knows them as running, and the next life
+ * decides. */
+static void interrupt(struct tasks *tasks, size_t bucket)
+{
+    struct task_run *runs[EXPIRE_BATCH];
+    size_t count = 0;
+
+    pthread_mutex_lock(&tasks->mutex);
+    for (struct task *task = tasks->buckets[bucket]; task != NULL && count < EXPIRE_BATCH;
+         task = task->next)
+        if (task->run != NULL && !task->run->receiving)
+            runs[count++] = task_run_ref(task->run);
+    pthread_mutex_unlock(&tasks->mutex);
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i]->reply.gone != NULL)
+            runs[i]->reply.gone(&runs[i]->reply);
+        task_run_unref(runs[i]);
+    }
+}
+
 void tasks_stop(struct tasks *tasks, int64_t deadline_ns)
 {
     const struct timespec until = {.tv_sec = deadline_ns / NS_PER_S,
@@ -468,6 +488,8 @@ void tasks_stop(struct tasks *tasks, int64_t deadline_ns)
     while (waited != ETIMEDOUT && any_unrepeatable(tasks))
         waited = pthread_cond_timedwait(&tasks->idle, &tasks->mutex, &until);
     pthread_mutex_unlock(&tasks->mutex);
+    for (size_t i = 0; i < TASK_BUCKETS; i++)
+        interrupt(tasks, i);
 }
 
 void tasks_close(struct tasks *tasks)

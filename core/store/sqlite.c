@@ -67,9 +67,21 @@ static struct sqlite_backend *sqlite_of(struct store_backend *backend)
 
 /* ---- errors ---- */
 
+/* The system's word for a disk, a quota or a limit that leaves no room. */
+static bool is_full(const struct sqlite_backend *b)
+{
+    int number = sqlite3_system_errno(b->db);
+
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
 static bool fail(const struct sqlite_backend *b, struct error *err)
 {
-    switch (sqlite3_errcode(b->db)) {
+    int code = sqlite3_errcode(b->db);
+
+    if (code == SQLITE_IOERR && is_full(b))
+        code = SQLITE_FULL;
+    switch (code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return error_set(err, "%s is in use by another process: each mcpd needs a store of its own",
