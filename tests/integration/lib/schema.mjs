@@ -69,20 +69,30 @@ const NOTIFICATIONS = {
     'notifications/cancelled': 'CancelledNotification',
 };
 
-const ERRORS = { '-32020': 'HeaderMismatchError', '-32021': 'MissingRequiredClientCapabilityError', '-32022': 'UnsupportedProtocolVersionError' };
+const REQUESTS = {
+    'elicitation/create': 'ElicitRequest',
+    'sampling/createMessage': 'CreateMessageRequest',
+    'roots/list': 'ListRootsRequest',
+};
+
+const ERRORS = { '-32020': 'HeaderMismatchError', '-32021': 'MissingRequiredClientCapabilityError', '-32022': 'UnsupportedProtocolVersionError', '-32042': 'URLElicitationRequiredError' };
 
 /** Any message of the server's; `method` is that of the request it answers. */
 export function conformsMessage(version, message, method) {
     if (!haveSchema(version)) return;
     const { names } = compilerFor(version);
     if ('method' in message) {
-        if ('id' in message) throw new Error(`a request from the server: ${JSON.stringify(message)}`);
-        const name = NOTIFICATIONS[message.method];
-        if (!name) throw new Error(`unknown notification ${message.method}`);
+        /* 2026-07-28 has requests of servers only inside of results. */
+        const isRequest = 'id' in message;
+        if (isRequest && !/^2025/.test(version)) throw new Error(`a request from the server: ${JSON.stringify(message)}`);
+        const name = (isRequest ? REQUESTS : NOTIFICATIONS)[message.method];
+        if (isRequest) conforms(version, 'JSONRPCRequest', message);
+        if (!name) throw new Error(`unknown message ${message.method}`);
         conforms(version, name, message);
     } else if ('result' in message) {
         conforms(version, names.includes('JSONRPCResultResponse') ? 'JSONRPCResultResponse' : 'JSONRPCResponse', message);
-        if (RESULTS[method]) conforms(version, RESULTS[method], message.result);
+        const name = message.result.resultType === 'input_required' ? 'InputRequiredResult' : RESULTS[method];
+        if (name) conforms(version, name, message.result);
     } else {
         conforms(version, names.includes('JSONRPCErrorResponse') ? 'JSONRPCErrorResponse' : 'JSONRPCError', message);
         const name = ERRORS[String(message.error.code)];
