@@ -688,6 +688,38 @@ test('the end of mcpd does not wait for answers', async () => {
     assert.match(textOf((await asked.end()).result), /server is ending/);
 });
 
+test('answers, errors, cancellations and ends at the same moment: each call has one end', async () => {
+    const daemon = await Daemon.start({ plugins: ['asks'] });
+    const ends = { complete: 0, failed: 0, gone: 0 };
+    for (let round = 0; round < 25; round++) {
+        const session = await Session.open(daemon.port, '2025-11-25', { capabilities: EVERYTHING });
+        const calls = await Promise.all(Array.from({ length: 6 }, (_, i) =>
+            Asked.begin(session, i % 2 ? 'ask' : 'ask_at_once', { requests: { ...ask, roots } })));
+        const questions = await Promise.all(calls.map((asked) => asked.questions(2)));
+        const acts = calls.flatMap((asked, i) => {
+            const [form, list] = questions[i];
+            const answers = [() => session.post({ jsonrpc: '2.0', id: form.id, result: accept({ name: 'Ada' }) }),
+                () => session.post({ jsonrpc: '2.0', id: list.id, result: { roots: [] } })];
+            return [...answers, ...[[], [() => session.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: asked.id } })],
+                [() => session.post({ jsonrpc: '2.0', id: list.id, error: { code: -1, message: 'no' } })], [() => asked.listener.close()]][i % 4]];
+        });
+        if (round % 3 === 0) acts.push(() => session.delete());
+        acts.sort(() => crypto.randomInt(3) - 1);
+        await Promise.allSettled(acts.map((act) => act()));
+        for (const [i, asked] of calls.entries()) {
+            if (i % 4 === 3) {
+                ends.gone++;
+                continue;
+            }
+            const { result } = await asked.end();
+            ends[result.isError ? 'failed' : 'complete']++;
+            assert.equal(asked.listener.messages.filter(({ id }) => id === asked.id).length, 1);
+        }
+    }
+    assert.ok(ends.complete > 10 && ends.failed > 10, JSON.stringify(ends));
+    await daemon.stop();
+});
+
 test('many sessions are asked at once: no thread waits', async () => {
     const daemon = await Daemon.start({ plugins: ['asks'], config: { calls: { workers: 2 } } });
     const threads = () => fs.readdirSync(`/proc/${daemon.pid}/task`).length;
