@@ -70,9 +70,18 @@ static struct sqlite_backend *sqlite_of(struct store_backend *backend)
 /* The system's word for a disk, a quota or a limit that leaves no room. */
 static bool is_full(const struct sqlite_backend *b)
 {
-    int number = sqlite3_system_errno(b->db);
+    static const int files[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
 
-    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        sqlite3_file *file = NULL;
+        int number = 0;
+        if (sqlite3_file_control(b->db, "main", files[i], &file) == SQLITE_OK && file != NULL &&
+            file->pMethods != NULL)
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+        if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+            return true;
+    }
+    return false;
 }
 
 static bool fail(const struct sqlite_backend *b, struct error *err)
