@@ -25,6 +25,7 @@ struct listener {
 };
 
 struct listeners {
+    struct mcp *mcp;
     pthread_mutex_t mutex;
     struct listener *head; /* of a ring */
     atomic_uint epochs[CHANGES];
@@ -52,7 +53,7 @@ static void unlink_it(struct listener *listener)
     listener->next->previous = listener->previous;
 }
 
-struct listeners *listeners_new(void)
+struct listeners *listeners_new(struct mcp *mcp)
 {
     struct listeners *home = calloc(1, sizeof *home);
     struct listener *head = calloc(1, sizeof *head);
@@ -62,6 +63,7 @@ struct listeners *listeners_new(void)
         free(head);
         return NULL;
     }
+    home->mcp = mcp;
     pthread_mutex_init(&home->mutex, NULL);
     head->next = head->previous = head;
     head->marker = true;
@@ -194,6 +196,27 @@ bool listener_tell_updated(struct listener *listener, struct bytes uri)
     bool told = !out.failed && listener->reply->ops->push(listener->reply, buf_bytes(&out));
     buf_free(&out);
     return told;
+}
+
+bool listener_tell_task(struct listener *listener, struct bytes members)
+{
+    struct buf out;
+
+    buf_init(&out, members.size + 1024);
+    buf_addf(&out,
+             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tasks\","
+             "\"params\":{" SUBSCRIPTION_META ",",
+             (int)listener->id_size, listener->id);
+    buf_add_bytes(&out, members);
+    BUF_LIT(&out, "}}");
+    bool told = !out.failed && listener->reply->ops->push(listener->reply, buf_bytes(&out));
+    buf_free(&out);
+    return told;
+}
+
+struct mcp *listener_mcp(const struct listener *listener)
+{
+    return listener->home->mcp;
 }
 
 void listener_end(struct listener *listener)

@@ -16,6 +16,7 @@
 #include "mcp/message.h"
 #include "mcp/watches.h"
 
+struct mcp;
 struct session;
 struct listener;
 struct listeners;
@@ -24,7 +25,7 @@ struct listeners;
 enum change { CHANGE_TOOLS, CHANGE_RESOURCES, CHANGE_PROMPTS, CHANGES };
 #define CHANGED_ALL (MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS)
 
-struct listeners *listeners_new(void);
+struct listeners *listeners_new(struct mcp *mcp);
 void listeners_free(struct listeners *listeners);
 
 /* Adds the stream of `reply`, which must be open, and takes over reply->gone
@@ -56,5 +57,8 @@ uint32_t listeners_epoch(struct listeners *listeners, enum change list);
 bool listener_tell(struct listener *listener, uint32_t what);
 /* The notification that a resource has changed; `uri` is a JSON string. */
 bool listener_tell_updated(struct listener *listener, struct bytes uri);
+/* notifications/tasks, with these members of a task. */
+bool listener_tell_task(struct listener *listener, struct bytes members);
+struct mcp *listener_mcp(const struct listener *listener);
 
 #endif

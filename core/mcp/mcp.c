@@ -93,7 +93,7 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
         goto out;
     pthread_mutex_init(&mcp->mutex, NULL);
     mcp->registry = registry;
-    mcp->listeners = listeners_new();
+    mcp->listeners = listeners_new(mcp);
     mcp->sessions = sessions_new();
     mcp->watches = watches_new();
     mcp->redeemed = redeemed_new();
@@ -119,9 +119,9 @@ void mcp_free(struct mcp *mcp)
 {
     if (mcp == NULL)
         return;
-    tasks_free(mcp->tasks);
     sessions_free(mcp->sessions);
-    watches_free(mcp->watches);
+    watches_free(mcp->watches); /* its thread asks the tasks */
+    tasks_free(mcp->tasks);
     listeners_free(mcp->listeners);
     redeemed_free(mcp->redeemed);
     askings_free(mcp->askings);

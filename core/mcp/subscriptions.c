@@ -4,6 +4,7 @@
 #include "mcp/listeners.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
+#include "mcp/tasks.h"
 
 static const struct bytes no_data = {NULL, 0};
 
@@ -19,9 +20,17 @@ static void release_listener(void *owner)
     listener_unref(owner);
 }
 
+/* The resource, or the task (see tasks_watch_key), as a JSON string. */
+#define TASK_KEY_START 3 /* "\n */
 static bool tell_listener(void *owner, struct bytes uri)
 {
-    return listener_tell_updated(owner, uri);
+    struct listener *listener = owner;
+
+    if (uri.size > TASK_KEY_START && memcmp(uri.data, "\"\\n", TASK_KEY_START) == 0)
+        return tasks_tell(listener_mcp(listener)->tasks,
+                          (struct bytes){uri.data + TASK_KEY_START, uri.size - TASK_KEY_START - 1},
+                          listener);
+    return listener_tell_updated(listener, uri);
 }
 
 static const struct watcher_ops listener_ops = {
@@ -139,6 +148,7 @@ static const char *const flags[CHANGES] = {[CHANGE_TOOLS] = "toolsListChanged",
 struct filter {
     uint32_t wants; /* MCP_CHANGED_* */
     const struct json_node *uris; /* an array of strings, or NULL */
+    const struct json_node *tasks; /* the same, of taskIds */
 };
 
 static bool all_uris(const struct json *json, const struct json_node *array)
@@ -157,8 +167,9 @@ static bool read_filter(const struct request *request, struct filter *filter)
     const struct json *json = &request->json;
     const struct json_node *given = json_get(json, request->params, "notifications");
     const struct json_node *uris = json_get(json, given, "resourceSubscriptions");
+    const struct json_node *tasks = json_get(json, given, "taskIds");
 
-    *filter = (struct filter){.uris = uris};
+    *filter = (struct filter){.uris = uris, .tasks = tasks};
     if (given == NULL || given->type != JSON_OBJECT)
         return false;
     for (enum change list = 0; list < CHANGES; list++) {
@@ -168,37 +179,103 @@ static bool read_filter(const struct request *request, struct filter *filter)
         if (flag != NULL && flag->type == JSON_TRUE)
             filter->wants |= 1u << list;
     }
-    return uris == NULL || (uris->type == JSON_ARRAY && all_uris(json, uris));
+    return (uris == NULL || (uris->type == JSON_ARRAY && all_uris(json, uris))) &&
+           (tasks == NULL || (tasks->type == JSON_ARRAY && all_uris(json, tasks)));
 }
 
-/* Watches the resources of the filter, for nobody yet. False: refused, which has
- * been answered. *watcher is NULL when there are none. */
-static bool watch_uris(struct request *request, const struct filter *filter,
-                       struct watcher **watcher)
+/* A URI has no control characters; a task is watched by a name that has one. */
+static bool is_name(struct bytes uri)
 {
-    const struct json_node *uris = filter->uris;
+    for (size_t i = 0; i < uri.size; i++)
+        if ((unsigned char)uri.data[i] < 0x20)
+            return false;
+    return true;
+}
+
+static bool watch_uris(struct request *request, const struct json_node *uris,
+                       struct watcher *watcher)
+{
+    const struct json_node *end = uris + uris->span;
+
+    for (const struct json_node *n = json_first(uris); n != NULL; n = json_next(n, end)) {
+        struct bytes uri = json_string(&request->json, n, request->message->arena);
+        if (uri.data != NULL && is_name(uri) && !watch(request, watcher, uri))
+            return false;
+    }
+    return true;
+}
+
+static bool watch_tasks(struct request *request, const struct json_node *ids,
+                        struct watcher *watcher)
+{
+    const struct json_node *end = ids + ids->span;
+    char key[TASK_WATCH_SIZE];
+
+    for (const struct json_node *n = json_first(ids); n != NULL; n = json_next(n, end)) {
+        struct bytes id = json_string(&request->json, n, request->message->arena);
+        if (id.data != NULL && tasks_may_watch(request, id) &&
+            !watch(request, watcher, tasks_watch_key(id, key)))
+            return false;
+    }
+    return true;
+}
+
+/* Watches the resources and tasks of the filter, for nobody yet. False: refused,
+ * which has been answered. *watcher is NULL when there are none. */
+static bool watch_all(struct request *request, const struct filter *filter,
+                      struct watcher **watcher)
+{
+    const struct json_node *uris = filter->uris, *ids = filter->tasks;
 
     *watcher = NULL;
-    if (uris == NULL || uris->count == 0)
+    if ((uris == NULL || uris->count == 0) && (ids == NULL || ids->count == 0))
         return true;
     *watcher = watcher_new(request->mcp->watches, &listener_ops, NULL);
     if (*watcher == NULL) {
         respond_error(request, 500, RPC_INTERNAL_ERROR, no_data, "Out of memory");
         return false;
     }
-    const struct json_node *end = uris + uris->span;
-    for (const struct json_node *n = json_first(uris); n != NULL; n = json_next(n, end)) {
-        struct bytes uri = json_string(&request->json, n, request->message->arena);
-        if (uri.data == NULL || !watch(request, *watcher, uri)) {
-            watcher_clear(*watcher);
-            watcher_free(*watcher);
-            return false;
-        }
-    }
-    return true;
+    if ((uris == NULL || watch_uris(request, uris, *watcher)) &&
+        (ids == NULL || watch_tasks(request, ids, *watcher)))
+        return true;
+    watcher_clear(*watcher);
+    watcher_free(*watcher);
+    return false;
 }
 
-/* Says what of the filter counts: all of it. */
+/* The tasks that the client will be told of: an array. */
+static void write_tasks(struct buf *out, const struct request *request, const struct json_node *ids)
+{
+    const struct json_node *end = ids + ids->span;
+    const char *comma = "";
+
+    BUF_LIT(out, "\"taskIds\":[");
+    for (const struct json_node *n = json_first(ids); n != NULL; n = json_next(n, end)) {
+        struct bytes id = json_string(&request->json, n, request->message->arena);
+        if (id.data == NULL || !tasks_may_watch(request, id))
+            continue;
+        buf_addf(out, "%s", comma);
+        json_write_string(out, id);
+        comma = ",";
+    }
+    BUF_LIT(out, "]");
+}
+
+/* Tells at once how they stand: one may have ended before its client listened. */
+static void tell_tasks(const struct request *request, const struct json_node *ids,
+                       struct listener *listener)
+{
+    const struct json_node *end = ids + ids->span;
+
+    for (const struct json_node *n = json_first(ids); n != NULL; n = json_next(n, end)) {
+        struct bytes id = json_string(&request->json, n, request->message->arena);
+        if (id.data != NULL && tasks_may_watch(request, id))
+            tasks_tell(request->mcp->tasks, id, listener);
+    }
+}
+
+/* Says what of the filter counts: all but tasks that are not the client's, or ended
+ * some time ago. */
 static bool acknowledge(const struct request *request, const struct filter *filter)
 {
     struct buf out;
@@ -217,6 +294,11 @@ static bool acknowledge(const struct request *request, const struct filter *filt
     if (filter->uris != NULL) {
         buf_addf(&out, "%s\"resourceSubscriptions\":", comma);
         json_write_compact(&out, &request->json, filter->uris);
+        comma = ",";
+    }
+    if (filter->tasks != NULL) {
+        buf_addf(&out, "%s", comma);
+        write_tasks(&out, request, filter->tasks);
     }
     BUF_LIT(&out, "}}}");
     bool sent = !out.failed && request->reply->ops->push(request->reply, buf_bytes(&out));
@@ -249,6 +331,8 @@ static void listen(struct request *request, const struct filter *filter, struct 
             missed |= 1u << list;
     listener_tell(listener, missed);
     watcher_catch_up(watcher);
+    if (filter->tasks != NULL)
+        tell_tasks(request, filter->tasks, listener);
     listener_unref(listener);
 }
 
@@ -260,7 +344,7 @@ void subscriptions_listen(struct request *request)
     if (!read_filter(request, &filter)) {
         respond_error(request, 400, RPC_INVALID_PARAMS, no_data,
                       "Invalid params: notifications must be an object of booleans, and a list of "
-                      "URIs as resourceSubscriptions");
+                      "URIs as resourceSubscriptions, and of ids as taskIds");
         return;
     }
     if (!request->message->takes_stream) {
@@ -268,7 +352,11 @@ void subscriptions_listen(struct request *request)
                       "subscriptions/listen needs Accept: text/event-stream");
         return;
     }
-    if (!watch_uris(request, &filter, &watcher))
+    if (filter.tasks != NULL && (request->mcp->tasks == NULL || !tasks_declared(request))) {
+        tasks_refuse(request, "listening to taskIds");
+        return;
+    }
+    if (!watch_all(request, &filter, &watcher))
         return;
     if (!request->reply->ops->open(request->reply)) {
         respond_error(request, 503, RPC_SERVER_BUSY, no_data,

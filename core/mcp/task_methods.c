@@ -77,8 +77,7 @@ static void respond_task(const struct request *request, const char *type,
 
 /* ---- tools/call ---- */
 
-/* Whether this very request declares the extension. */
-static bool declares_tasks(const struct request *request)
+bool tasks_declared(const struct request *request)
 {
     const struct json *json = &request->json;
     const struct json_node *capabilities =
@@ -88,7 +87,7 @@ static bool declares_tasks(const struct request *request)
            json_get(json, json_get(json, capabilities, "extensions"), TASKS_EXTENSION) != NULL;
 }
 
-static void refuse_undeclared(const struct request *request, const char *what)
+void tasks_refuse(const struct request *request, const char *what)
 {
     respond_error(request, 400, RPC_MISSING_CAPABILITY,
                   BYTES("{\"requiredCapabilities\":{\"extensions\":{\"" TASKS_EXTENSION "\":{}}}}"),
@@ -202,11 +201,11 @@ bool tasks_admit(struct request *request, const struct registry_entry *entry)
         return admit_run(request, entry);
     if ((flags & TASK_FLAGS) == 0)
         return true;
-    if (request->mcp->tasks == NULL || !declares_tasks(request)) {
+    if (request->mcp->tasks == NULL || !tasks_declared(request)) {
         if ((flags & MCP_TOOL_TASK_REQUIRED) == 0)
             return true;
         if (request->revision->modern)
-            refuse_undeclared(request, "this tool");
+            tasks_refuse(request, "this tool");
         else
             respond_error(request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data,
                           "The tool %.*s can only be called as a task", BYTES_FMT(entry->name));
@@ -225,7 +224,7 @@ bool tasks_admit(struct request *request, const struct registry_entry *entry)
 bool tasks_may_start(const struct request *request, const struct registry_entry *entry)
 {
     return (entry->offer->terms.flags & TASK_FLAGS) != 0 &&
-           (request->run != NULL || (request->mcp->tasks != NULL && declares_tasks(request)));
+           (request->run != NULL || (request->mcp->tasks != NULL && tasks_declared(request)));
 }
 
 /* Somebody who waits for the store. */
@@ -348,14 +347,19 @@ static void respond_empty(const struct request *request)
     respond_finish(request, &out);
 }
 
-/* Whether the task is the caller's. */
-static bool is_callers(const struct request *request, const struct store_task *row)
+bool task_is_callers(const struct request *request, const struct store_task *row)
 {
     struct mcp_caller caller;
 
     invoke_caller(request, &caller);
     return bytes_equal(row->subject, (struct bytes){caller.subject.data, caller.subject.size}) &&
            bytes_equal(row->issuer, (struct bytes){caller.issuer.data, caller.issuer.size});
+}
+
+/* Whether it is due to be forgotten. */
+static bool is_over(const struct store_task *row)
+{
+    return task_status_is_final(row->status) && row->created_ms + row->ttl_ms <= clock_wall_ms();
 }
 
 /* What a method does with a task. */
@@ -382,9 +386,7 @@ static void found(void *context, const struct store_task *row, const struct erro
         log_error("tasks cannot be read: %s", failure->text);
         respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
                       "The task cannot be read: %s", failure->text);
-    } else if (row == NULL || !is_callers(request, row) ||
-               (task_status_is_final(row->status) &&
-                row->created_ms + row->ttl_ms <= clock_wall_ms())) {
+    } else if (row == NULL || is_over(row) || !task_is_callers(request, row)) {
         respond_unknown(request);
     } else {
         look_up->method->final(request, row);
@@ -423,8 +425,8 @@ static void with_task(struct request *request, const struct task_method *method)
     const struct json *json = &request->json;
     struct tasks *tasks = request->mcp->tasks;
 
-    if (tasks == NULL || !declares_tasks(request)) {
-        refuse_undeclared(request, "this method");
+    if (tasks == NULL || !tasks_declared(request)) {
+        tasks_refuse(request, "this method");
         return;
     }
     struct bytes id =
@@ -440,7 +442,8 @@ static void with_task(struct request *request, const struct task_method *method)
     }
     pthread_mutex_lock(&tasks->mutex);
     struct task *task = tasks_find(tasks, id);
-    if (task != NULL && (task->phase == PHASE_NEW || !is_callers(request, &task->row))) {
+    if (task != NULL && (task->phase == PHASE_NEW || is_over(&task->row) ||
+                         !task_is_callers(request, &task->row))) {
         pthread_mutex_unlock(&tasks->mutex);
         respond_unknown(request);
     } else if (task != NULL) {
@@ -533,8 +536,10 @@ static void update_live(struct request *request, struct task *task)
         task->row.started = false; /* the next call has not begun */
         task_set(&task->row.payload, NULL, 0);
     }
-    if (changed)
+    if (changed) {
         task_save(task, NULL, NULL);
+        task_changed(task);
+    }
     if (complete)
         task_wait(task);
     acknowledge(request, task);
@@ -545,7 +550,7 @@ void tasks_update(struct request *request)
     static const struct task_method update = {update_live, acknowledge_final};
     const struct json_node *answers = json_get(&request->json, request->params, "inputResponses");
 
-    if (declares_tasks(request) && (answers == NULL || answers->type != JSON_OBJECT))
+    if (tasks_declared(request) && (answers == NULL || answers->type != JSON_OBJECT))
         respond_error(request, STATUS_IN_PROTOCOL, RPC_INVALID_PARAMS, no_data,
                       "Invalid params: inputResponses must be an object");
     else

@@ -5,6 +5,7 @@
  *   tasks.c         the life of tasks: made, saved, waiting, over, taken up again
  *   task_run.c      carrying one out: the request issued inside mcpd
  *   task_input.c    what is asked of the client on the way, and the answers
+ *   task_watch.c    telling those who listen
  *   task_methods.c  what clients say and see: tools/call, tasks/get, ...
  */
 #ifndef MCP_TASK_PRIVATE_H
@@ -23,7 +24,7 @@ enum task_phase {
     PHASE_WAITS, /* for a place */
     PHASE_RUNS, /* has a place; `run` is NULL until the store knows */
     PHASE_ASKS, /* waits for the client's answers */
-    PHASE_OVER /* final; here until the store has it */
+    PHASE_OVER /* final; here until the store has it, and a while longer */
 };
 
 struct task {
@@ -37,6 +38,7 @@ struct task {
     struct task *next_waiting;
     bool linked; /* in the table */
     bool unsaved; /* the store has failed to take the last state */
+    bool stored; /* over, and the store has it */
     enum task_phase phase;
     /* What the store has of it. payload, inside and message are from malloc; the rest
      * is behind the struct and does not change. */
@@ -101,6 +103,8 @@ void task_forget(struct task *task); /* takes it from the table */
 void task_set(struct bytes *text, char *data, size_t size);
 /* Puts the state in the store's line. `done` NULL: nobody waits. */
 void task_save(struct task *task, store_done *done, void *context);
+/* Those who listen are to be told how it stands. */
+void task_changed(const struct task *task);
 /* Puts it behind those that wait, and starts what there is room for. */
 void task_wait(struct task *task);
 /* The same, when it could not begin just now: in a while. */
@@ -139,6 +143,9 @@ void task_read_inside(struct task_run *run, struct bytes inside);
 void task_write_inside(struct buf *out, unsigned round, struct bytes state, struct bytes answers);
 
 /* ---- task_methods.c ---- */
+
+/* Whether the task is the caller's. */
+bool task_is_callers(const struct request *request, const struct store_task *row);
 
 /* The error object of JSON-RPC. */
 void task_write_error(struct buf *out, int code, const char *message);

@@ -230,6 +230,7 @@ static struct task_run *asks(struct task *task, const struct call_result *result
         task->row.updated_ms = clock_wall_ms();
         task_set(&task->row.message, NULL, 0);
         task_save(task, NULL, NULL);
+        task_changed(task);
     } else {
         run = task_end(task, TASK_FAILED, &why,
                        "The tool asks for what the client has not declared to be able to do");
@@ -280,6 +281,7 @@ void task_run_progress(struct task_run *run, double done, double total, struct b
             task_set(&task->row.message, copy, message.size);
             task->row.updated_ms = clock_wall_ms();
             task->message_ns = now;
+            task_changed(task);
         }
     }
     pthread_mutex_unlock(&task->home->mutex);

@@ -12,6 +12,10 @@
 #include "mcp/task_private.h"
 
 #define POSTPONE_NS NS_PER_S
+/* A task that has ended stays in memory for a while, for those who look at once, or
+ * begin to listen; not one with a large result. */
+#define LINGER_MS 10000
+#define LINGER_BYTES 65536
 #define EXPIRE_BATCH 64 /* tasks whose time is over, ended at a time */
 
 /* ---- one task ---- */
@@ -56,17 +60,31 @@ struct task *task_ref(struct task *task)
     return task;
 }
 
+static void free_task(struct task *task)
+{
+    free((char *)task->row.payload.data);
+    free((char *)task->row.inside.data);
+    free((char *)task->row.message.data);
+    free(task);
+}
+
+/* task_unref with the mutex held. */
+static void drop(struct task *task)
+{
+    if (atomic_fetch_sub(&task->references, 1) != 1)
+        return;
+    task->home->outstanding--;
+    free_task(task);
+}
+
 void task_unref(struct task *task)
 {
     if (atomic_fetch_sub(&task->references, 1) != 1)
         return;
-    free((char *)task->row.payload.data);
-    free((char *)task->row.inside.data);
-    free((char *)task->row.message.data);
     pthread_mutex_lock(&task->home->mutex);
     task->home->outstanding--;
     pthread_mutex_unlock(&task->home->mutex);
-    free(task);
+    free_task(task);
 }
 
 void task_set(struct bytes *text, char *data, size_t size)
@@ -184,7 +202,8 @@ static void saved(void *context, const struct error *failure)
         complain(tasks, failure);
     } else {
         tasks->complained = false;
-        if (task->phase == PHASE_OVER)
+        task->stored = task->phase == PHASE_OVER;
+        if (task->stored && task->row.payload.size > LINGER_BYTES)
             task_forget(task);
     }
     pthread_mutex_unlock(&tasks->mutex);
@@ -195,6 +214,7 @@ void task_save(struct task *task, store_done *done, void *context)
 {
     struct tasks *tasks = task->home;
 
+    task->stored = false;
     if (tasks->store == NULL)
         return;
     if (done == NULL)
@@ -299,6 +319,7 @@ struct task_run *task_end(struct task *task, enum task_status status, struct buf
     data = message != NULL ? strdup(message) : NULL;
     task_set(&task->row.message, data, data != NULL ? strlen(data) : 0);
     task_save(task, NULL, NULL);
+    task_changed(task);
     return run;
 }
 
@@ -338,6 +359,23 @@ static void expired(void *context, size_t removed, const struct error *failure)
     pthread_mutex_unlock(&tasks->mutex);
 }
 
+/* Saves again what could not be saved, and lets go of what has long been over. Mutex
+ * held. */
+static void tidy(struct task *task, int64_t now_ms)
+{
+    for (struct task *next; task != NULL; task = next) {
+        next = task->next;
+        if (task->unsaved) {
+            task->unsaved = false;
+            task_save(task, NULL, NULL);
+        } else if (task->stored && task->row.updated_ms + LINGER_MS < now_ms) {
+            task_ref(task);
+            task_forget(task);
+            drop(task);
+        }
+    }
+}
+
 void tasks_tick(struct tasks *tasks)
 {
     int64_t now = clock_wall_ms();
@@ -347,11 +385,7 @@ void tasks_tick(struct tasks *tasks)
     pthread_mutex_lock(&tasks->mutex);
     if (tasks->store != NULL) {
         for (size_t i = 0; i < TASK_BUCKETS; i++)
-            for (struct task *task = tasks->buckets[i]; task != NULL; task = task->next)
-                if (task->unsaved) {
-                    task->unsaved = false;
-                    task_save(task, NULL, NULL);
-                }
+            tidy(tasks->buckets[i], now);
         store_expire_tasks(tasks->store, now, expired, tasks);
         tasks_pump(tasks);
     }

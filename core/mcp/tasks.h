@@ -27,6 +27,7 @@
 
 #define TASKS_EXTENSION "io.modelcontextprotocol/tasks"
 
+struct listener;
 struct tasks;
 struct task_run;
 
@@ -68,5 +69,20 @@ void task_run_progress(struct task_run *run, double done, double total, struct b
 struct bytes task_run_state(const struct task_run *run);
 struct bytes task_run_answers(const struct task_run *run);
 void task_run_caller(const struct task_run *run, struct mcp_caller *caller);
+
+/* ---- for subscriptions/listen ---- */
+
+/* What the watches know a task by: no URI, for these have no line feed. */
+#define TASK_WATCH_SIZE 64
+struct bytes tasks_watch_key(struct bytes id, char key[TASK_WATCH_SIZE]);
+
+/* Whether this very request declares the extension. */
+bool tasks_declared(const struct request *request);
+/* Refuses one that does not, but would have to. */
+void tasks_refuse(const struct request *request, const char *what);
+/* Whether the caller may be told of this task: it is his, and of late. */
+bool tasks_may_watch(const struct request *request, struct bytes id);
+/* Tells how the task stands. */
+bool tasks_tell(struct tasks *tasks, struct bytes id, struct listener *listener);
 
 #endif

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
-import { META, MODERN, modern, textOf } from './lib/mcp.mjs';
+import { Listener, META, MODERN, modern, textOf } from './lib/mcp.mjs';
 import { conforms, conformsMessage } from './lib/schema.mjs';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';
@@ -319,6 +319,63 @@ test('tasks/result and tasks/list do not exist', async () => {
         assert.equal(status, 404);
         assert.equal(error.code, -32601);
     }
+});
+
+// ---- Listening --------------------------------------------------------------------------
+
+const listen = (taskIds, capabilities = ALL) =>
+    Listener.open(port, { taskIds }, { meta: { [`${META}clientCapabilities`]: capabilities } });
+
+test('subscriptions/listen with taskIds: the whole task at each change, as tasks/get would show it', async () => {
+    const { taskId } = await create(port, 'two');
+    const other = await create(port, 'job', { ms: 60_000 });
+    const listener = await listen([taskId, 'unknown', 'A'.repeat(43)]);
+    const [ack] = listener.messages;
+    assert.equal(ack.method, 'notifications/subscriptions/acknowledged');
+    assert.deepEqual(ack.params.notifications, { taskIds: [taskId] });
+    const asking = await until(() => listener.messages.find(({ params }) => params.status === 'input_required'), 5_000, 'it to ask');
+    const { resultType, _meta, ...task } = await get(port, taskId);
+    const { _meta: tag, ...told } = asking.params;
+    assert.equal(asking.method, 'notifications/tasks');
+    assert.deepEqual(told, task);
+    assert.deepEqual(tag, { [`${META}subscriptionId`]: listener.id });
+    const keys = Object.keys(task.inputRequests);
+    await update(port, taskId, { [keys[0]]: accept({ name: 'x' }) });
+    await until(() => listener.messages.some(({ params }) => Object.keys(params.inputRequests ?? {}).length === 1), 5_000, 'one to be left');
+    await update(port, taskId, { [keys[1]]: accept({ name: 'y' }) });
+    const ended = await until(() => listener.messages.find(({ params }) => params.status === 'completed'), 5_000, 'the end');
+    const final = await get(port, taskId);
+    assert.deepEqual(ended.params.result, final.result);
+    await exchange(port, 'tasks/cancel', { taskId: other.taskId });
+    await sleep(100);
+    assert.ok(listener.messages.every(({ params }) => !params.taskId || params.taskId === taskId), 'nothing of other tasks');
+    assert.ok(listener.messages.slice(1).every(({ method }) => method === 'notifications/tasks'));
+    listener.close();
+});
+test('a task that has just ended is told once, for a client that begins to listen too late', async () => {
+    const { taskId } = await create(port, 'job', { ms: 0 });
+    await settled(port, taskId);
+    const listener = await listen([taskId]);
+    const { params } = await listener.wait(2);
+    assert.equal(params.status, 'completed');
+    assert.equal(textOf(params.result), 'worked');
+    listener.close();
+});
+test('taskIds without the extension: -32021; taskIds that are no list: -32602', async () => {
+    const refused = await exchange(port, 'subscriptions/listen', { notifications: { taskIds: ['x'] } }, {});
+    assert.equal(refused.status, 400);
+    assert.equal(refused.error.code, -32021);
+    assert.deepEqual(refused.error.data, { requiredCapabilities: TASKS });
+    for (const taskIds of ['x', [7], {}])
+        assert.equal((await exchange(port, 'subscriptions/listen', { notifications: { taskIds } })).error.code, -32602);
+});
+test('the name that a task is watched by is no URI that a client could watch', async () => {
+    const { taskId } = await create(port, 'job', { ms: 300 });
+    const listener = await Listener.open(port, { resourceSubscriptions: [`\n${taskId}`] });
+    await settled(port, taskId);
+    await sleep(100);
+    assert.equal(listener.messages.length, 1, JSON.stringify(listener.messages));
+    listener.close();
 });
 
 // ---- Limits ------------------------------------------------------------------------------
