@@ -96,7 +96,10 @@ static struct bytes last_part(struct bytes uri, struct arena *arena)
         int high = i + 2 < part.size ? hex_digit(part.data[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(part.data[i + 2]) : -1;
         bool encoded = part.data[i] == '%' && low >= 0;
-        decoded[size++] = encoded ? (char)(high << 4 | low) : part.data[i];
+        char c = part.data[i];
+        if (encoded)
+            c = (char)(high << 4 | low);
+        decoded[size++] = c;
         i += encoded ? 2 : 0;
     }
     struct bytes name = {decoded, size};

@@ -81,7 +81,7 @@ static void check_key(const struct json *schema, const char *name, const struct 
                   expected);
 }
 
-static void check_keys(const struct fake_host *host, struct arena *arena)
+static void check_keys(const struct fake_host *host, int expected, struct arena *arena)
 {
     struct json schema;
     ck_assert(json_parse(&schema, bytes_of(host->plugin->config_schema), &json_default_limits,
@@ -94,7 +94,7 @@ static void check_keys(const struct fake_host *host, struct arena *arena)
         check_key(&schema, json_cstring(&schema, key, arena), key + 1, arena);
         count++;
     }
-    ck_assert_int_gt(count, 4);
+    ck_assert_int_eq(count, expected);
 }
 
 /* ".It Cm read_file Brq path , encoding". */
@@ -113,13 +113,13 @@ static void check_tool(const struct fake_tool *tool, struct arena *arena)
     entry(tool->name, arguments);
 }
 
-static void check_manual(const char *page, struct fake_host *host, size_t tools)
+static void check_manual(const char *page, struct fake_host *host, int keys, size_t tools)
 {
     struct arena arena;
     arena_init(&arena, 1 << 20);
     ck_assert_msg(host->running, "%s", host->fail_text);
     read_manual(page);
-    check_keys(host, &arena);
+    check_keys(host, keys, &arena);
     ck_assert_uint_eq(host->tool_count, tools);
     for (size_t i = 0; i < host->tool_count; i++)
         check_tool(&host->tools[i], &arena);
@@ -131,7 +131,8 @@ START_TEST(the_manual_of_filesystem)
 {
     check_manual(
         "man/mcp-filesystem.7",
-        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 4);
+        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 5,
+        4);
 }
 END_TEST
 
@@ -139,7 +140,14 @@ START_TEST(the_manual_of_database)
 {
     check_manual(
         "man/mcp-database.7",
-        fake_host_new("database", "{\"url\":\"sqlite://%s\",\"read_only\":false}", database), 3);
+        fake_host_new("database", "{\"url\":\"sqlite://%s\",\"read_only\":false}", database), 8, 3);
+}
+END_TEST
+
+START_TEST(the_manual_of_skills)
+{
+    check_manual("man/mcp-skills.7", fake_host_new("skills", "{\"directories\":[\"%s\"]}", base), 1,
+                 0);
 }
 END_TEST
 
@@ -156,7 +164,8 @@ int main(void)
     suite_add(suite, &(struct suite_case){"database", setup, teardown, 60,
                                           SUITE_TESTS(the_manual_of_database)});
     if (!under_valgrind())
-        suite_add(suite, &(struct suite_case){"filesystem", setup, teardown, 60,
-                                              SUITE_TESTS(the_manual_of_filesystem)});
+        suite_add(suite, &(struct suite_case){
+                             "filesystem", setup, teardown, 60,
+                             SUITE_TESTS(the_manual_of_filesystem, the_manual_of_skills)});
     return suite_run(suite);
 }
