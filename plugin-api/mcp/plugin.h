@@ -478,8 +478,8 @@ struct mcp_call_ops {
     /* Since 1.1. Makes a call of a tool with MCP_TOOL_TASK_LATE a task: the
      * client has its handle when this returns. The call goes on; its deadline
      * no longer counts. MCP_ENOTSUP: this client does not know tasks, or the
-     * tool has none of the flags; the call goes on as it is. MCP_OK again when
-     * it is a task already. */
+     * tool has none of the flags; MCP_EFAIL: it cannot be stored; in both cases
+     * the call goes on as it is. MCP_OK again when it is a task already. */
     int32_t (*start_task)(struct mcp_call *call);
 
     /* Since 1.1. Lets the client hang up meanwhile, where its revision lets it
