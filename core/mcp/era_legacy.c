@@ -64,6 +64,13 @@ static struct session *find_channel_session(struct request *request)
     return session;
 }
 
+/* What changed while nobody listened. */
+static void catch_up(struct mcp *mcp, struct session *session, struct listener *listener)
+{
+    listener_tell(listener, session_missed(session, mcp->listeners));
+    subscriptions_catch_up(session);
+}
+
 /* Makes `reply`, which is open, the session's stream. */
 static void listen_for(struct mcp *mcp, struct session *session, struct reply *reply)
 {
@@ -75,11 +82,8 @@ static void listen_for(struct mcp *mcp, struct session *session, struct reply *r
         return;
     }
     /* The session may end, and its stream with it, while we speak. */
-    bool alive = session_set_stream(session, listener_ref(listener));
-    if (alive) { /* what changed while nobody listened */
-        listener_tell(listener, session_missed(session, mcp->listeners));
-        subscriptions_catch_up(session);
-    }
+    if (session_set_stream(session, listener_ref(listener)))
+        catch_up(mcp, session, listener);
     listener_unref(listener);
 }
 
@@ -373,13 +377,26 @@ static void listen_anew(struct mcp *mcp, struct session *session, struct reply *
     }
 }
 
+static void listen_on(struct mcp *mcp, struct session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    struct listener *listener = session->stream != NULL ? listener_ref(session->stream) : NULL;
+    pthread_mutex_unlock(&session->mutex);
+    if (listener != NULL)
+        catch_up(mcp, session, listener);
+    listener_unref(listener);
+}
+
 static void resume(struct mcp *mcp, struct session *session, const struct message *message,
                    struct reply *reply)
 {
     switch (resumable_resume(session, message->last_event_id, reply)) {
     case RESUMED:
         break;
-    case RESUMED_LISTEN:
+    case RESUMED_LISTENS:
+        listen_on(mcp, session);
+        break;
+    case RESUMED_ANEW:
         listen_anew(mcp, session, reply);
         break;
     case RESUMED_REFUSED:

@@ -412,14 +412,15 @@ static bool resumable_open(struct reply *reply)
     return open;
 }
 
-/* True only when a connection took it: what is merely kept may never be asked
- * for. */
+/* What is for a listener who is away is not kept: false tells whoever said it that it
+ * has to be said again, and that is done when he is back. */
 static bool resumable_push(struct reply *reply, struct bytes message)
 {
     struct resumable *r = resumable_of(reply);
 
     pthread_mutex_lock(&r->replay->mutex);
-    bool sent = !r->over && open_stream(r) &&
+    bool away = r->listens && r->connection == NULL;
+    bool sent = !r->over && !away && open_stream(r) &&
                 say(r, message, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
     pthread_mutex_unlock(&r->replay->mutex);
     return sent;
@@ -578,7 +579,7 @@ enum resumed resumable_resume(struct session *session, struct bytes last_event_i
     while (r != NULL && (r->number != stream || r->listens != listens))
         r = r->next;
     if (r == NULL) {
-        resumed = listens ? RESUMED_LISTEN : RESUMED_UNKNOWN;
+        resumed = listens ? RESUMED_ANEW : RESUMED_UNKNOWN;
     } else {
         atomic_fetch_add(&r->references, 1);
         if (r->connection != NULL)
@@ -587,7 +588,7 @@ enum resumed resumable_resume(struct session *session, struct bytes last_event_i
         attach(r, connection);
         connection->waits = NULL;
         if (connection->ops->open(connection)) {
-            resumed = RESUMED;
+            resumed = r->listens && !r->over ? RESUMED_LISTENS : RESUMED;
             done = go_on(r, last);
         } else {
             resumed = RESUMED_REFUSED;

@@ -49,11 +49,15 @@ bool resumable_begin(struct request *request);
  * there are no event streams; the caller releases it. NULL: it could not be opened. */
 struct reply *resumable_listen(struct session *session, struct reply *connection);
 
-enum resumed { RESUMED, RESUMED_UNKNOWN, RESUMED_REFUSED, RESUMED_LISTEN };
+enum resumed {
+    RESUMED,
+    RESUMED_LISTENS, /* it is the stream of a GET; what was not kept may be said now */
+    RESUMED_ANEW, /* it was the stream of a GET, and is no more: a new one does as well */
+    RESUMED_UNKNOWN, /* there is no such stream (any more) */
+    RESUMED_REFUSED /* no stream could be opened */
+};
 
-/* A GET with Last-Event-ID. RESUMED_UNKNOWN: there is no such stream (any more);
- * RESUMED_LISTEN: likewise, but it was the stream of a GET, so that a new one does as
- * well; RESUMED_REFUSED: no stream could be opened. */
+/* A GET with Last-Event-ID. */
 enum resumed resumable_resume(struct session *session, struct bytes last_event_id,
                               struct reply *connection);
 
