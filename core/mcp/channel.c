@@ -41,6 +41,7 @@ struct channel {
     bool sessions_only;
     atomic_uint references;
     atomic_uint unanswered;
+    atomic_bool finishing;
 
     pthread_mutex_t mutex; /* guards what follows */
     struct turn *turns; /* those that are open */
@@ -60,6 +61,14 @@ static void channel_unref(struct channel *channel)
 }
 
 /* ---- turns ---- */
+
+/* Whoever sees both tells, and both may: `finished` sorts that out. */
+static void look_if_finished(struct channel *channel)
+{
+    if (atomic_load(&channel->finishing) && atomic_load(&channel->unanswered) == 0 &&
+        channel->ops->finished != NULL)
+        channel->ops->finished(channel->owner);
+}
 
 static struct turn *turn_of(struct reply *reply)
 {
@@ -93,7 +102,9 @@ static void turn_leave(struct turn *turn)
     pthread_mutex_unlock(&channel->mutex);
     if (!there)
         return;
-    atomic_fetch_sub(&channel->unanswered, 1);
+    /* The turn holds the channel, and is needed for that until the end. */
+    if (atomic_fetch_sub(&channel->unanswered, 1) == 1)
+        look_if_finished(channel);
     turn_unref(turn);
 }
 
@@ -188,7 +199,7 @@ static const struct reply_ops turn_ops = {.send = turn_send,
                                           .release = turn_release};
 
 /* A copy of the text, on the channel's list, with a reference for the caller and
- * one for the list. */
+ * one for the list. NULL: out of memory, or closed. */
 static struct turn *turn_new(struct channel *channel, struct bytes text)
 {
     struct turn *turn = calloc(1, sizeof *turn);
@@ -210,8 +221,14 @@ static struct turn *turn_new(struct channel *channel, struct bytes text)
     pthread_mutex_init(&turn->mutex, NULL);
     /* The index of a message has some 20 bytes for each value. */
     arena_init(&turn->arena, text.size * 24 + ARENA_SLACK);
-    atomic_fetch_add(&channel->unanswered, 1);
     pthread_mutex_lock(&channel->mutex);
+    if (channel->closed) {
+        pthread_mutex_unlock(&channel->mutex);
+        atomic_store(&turn->references, 1);
+        turn_unref(turn);
+        return NULL;
+    }
+    atomic_fetch_add(&channel->unanswered, 1);
     turn->next = channel->turns;
     turn->place = &channel->turns;
     if (turn->next != NULL)
@@ -300,7 +317,7 @@ void channel_receive(struct channel *channel, struct bytes text, struct registry
     void (*gone)(struct reply *) = NULL;
 
     if (turn == NULL) {
-        channel_refuse(channel, RPC_INTERNAL_ERROR, "Out of memory");
+        channel_refuse(channel, RPC_INTERNAL_ERROR, "Out of memory"); /* nobody hears: closed */
         return;
     }
     turn->message = (struct message){.verb = MESSAGE_POST,
@@ -329,6 +346,27 @@ void channel_refuse(struct channel *channel, int code, const char *text)
 unsigned channel_unanswered(struct channel *channel)
 {
     return atomic_load(&channel->unanswered);
+}
+
+void channel_finish(struct channel *channel)
+{
+    atomic_store(&channel->finishing, true);
+    look_if_finished(channel);
+}
+
+bool channel_is_finishing(const struct channel *channel)
+{
+    return atomic_load(&channel->finishing);
+}
+
+void channel_hold(struct channel *channel)
+{
+    atomic_fetch_add(&channel->references, 1);
+}
+
+void channel_release(struct channel *channel)
+{
+    channel_unref(channel);
 }
 
 void channel_close(struct channel *channel)

@@ -27,6 +27,8 @@ struct channel_ops {
      * message is one that it can do without. */
     bool (*write)(void *owner, struct bytes head, struct bytes shared, struct bytes tail,
                   bool dispensable);
+    /* After channel_finish: all is answered. May be NULL. */
+    void (*finished)(void *owner);
     /* The channel needs `owner` no longer. */
     void (*release)(void *owner);
 };
@@ -35,12 +37,18 @@ struct channel_ops {
  * not called. */
 struct channel *channel_open(struct mcp *mcp, const struct channel_ops *ops, void *owner,
                              bool sessions_only);
-/* One message; copies the text. */
+/* One message; copies the text. Not after channel_close: it is dropped. */
 void channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader);
 /* An error that belongs to no request, for a message that could not be taken. */
 void channel_refuse(struct channel *channel, int code, const char *text);
 /* How many messages are not answered yet. */
 unsigned channel_unanswered(struct channel *channel);
+/* No further message will come: `finished` is called when all are answered, perhaps
+ * inside this function. */
+void channel_finish(struct channel *channel);
+bool channel_is_finishing(const struct channel *channel);
+void channel_hold(struct channel *channel);
+void channel_release(struct channel *channel);
 /* The peer has gone: cancels what it asked for and ends its session. Gives the
  * caller's reference back. */
 void channel_close(struct channel *channel);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* 2025-03-26 to 2025-11-25: initialize begins a session, every later message
+/* 2024-11-05 to 2025-11-25: initialize begins a session, every later message
  * names it, a GET opens its stream and DELETE ends it. */
 #include <stdlib.h>
 

@@ -21,8 +21,7 @@ bool modern_claims(const struct request *request)
     if (json_get(&request->json, request->meta, META "protocolVersion") != NULL ||
         json_get(&request->json, request->meta, META "clientCapabilities") != NULL)
         return true;
-    if (message->protocol_version.data == NULL ||
-        bytes_equal(message->protocol_version, BYTES("2024-11-05")))
+    if (message->protocol_version.data == NULL)
         return false;
     const struct revision *revision = revision_find(message->protocol_version);
     return revision == NULL || revision->modern;

@@ -219,7 +219,7 @@ static void progress(struct call *call, double done, double total, struct bytes 
         BUF_LIT(&out, ",\"total\":");
         json_write_double(&out, total);
     }
-    if (message.size > 0) {
+    if (message.size > 0 && inv->request->revision->progress_text) {
         BUF_LIT(&out, ",\"message\":");
         json_write_string(&out, message);
     }

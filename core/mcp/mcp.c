@@ -12,6 +12,7 @@
 #include "mcp/request.h"
 #include "mcp/resumable.h"
 #include "mcp/sessions.h"
+#include "mcp/sse.h"
 #include "mcp/tasks.h"
 #include "mcp/view.h"
 
@@ -95,12 +96,14 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->registry = registry;
     mcp->listeners = listeners_new(mcp);
     mcp->sessions = sessions_new();
+    mcp->sses = sses_new();
     mcp->watches = watches_new();
     mcp->redeemed = redeemed_new();
     mcp->askings = askings_new();
     seal_key_generate(&mcp->own_key);
-    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->watches == NULL ||
-        mcp->redeemed == NULL || mcp->askings == NULL || !make_identity(mcp, config))
+    if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->sses == NULL ||
+        mcp->watches == NULL || mcp->redeemed == NULL || mcp->askings == NULL ||
+        !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
@@ -119,6 +122,7 @@ void mcp_free(struct mcp *mcp)
 {
     if (mcp == NULL)
         return;
+    sses_free(mcp->sses);
     sessions_free(mcp->sessions);
     watches_free(mcp->watches); /* its thread asks the tasks */
     tasks_free(mcp->tasks);
@@ -149,6 +153,7 @@ void mcp_configure(struct mcp *mcp, struct config *config)
     atomic_store(&mcp->input_timeout_ms, config->calls.input_timeout_ms);
     sessions_limit(mcp->sessions, config->sessions.max,
                    (int64_t)config->sessions.idle_timeout_ms * NS_PER_MS);
+    sses_limit(mcp->sses, config->sessions.max);
     replay_limit(config->sessions.replay_max_bytes,
                  (int64_t)config->sessions.replay_max_age_ms * NS_PER_MS);
     if (mcp->tasks != NULL)
@@ -192,6 +197,7 @@ void mcp_end_streams(struct mcp *mcp)
 {
     listeners_end(mcp->listeners);
     askings_end(mcp);
+    sses_end(mcp->sses);
 }
 
 /* ---- one message ---- */
@@ -338,6 +344,12 @@ void mcp_receive(struct mcp *mcp, struct message *message, struct reply *reply)
         break;
     case MESSAGE_DELETE:
         legacy_delete(mcp, message, reply);
+        break;
+    case MESSAGE_SSE_GET:
+        sse_get(mcp, message, reply);
+        break;
+    case MESSAGE_SSE_POST:
+        sse_post(mcp, message, reply);
         break;
     }
 }

@@ -14,7 +14,14 @@
 #include "plugin/registry.h"
 
 /* What was asked of the endpoint (2025-11-25 and before use all three). */
-enum message_verb { MESSAGE_POST, MESSAGE_GET, MESSAGE_DELETE };
+enum message_verb {
+    MESSAGE_POST,
+    MESSAGE_GET,
+    MESSAGE_DELETE,
+    /* Of the endpoints of 2024-11-05; the other's session_id is that of its target. */
+    MESSAGE_SSE_GET,
+    MESSAGE_SSE_POST
+};
 
 /* A header field Mcp-Param-NAME; the name without "Mcp-Param-". */
 struct message_param {

@@ -66,6 +66,7 @@ struct mcp {
     atomic_uint call_timeout_ms, input_timeout_ms;
     struct sessions *sessions;
     struct listeners *listeners;
+    struct sses *sses;
     struct seal_key own_key; /* of this process; also where a file gives others */
     struct redeemed *redeemed;
     struct tasks *tasks; /* NULL: there are none */

@@ -7,6 +7,7 @@
 #include "plugin/offers.h"
 
 enum revision_id {
+    REVISION_2024_11_05,
     REVISION_2025_03_26,
     REVISION_2025_06_18,
     REVISION_2025_11_25,
@@ -20,6 +21,8 @@ struct revision {
     bool modern; /* stateless; else initialize and sessions */
     bool batches; /* JSON-RPC batches exist */
     bool polling; /* streams may be closed before their end, and taken up again */
+    bool completions; /* completion is a capability */
+    bool progress_text; /* progress may have a message */
     bool structured; /* results may have structuredContent */
     bool titles; /* an Implementation and an argument of a prompt may have a title */
     bool audio; /* content may be audio */

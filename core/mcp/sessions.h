@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions of the revisions that have them (2025-03-26 to 2025-11-25): what
+ * Sessions of the revisions that have them (2024-11-05 to 2025-11-25): what
  * initialize agreed on, by an id nobody can guess.
  *
  * Locks: sessions.mutex (the table), then session.mutex (one session). Neither

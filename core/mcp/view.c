@@ -75,7 +75,9 @@ static void write_introduction(struct buf *out, const struct writing *w,
     /* All that a provider could bring, for one may be added at any time. */
     BUF_LIT(out, "\"capabilities\":{\"tools\":{\"listChanged\":true},"
                  "\"resources\":{\"listChanged\":true,\"subscribe\":true},"
-                 "\"prompts\":{\"listChanged\":true},\"completions\":{},\"logging\":{}");
+                 "\"prompts\":{\"listChanged\":true},\"logging\":{}");
+    if (revision->completions)
+        BUF_LIT(out, ",\"completions\":{}");
     if (revision->modern)
         write_extensions(out, snapshot);
     BUF_LIT(out, "}");

@@ -74,6 +74,9 @@ struct exchange {
     size_t discarded; /* of a body that is not wanted */
 };
 
+/* What a request is for, by its target. */
+enum target { TARGET_MCP, TARGET_SSE, TARGET_MESSAGES };
+
 enum connection_phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WORKING, PHASE_WRITING };
 
 /* One TCP connection. */
@@ -87,6 +90,8 @@ struct connection {
     uint64_t acknowledged; /* what the peer had taken when PHASE_WRITING was last looked at */
     bool suspended;
     bool watched; /* in io->epoll, for the peer's leaving */
+    enum target target;
+    char target_session[64]; /* sessionId of TARGET_MESSAGES, as it was written */
     const char *target_error; /* what is wrong with the request target; NULL: nothing */
     int target_status;
     struct exchange *exchange; /* the current one, or one kept for the next request */
@@ -137,12 +142,15 @@ struct MHD_Response *exchange_response(struct exchange *exchange);
 
 /* ---- filter.c: what libmicrohttpd lets pass and should not ---- */
 
-/* The raw request target, before anything is decoded. Sets target_error. */
+/* The raw request target, before anything is decoded. Sets connection->target*. */
 void filter_target(struct connection *connection, const char *target);
 /* The raw header fields: fills the exchange's message. 0: fine; otherwise the
  * HTTP status to refuse with, and *why. */
 int filter_request(struct exchange *exchange, struct MHD_Connection *mhd, const char *method,
                    const char *version, const char **why);
+
+/* The methods that the target has. */
+const char *filter_methods(enum target target);
 
 /* ---- origin.c: who may talk to us (DNS rebinding) ---- */
 

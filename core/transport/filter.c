@@ -16,15 +16,58 @@
 
 /* ---- the target ---- */
 
+static const struct {
+    const char *path;
+    size_t size;
+    const char *methods;
+} targets[] = {
+    [TARGET_MCP] = {"/mcp", 4, "GET, POST, DELETE"},
+    [TARGET_SSE] = {"/sse", 4, "GET"}, /* the two endpoints of 2024-11-05 */
+    [TARGET_MESSAGES] = {"/messages", 9, "POST"},
+};
+
+const char *filter_methods(enum target target)
+{
+    return targets[target].methods;
+}
+
+/* The sessionId of "?a=b&sessionId=...", as far as it fits; one that is ours does,
+ * and needs no decoding. */
+static void read_session(struct connection *connection, const char *query)
+{
+    static const char name[] = "sessionId=";
+    size_t size = 0;
+
+    while (*query == '?' || *query == '&') {
+        query++;
+        if (strncmp(query, name, sizeof name - 1) == 0) {
+            query += sizeof name - 1;
+            size = strcspn(query, "&#");
+            break;
+        }
+        query += strcspn(query, "&");
+    }
+    if (size >= sizeof connection->target_session)
+        size = 0;
+    memcpy(connection->target_session, query, size);
+    connection->target_session[size] = '\0';
+}
+
 void filter_target(struct connection *connection, const char *target)
 {
-    static const char path[] = "/mcp";
-    const size_t size = sizeof path - 1;
-
     connection->target_status = 0;
     connection->target_error = NULL;
-    if (strncmp(target, path, size) == 0 && (target[size] == '\0' || target[size] == '?'))
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        const char *rest = target + targets[i].size;
+        if (strncmp(target, targets[i].path, targets[i].size) != 0 ||
+            (*rest != '\0' && *rest != '?'))
+            continue;
+        connection->target = (enum target)i;
+        if (connection->target == TARGET_MESSAGES)
+            read_session(connection, rest);
         return;
+    }
+    connection->target = TARGET_MCP;
     connection->target_status = 400;
     if (target[0] != '/') {
         connection->target_error = "the request target must be a path";
@@ -33,7 +76,7 @@ void filter_target(struct connection *connection, const char *target)
         connection->target_error = "the request target must not have dot segments or %00";
     } else {
         connection->target_status = 404;
-        connection->target_error = "Not found: the endpoint is /mcp";
+        connection->target_error = "Not found: the endpoint is /mcp, and /sse for 2024-11-05";
     }
 }
 
@@ -225,7 +268,7 @@ static int negotiate(struct message *message, const struct walk *walk, const cha
         accept.data == NULL || accepts(accept, BYTES("application/json"), BYTES("application/*"));
     message->takes_stream =
         accept.data == NULL || accepts(accept, BYTES("text/event-stream"), BYTES("text/*"));
-    if (message->verb != MESSAGE_POST)
+    if (message->verb != MESSAGE_POST && message->verb != MESSAGE_SSE_POST)
         return 0;
     if (type.data == NULL || !is_json(type)) {
         *why = "Content-Type must be application/json";
@@ -236,7 +279,7 @@ static int negotiate(struct message *message, const struct walk *walk, const cha
         *why = "Content-Encoding is not understood: send the body as it is";
         return 415;
     }
-    if (!message->takes_json && !message->takes_stream) {
+    if (message->verb == MESSAGE_POST && !message->takes_json && !message->takes_stream) {
         *why = "Accept must allow application/json or text/event-stream";
         return 406;
     }
@@ -245,17 +288,24 @@ static int negotiate(struct message *message, const struct walk *walk, const cha
 
 /* ---- all together ---- */
 
-static int check_method(struct message *message, const char *method)
+static int check_method(struct message *message, enum target target, const char *method)
 {
-    if (strcmp(method, "POST") == 0)
-        message->verb = MESSAGE_POST;
-    else if (strcmp(method, "GET") == 0)
-        message->verb = MESSAGE_GET;
-    else if (strcmp(method, "DELETE") == 0)
-        message->verb = MESSAGE_DELETE;
-    else
-        return 405;
-    return 0;
+    static const struct {
+        enum target target;
+        const char *method;
+        enum message_verb verb;
+    } verbs[] = {{TARGET_MCP, "POST", MESSAGE_POST},
+                 {TARGET_MCP, "GET", MESSAGE_GET},
+                 {TARGET_MCP, "DELETE", MESSAGE_DELETE},
+                 {TARGET_SSE, "GET", MESSAGE_SSE_GET},
+                 {TARGET_MESSAGES, "POST", MESSAGE_SSE_POST}};
+
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (verbs[i].target == target && strcmp(verbs[i].method, method) == 0) {
+            message->verb = verbs[i].verb;
+            return 0;
+        }
+    return 405;
 }
 
 /* Whether the framing and the line of the request can be trusted. */
@@ -316,12 +366,14 @@ int filter_request(struct exchange *ex, struct MHD_Connection *mhd, const char *
     if (connection->target_status != 0)
         return connection->target_status;
     *why = "Method not allowed";
-    if (check_method(message, method) != 0)
+    if (check_method(message, connection->target, method) != 0)
         return 405;
     message->protocol_version = walk.values[FIELD_PROTOCOL_VERSION];
     message->method = walk.values[FIELD_METHOD];
     message->name = walk.values[FIELD_NAME];
-    message->session_id = walk.values[FIELD_SESSION_ID];
+    message->session_id = connection->target == TARGET_MESSAGES
+                              ? bytes_of(connection->target_session)
+                              : walk.values[FIELD_SESSION_ID];
     message->last_event_id = walk.values[FIELD_LAST_EVENT_ID];
     *why = "Content too large (http.max_body_bytes)";
     if (ex->content_length > config->http.max_body_bytes)

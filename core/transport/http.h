@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streamable HTTP (2025-03-26 and later) at /mcp, on libmicrohttpd.
+ * Streamable HTTP (2025-03-26 and later) at /mcp, and the HTTP+SSE of 2024-11-05
+ * at /sse and /messages, on libmicrohttpd.
  *
  * A few I/O threads, each with a libmicrohttpd daemon of its own that it drives
  * from its own epoll loop, read requests and write answers. What streams

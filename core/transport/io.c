@@ -190,8 +190,9 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     }
     ex->receiving = true; /* an answer from here needs nobody to be woken */
     if (status == 405)
-        ex->reply.ops->send(&ex->reply,
-                            &(struct answer){.status = 405, .allow = "GET, POST, DELETE"});
+        ex->reply.ops->send(
+            &ex->reply,
+            &(struct answer){.status = 405, .allow = filter_methods(connection->target)});
     else
         mcp_refuse(&ex->reply, status, -32600, why);
     ex->receiving = false;

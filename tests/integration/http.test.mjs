@@ -99,8 +99,7 @@ test('5 comes before 6: a notification under another name is refused', async () 
     assert.equal(result.answer.error.code, -32020);
 });
 for (const method of ['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe',
-    'tasks/result', 'tasks/list', 'unknown/method', 'tools/List', 'rpc.discover', 'prompts/list', 'resources/list',
-    'resources/read', 'prompts/get', 'completion/complete'])
+    'tasks/result', 'tasks/list', 'unknown/method', 'tools/List', 'rpc.discover'])
     test(`7: the method ${JSON.stringify(method)} does not exist: 404, -32601`, async () => {
         refused(await send(method, {}), 404, -32601);
     });
@@ -654,7 +653,7 @@ test('GET and DELETE without a session: 405', async () => {
             response.connection.destroy();
         }
 });
-for (const path_ of ['/', '/sse', '/messages', '/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp',
+for (const path_ of ['/', '/sse/', '/messages/x', '/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp',
     '/.well-known/oauth-authorization-server', '/.well-known/openid-configuration', '/mcp/.well-known/openid-configuration', '/favicon.ico'])
     test(`GET ${path_}: 404, and no page`, async () => {
         const response = await http(port, { method: 'GET', path: path_, headers: { Accept: '*/*' } });

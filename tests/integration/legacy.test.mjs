@@ -241,7 +241,7 @@ for (const version of LEGACY) {
 }
 
 test('an unknown or missing version in initialize: the newest of that era', async () => {
-    for (const version of ['2024-11-05', '2099-01-01', '1.0', '2026-07-28']) {
+    for (const version of ['2024-10-07', '2099-01-01', '1.0', '2026-07-28']) {
         const { status, answer } = await initialize(version);
         assert.equal(status, 200, `${version}: ${JSON.stringify(answer)}`);
         assert.equal(answer.result.protocolVersion, '2025-11-25', version);

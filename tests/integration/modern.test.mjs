@@ -38,7 +38,7 @@ test('the schemas of the specification are used', () => {}, { skip: noSchema(MOD
 test('server/discover tells versions, capabilities, identity and how long it holds', async () => {
     const { result } = await checked('server/discover');
     assert.equal(result.resultType, 'complete');
-    assert.deepEqual(result.supportedVersions, ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26']);
+    assert.deepEqual(result.supportedVersions, ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']);
     assert.deepEqual(result.capabilities.tools, { listChanged: true });
     assert.ok(!('tasks' in result.capabilities));
     assert.equal(result.ttlMs, 12345);

@@ -100,6 +100,12 @@ static const struct {
 } targets[] = {
     {"/mcp", 0},
     {"/mcp?key=value", 0},
+    {"/sse", 0},
+    {"/sse?x", 0},
+    {"/messages?sessionId=abc", 0},
+    {"/messages", 0},
+    {"/sse/", 404},
+    {"/messagesx", 404},
     {"/mcp/", 404},
     {"/", 404},
     {"/mcpx", 404},
@@ -125,6 +131,33 @@ START_TEST(request_targets)
 }
 END_TEST
 
+static const struct {
+    const char *target, *session;
+} sessions[] = {
+    {"/messages?sessionId=abc", "abc"},
+    {"/messages?a=b&sessionId=abc&c", "abc"},
+    {"/messages?sessionId=", ""},
+    {"/messages?", ""},
+    {"/messages", ""},
+    {"/messages?xsessionId=abc", ""},
+    {"/messages?a&&sessionId=abc", "abc"},
+    {"/messages?sessionId=abc&sessionId=def", "abc"},
+    /* 63 characters fit. */
+    {"/messages?sessionId=123456789012345678901234567890123456789012345678901234567890123",
+     "123456789012345678901234567890123456789012345678901234567890123"},
+    {"/messages?sessionId=1234567890123456789012345678901234567890123456789012345678901234", ""},
+};
+
+START_TEST(sessions_of_targets)
+{
+    struct connection connection = {.fd = -1};
+
+    filter_target(&connection, sessions[_i].target);
+    ck_assert_int_eq(connection.target, TARGET_MESSAGES);
+    ck_assert_str_eq(connection.target_session, sessions[_i].session);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("transport");
@@ -135,6 +168,7 @@ int main(void)
     tcase_add_loop_test(tests, host_names, 0, sizeof hosts / sizeof hosts[0]);
     tcase_add_loop_test(tests, origin_values, 0, sizeof origins / sizeof origins[0]);
     tcase_add_loop_test(tests, request_targets, 0, sizeof targets / sizeof targets[0]);
+    tcase_add_loop_test(tests, sessions_of_targets, 0, sizeof sessions / sizeof sessions[0]);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
