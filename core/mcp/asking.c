@@ -7,6 +7,7 @@
 #include "mcp/answers.h"
 #include "mcp/capabilities.h"
 #include "mcp/questions.h"
+#include "mcp/resumable.h"
 #include "mcp/sessions.h"
 
 #define BUCKETS 256
@@ -557,7 +558,8 @@ static bool send_questions(struct invocation *inv, const struct call_result *res
     reply->ops->hold(reply); /* for us, while we send */
     publish(asking, inv);
     for (size_t i = 0, from = 0; i < asking->count && sent; from = ends[i++])
-        sent = reply->ops->push(reply, (struct bytes){texts.data + from, ends[i] - from});
+        sent = reply->ops->push(reply, (struct bytes){texts.data + from, ends[i] - from}) ||
+               resumable_keeps(reply); /* for a client that comes back */
     if (!sent && take(asking)) {
         give_up(asking, "This has to ask the client, which cannot be reached");
     } else if (is_over(session, &asking->inv) && take(asking)) {

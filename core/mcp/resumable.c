@@ -473,6 +473,17 @@ static const struct reply_ops resumable_ops = {.send = resumable_send,
                                                .hold = resumable_hold,
                                                .release = resumable_release};
 
+bool resumable_keeps(struct reply *reply)
+{
+    if (reply->ops != &resumable_ops)
+        return false;
+    struct resumable *r = resumable_of(reply);
+    pthread_mutex_lock(&r->replay->mutex);
+    bool keeps = r->open && !r->over && !r->replay->ended;
+    pthread_mutex_unlock(&r->replay->mutex);
+    return keeps;
+}
+
 /* ---- for the eras ---- */
 
 static struct resumable *resumable_new(struct session *session)

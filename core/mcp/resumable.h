@@ -45,6 +45,10 @@ void replay_limit(uint32_t max_bytes, int64_t max_age_ns);
  * event streams here. */
 bool resumable_begin(struct request *request);
 
+/* Whether what this reply could not send is kept for its client, who may come back
+ * for it. */
+bool resumable_keeps(struct reply *reply);
+
 /* The stream of a GET without Last-Event-ID, opened, which is `connection` itself where
  * there are no event streams; the caller releases it. NULL: it could not be opened. */
 struct reply *resumable_listen(struct session *session, struct reply *connection);

@@ -667,6 +667,23 @@ test('who cancels, ends the session or leaves is not waited for', async () => {
     assert.match(textOf((await early.end()).result), /cancelled|ended/, 'it asked when the session had ended');
 });
 
+test('a client that hung up as it was told comes back for the question', async () => {
+    const session = await Session.open(port, '2025-11-25', { capabilities: EVERYTHING });
+    const response = await session.post({ jsonrpc: '2.0', id: 'call', method: 'tools/call', params: { name: 'late', arguments: { ms: 50, close: true } } });
+    const events = [];
+    for await (const event of response.events()) events.push(event);
+    assert.equal(events.length, 1, 'the priming event alone');
+    await sleep(150);
+    const back = await http(port, { method: 'GET', headers: { ...session.headers(), 'Content-Type': null, Accept: 'text/event-stream', 'Last-Event-ID': events[0].id } });
+    const listener = Listener.over(back);
+    const question = await listener.wait(1);
+    assert.equal(question.method, 'elicitation/create');
+    await reply(session, question.id, accept({ text: 'x' }));
+    const { id, result } = await listener.wait(2);
+    assert.equal(id, 'call');
+    assert.deepEqual(JSON.parse(textOf(result)).answers, { context: accept({ text: 'x' }) });
+});
+
 test('who does not answer is not waited for longer than calls.input_timeout_ms', async () => {
     const daemon = await Daemon.start({ plugins: ['asks'], config: { calls: { input_timeout_ms: 300 } } });
     const session = await Session.open(daemon.port, '2025-11-25', { capabilities: EVERYTHING });

@@ -8,7 +8,7 @@
  *   ask_once                 the same, and its state counts once
  *   steps {count}            one question after the other, and gives the answers
  *                            ("step1" {"value"}), joined
- *   late {ms}                asks after a while
+ *   late {ms, close}         asks after a while; lets the client hang up before
  *
  * a prompt "asks" and a resource asks://form, which ask for one text ("context"),
  * and the completion of the prompt, which tries to.
@@ -49,7 +49,8 @@ static const struct mcp_tool tools[] = {
      STEPS, 0, 0},
     {sizeof(struct mcp_tool), MCP_TOOL_THREAD_SAFE,
      MCP_STR("{\"name\":\"late\",\"description\":\"Asks after a while.\",\"inputSchema\":{"
-             "\"type\":\"object\",\"properties\":{\"ms\":{\"type\":\"integer\"}}}}"),
+             "\"type\":\"object\",\"properties\":{\"ms\":{\"type\":\"integer\"},"
+             "\"close\":{\"type\":\"boolean\"}}}}"),
      LATE, 0, 0},
 };
 
@@ -142,6 +143,8 @@ static int32_t late(struct mcp_call *call)
 
     if (call->input_responses.size > 0)
         return tell(call);
+    if (argument(call, "/close").size == 4) /* true */
+        call->ops->close_stream(call);
     poll(&cancelled, 1, (int)integer_argument(call, "/ms"));
     call->ops->finish_need_input(call, MCP_STR(CONTEXT), MCP_STR(""));
     return MCP_OK;
