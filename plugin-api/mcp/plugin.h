@@ -363,7 +363,8 @@ struct mcp_call {
     /* For a call that comes again after finish_need_input: what that gave as
      * state, and a JSON object of the client's answers, by the keys of the
      * requests. Both empty the first time. The answers have been checked
-     * against the requests' schemas; they are the client's words all the same. */
+     * against the requests' schemas - those to a call that gave no state, only
+     * for being legal answers - and are the client's words all the same. */
     struct mcp_bytes state;
     struct mcp_bytes input_responses;
     /* Since 1.1. What the client says it can do (MCP's ClientCapabilities, a
@@ -423,10 +424,12 @@ struct mcp_call_ops {
     int32_t (*finish_failure)(struct mcp_call *call, struct mcp_bytes text);
 
     /* Ends the call because the client must be asked first (elicitation,
-     * sampling, roots). `requests` is a JSON object of MCP's InputRequests;
-     * `state` is the plugin's own text, which comes back, sealed meanwhile, in
-     * call->state. The call comes again, as a new call, with the answers.
-     * MCP_ENOTSUP: this client cannot be asked; the call is not ended. */
+     * sampling, roots). `requests` is a JSON object of MCP's InputRequests, at
+     * most 32; `state` is the plugin's own text, which comes back, sealed
+     * meanwhile, in call->state. The call comes again, as a new call, with the
+     * answers, perhaps not all of them. A client without the capability is
+     * refused by mcpd. MCP_ENOTSUP: nobody can be asked here (a completion); the
+     * call is not ended. */
     int32_t (*finish_need_input)(struct mcp_call *call, struct mcp_bytes requests,
                                  struct mcp_bytes state);
 
