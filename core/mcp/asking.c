@@ -16,6 +16,10 @@
  * takes. */
 #define ASKING_MAX ((size_t)256 << 20)
 
+#define CANCELLED "The request was cancelled"
+#define SESSION_ENDED "The session has ended"
+#define SERVER_ENDING "The server is ending"
+
 static const struct bytes no_data = {NULL, 0};
 
 struct question {
@@ -47,6 +51,7 @@ struct asking {
 struct askings {
     pthread_mutex_t mutex;
     struct asking *buckets[BUCKETS];
+    bool ended; /* no further ones wait */
 };
 
 struct askings *askings_new(void)
@@ -275,13 +280,12 @@ static void give_up_all(struct mcp *mcp, const struct search *search, const char
 void asking_cancel(struct mcp *mcp, const struct session *session, struct bytes id)
 {
     give_up_all(mcp, &(struct search){.session = session, .id = id, .due_ns = INT64_MAX},
-                "The request was cancelled");
+                CANCELLED);
 }
 
 void asking_end_session(struct mcp *mcp, const struct session *session)
 {
-    give_up_all(mcp, &(struct search){.session = session, .due_ns = INT64_MAX},
-                "The session has ended");
+    give_up_all(mcp, &(struct search){.session = session, .due_ns = INT64_MAX}, SESSION_ENDED);
 }
 
 void asking_lost(struct mcp *mcp, const struct session *session, const struct reply *reply,
@@ -320,7 +324,10 @@ void askings_expire(struct mcp *mcp)
 
 void askings_end(struct mcp *mcp)
 {
-    give_up_all(mcp, &(struct search){.due_ns = INT64_MAX}, "The server is ending");
+    pthread_mutex_lock(&mcp->askings->mutex);
+    mcp->askings->ended = true;
+    pthread_mutex_unlock(&mcp->askings->mutex);
+    give_up_all(mcp, &(struct search){.due_ns = INT64_MAX}, SERVER_ENDING);
 }
 
 /* ---- answers ---- */
@@ -384,7 +391,8 @@ static bool keep_answer(struct asking *asking, struct question *question, struct
     memcpy(copy, raw.data, raw.size);
     pthread_mutex_lock(&askings->mutex);
     if (asking->waiting && question->answer.data == NULL) {
-        question->answer = (struct bytes){copy, raw.size};
+        question->answer.data = copy;
+        question->answer.size = raw.size;
         copy = NULL;
         last = --asking->missing == 0;
         if (last)
@@ -526,21 +534,29 @@ static void publish(struct asking *asking, struct invocation *inv)
     pthread_mutex_unlock(&askings->mutex);
 }
 
-/* Who ended the session or cancelled the request before we were there to be found
- * has not told us. */
-static bool is_over(struct session *session, const struct invocation *inv)
+/* Why not to wait; NULL: wait. Who ended the session or cancelled the request before
+ * we were there to be found has not told us. */
+static const char *is_over(struct session *session, const struct invocation *inv)
 {
+    struct askings *askings = inv->request->mcp->askings;
+
+    pthread_mutex_lock(&askings->mutex);
+    bool ending = askings->ended;
+    pthread_mutex_unlock(&askings->mutex);
     pthread_mutex_lock(&session->mutex);
-    bool over = session->ended || inv->cancelled;
+    bool ended = session->ended, cancelled = inv->cancelled;
     pthread_mutex_unlock(&session->mutex);
-    return over;
+    if (ended)
+        return SESSION_ENDED;
+    return cancelled ? CANCELLED : ending ? SERVER_ENDING : NULL;
 }
 
 /* The questions are out, or their request has been answered. False: out of memory. */
 static bool send_questions(struct invocation *inv, const struct call_result *result)
 {
     struct asking *asking = asking_new(inv, result);
-    size_t ends[CALL_REQUESTS_MAX];
+    size_t ends[CALL_REQUESTS_MAX] = {0};
+    const char *over;
     struct buf texts;
     bool sent = true;
 
@@ -562,13 +578,13 @@ static bool send_questions(struct invocation *inv, const struct call_result *res
                resumable_keeps(reply); /* for a client that comes back */
     if (!sent && take(asking)) {
         give_up(asking, "This has to ask the client, which cannot be reached");
-    } else if (is_over(session, &asking->inv) && take(asking)) {
-        withdraw(asking, "The request was cancelled");
-        give_up(asking, "The request was cancelled");
+    } else if ((over = is_over(session, &asking->inv)) != NULL && take(asking)) {
+        withdraw(asking, over);
+        give_up(asking, over);
     }
     reply->ops->release(reply);
     session_unref(session);
-    asking_unref(asking);
+    asking_unref(asking); // NOLINT(clang-analyzer-unix.Malloc)
     buf_free(&texts);
     return true;
 }
