@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "encoding.h"
-#include "yaml.h"
+#include "document.h"
 
 #define FRONT_MATTER_MAX (64 * 1024)
 #define DESCRIPTION_MAX 1024 /* characters */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From libyaml's events to values, and from these to JSON. The only file that knows
  * libyaml. */
-#include "yaml.h"
+#include "document.h"
 
 #include <stdarg.h>
 #include <stdio.h>

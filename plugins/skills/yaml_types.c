@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The core schema of YAML 1.2 (10.3.2): which plain scalars are null, booleans and
  * numbers, and what these are in JSON. */
-#include "yaml.h"
+#include "document.h"
 
 #include <inttypes.h>
 #include <string.h>

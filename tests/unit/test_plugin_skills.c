@@ -120,106 +120,107 @@ static unsigned lines_said(void)
 
 /* ---- YAML ---- */
 
+static const struct {
+    const char *yaml, *json;
+} yaml[] = {
+    /* the core schema of YAML 1.2, 10.3.2 */
+    {"null", "null"},
+    {"Null", "null"},
+    {"NULL", "null"},
+    {"~", "null"},
+    {"", "null"},
+    {"nULL", "\"nULL\""},
+    {"true", "true"},
+    {"True", "true"},
+    {"TRUE", "true"},
+    {"false", "false"},
+    {"False", "false"},
+    {"FALSE", "false"},
+    {"tRUE", "\"tRUE\""},
+    {"yes", "\"yes\""},
+    {"no", "\"no\""},
+    {"on", "\"on\""},
+    {"Off", "\"Off\""},
+    {"0", "0"},
+    {"12", "12"},
+    {"-12", "-12"},
+    {"+12", "12"},
+    {"012", "12"},
+    {"-007", "-7"},
+    {"00", "0"},
+    {"0o14", "12"},
+    {"0xC", "12"},
+    {"0xff", "255"},
+    {"0o8", "\"0o8\""},
+    {"0x", "\"0x\""},
+    {"0xFFFFFFFFFFFFFFFF", "18446744073709551615"},
+    {"123456789012345678901234567890", "123456789012345678901234567890"},
+    {"1_000", "\"1_000\""},
+    {"1:30", "\"1:30\""},
+    {"0b11", "\"0b11\""},
+    {"1.5", "1.5"},
+    {"-1.50", "-1.50"},
+    {".5", "0.5"},
+    {"-.5", "-0.5"},
+    {"1.", "1.0"},
+    {"+001.5e3", "1.5e3"},
+    {"1e3", "1e3"},
+    {"1.E-3", "1.0E-3"},
+    {"1e", "\"1e\""},
+    {"1.2.3", "\"1.2.3\""},
+    {".", "\".\""},
+    {"e3", "\"e3\""},
+    {"2024-01-02", "\"2024-01-02\""},
+    {"v1.0", "\"v1.0\""},
+    /* styles */
+    {"\"12\"", "\"12\""},
+    {"'true'", "\"true\""},
+    {"\"\"", "\"\""},
+    {"''", "\"\""},
+    {"\"a\\tb\\u00e9\\x41\\0\"", "\"a\\tb\xc3\xa9"
+                                 "A\\u0000\""},
+    {"'it''s'", "\"it's\""},
+    {"a b # c", "\"a b\""},
+    {"|\n    one\n    two\n", "\"one\\ntwo\\n\""},
+    {">-\n    one\n    two\n", "\"one two\""},
+    {"|+\n    a\n\n", "\"a\\n\\n\\n\""},
+    {"\xe2\x82\xac \xf0\x9f\x98\x80", "\"\xe2\x82\xac \xf0\x9f\x98\x80\""},
+    /* collections */
+    {"[]", "[]"},
+    {"{}", "{}"},
+    {"[1, a, [2], {b: ~}]", "[1,\"a\",[2],{\"b\":null}]"},
+    {"{1: a, true: b, \"\": c}", "{\"1\":\"a\",\"true\":\"b\",\"\":\"c\"}"},
+    {"\n    a: 1\n    b:\n      - c\n      - d", "{\"a\":1,\"b\":[\"c\",\"d\"]}"},
+    {"{<<: {a: 1}}", "{\"<<\":{\"a\":1}}"},
+    {"{on: 1}", "{\"on\":1}"},
+    /* anchors and tags */
+    {"[&a {b: 1}, *a, *a]", "[{\"b\":1},{\"b\":1},{\"b\":1}]"},
+    {"[&a 1, &a 2, *a]", "[1,2,2]"},
+    {"!!str 12", "\"12\""},
+    {"! 12", "\"12\""},
+    {"!!int \"12\"", "12"},
+    {"!!float 1.5", "1.5"},
+    {"!!bool \"true\"", "true"},
+    {"!!null \"\"", "null"},
+    {"!!seq [1]", "[1]"},
+    {"!!map {}", "{}"},
+};
+
 START_TEST(yaml_is_json)
 {
-    static const struct {
-        const char *yaml, *json;
-    } cases[] = {
-        /* the core schema of YAML 1.2, 10.3.2 */
-        {"null", "null"},
-        {"Null", "null"},
-        {"NULL", "null"},
-        {"~", "null"},
-        {"", "null"},
-        {"nULL", "\"nULL\""},
-        {"true", "true"},
-        {"True", "true"},
-        {"TRUE", "true"},
-        {"false", "false"},
-        {"False", "false"},
-        {"FALSE", "false"},
-        {"tRUE", "\"tRUE\""},
-        {"yes", "\"yes\""},
-        {"no", "\"no\""},
-        {"on", "\"on\""},
-        {"Off", "\"Off\""},
-        {"0", "0"},
-        {"12", "12"},
-        {"-12", "-12"},
-        {"+12", "12"},
-        {"012", "12"},
-        {"-007", "-7"},
-        {"00", "0"},
-        {"0o14", "12"},
-        {"0xC", "12"},
-        {"0xff", "255"},
-        {"0o8", "\"0o8\""},
-        {"0x", "\"0x\""},
-        {"0xFFFFFFFFFFFFFFFF", "18446744073709551615"},
-        {"123456789012345678901234567890", "123456789012345678901234567890"},
-        {"1_000", "\"1_000\""},
-        {"1:30", "\"1:30\""},
-        {"0b11", "\"0b11\""},
-        {"1.5", "1.5"},
-        {"-1.50", "-1.50"},
-        {".5", "0.5"},
-        {"-.5", "-0.5"},
-        {"1.", "1.0"},
-        {"+001.5e3", "1.5e3"},
-        {"1e3", "1e3"},
-        {"1.E-3", "1.0E-3"},
-        {"1e", "\"1e\""},
-        {"1.2.3", "\"1.2.3\""},
-        {".", "\".\""},
-        {"e3", "\"e3\""},
-        {"2024-01-02", "\"2024-01-02\""},
-        {"v1.0", "\"v1.0\""},
-        /* styles */
-        {"\"12\"", "\"12\""},
-        {"'true'", "\"true\""},
-        {"\"\"", "\"\""},
-        {"''", "\"\""},
-        {"\"a\\tb\\u00e9\\x41\\0\"", "\"a\\tb\xc3\xa9"
-                                     "A\\u0000\""},
-        {"'it''s'", "\"it's\""},
-        {"a b # c", "\"a b\""},
-        {"|\n    one\n    two\n", "\"one\\ntwo\\n\""},
-        {">-\n    one\n    two\n", "\"one two\""},
-        {"|+\n    a\n\n", "\"a\\n\\n\\n\""},
-        {"\xe2\x82\xac \xf0\x9f\x98\x80", "\"\xe2\x82\xac \xf0\x9f\x98\x80\""},
-        /* collections */
-        {"[]", "[]"},
-        {"{}", "{}"},
-        {"[1, a, [2], {b: ~}]", "[1,\"a\",[2],{\"b\":null}]"},
-        {"{1: a, true: b, \"\": c}", "{\"1\":\"a\",\"true\":\"b\",\"\":\"c\"}"},
-        {"\n    a: 1\n    b:\n      - c\n      - d", "{\"a\":1,\"b\":[\"c\",\"d\"]}"},
-        {"{<<: {a: 1}}", "{\"<<\":{\"a\":1}}"},
-        {"{on: 1}", "{\"on\":1}"},
-        /* anchors and tags */
-        {"[&a {b: 1}, *a, *a]", "[{\"b\":1},{\"b\":1},{\"b\":1}]"},
-        {"[&a 1, &a 2, *a]", "[1,2,2]"},
-        {"!!str 12", "\"12\""},
-        {"! 12", "\"12\""},
-        {"!!int \"12\"", "12"},
-        {"!!float 1.5", "1.5"},
-        {"!!bool \"true\"", "true"},
-        {"!!null \"\"", "null"},
-        {"!!seq [1]", "[1]"},
-        {"!!map {}", "{}"},
-    };
     char front[500];
-    size_t count = sizeof(cases) / sizeof(cases[0]);
+    size_t count = sizeof(yaml) / sizeof(yaml[0]);
 
     for (size_t i = 0; i < count; i++) {
         char name[20];
         snprintf(name, sizeof(name), "s%03zu", i);
-        snprintf(front, sizeof(front), "name: %s\ndescription: D\nx: %s\n", name, cases[i].yaml);
+        snprintf(front, sizeof(front), "name: %s\ndescription: D\nx: %s\n", name, yaml[i].yaml);
         make_skill("one", front);
         run();
-        ck_assert_msg(skills() == 1, "%s: %s", cases[i].yaml, host->log);
+        ck_assert_msg(skills() == 1, "%s: %s", yaml[i].yaml, host->log);
         char expected[500];
         snprintf(expected, sizeof(expected), "{\"name\":\"%s\",\"description\":\"D\",\"x\":%s}",
-                 name, cases[i].json);
+                 name, yaml[i].json);
         ck_assert_str_eq(skill_at(0, "/frontmatter"), expected);
         fake_host_free(host);
         host = NULL;

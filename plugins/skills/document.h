@@ -5,8 +5,8 @@
  * digit. What JSON cannot say is refused: .inf and .nan, names that are no scalars,
  * tags of one's own; and so is a name that is there twice.
  */
-#ifndef SKILLS_YAML_H
-#define SKILLS_YAML_H
+#ifndef SKILLS_DOCUMENT_H
+#define SKILLS_DOCUMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
