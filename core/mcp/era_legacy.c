@@ -75,15 +75,19 @@ static void catch_up(struct mcp *mcp, struct session *session, struct listener *
 static void listen_for(struct mcp *mcp, struct session *session, struct reply *reply)
 {
     struct listener *listener =
-        listeners_add(mcp->listeners, reply, CHANGED_ALL, no_data, session, NULL);
+        listener_new(mcp->listeners, reply, CHANGED_ALL, no_data, session, NULL);
 
     if (listener == NULL) {
         reply->ops->end(reply);
         return;
     }
-    /* The session may end, and its stream with it, while we speak. */
-    if (session_set_stream(session, listener_ref(listener)))
+    /* The session may end, and its stream with it, and the client may leave, while
+     * we speak. */
+    bool alive = listener_begin(listener) && session_set_stream(session, listener_ref(listener));
+    if (alive)
         catch_up(mcp, session, listener);
+    if (alive && listener_is_lost(listener))
+        session_lose_stream(session, listener);
     listener_unref(listener);
 }
 

@@ -18,8 +18,9 @@ struct listener {
     struct watcher *watcher; /* its own; NULL: no resources */
     atomic_uint references; /* one is the list's */
     uint32_t wants;
-    bool linked; /* guarded by home->mutex */
+    bool linked, lost; /* guarded by home->mutex */
     bool marker; /* no listener, but the place a walk has come to */
+    bool until_freed; /* the reply's `freed` frees it: `gone` may come late */
     uint16_t id_size;
     char id[];
 };
@@ -90,21 +91,30 @@ void listener_unref(struct listener *listener)
 {
     if (listener == NULL || atomic_fetch_sub(&listener->references, 1) != 1)
         return;
-    listener->reply->ops->release(listener->reply);
-    session_unref(listener->session);
+    struct reply *reply = listener->reply;
+    watcher_clear(listener->watcher); /* of one that never began */
     watcher_free(listener->watcher);
-    free(listener);
+    session_unref(listener->session);
+    if (!listener->until_freed)
+        free(listener);
+    reply->ops->release(reply);
+}
+
+static void listener_freed(struct reply *reply)
+{
+    free(reply->owner);
 }
 
 /* Off the list, and nobody tells it of resources any more; true for the one who did
  * it and now has the list's reference. */
-static bool take_off(struct listener *listener)
+static bool take_off(struct listener *listener, bool lost)
 {
     pthread_mutex_lock(&listener->home->mutex);
     bool was = listener->linked;
     if (was)
         unlink_it(listener);
     listener->linked = false;
+    listener->lost = listener->lost || lost;
     pthread_mutex_unlock(&listener->home->mutex);
     if (was)
         watcher_clear(listener->watcher);
@@ -115,15 +125,15 @@ static void listener_gone(struct reply *reply)
 {
     struct listener *listener = reply->owner;
 
-    if (!take_off(listener))
+    if (!take_off(listener, true))
         return;
     if (listener->session != NULL)
         session_lose_stream(listener->session, listener);
     listener_unref(listener);
 }
 
-struct listener *listeners_add(struct listeners *home, struct reply *reply, uint32_t wants,
-                               struct bytes id, struct session *session, struct watcher *watcher)
+struct listener *listener_new(struct listeners *home, struct reply *reply, uint32_t wants,
+                              struct bytes id, struct session *session, struct watcher *watcher)
 {
     struct listener *listener = calloc(1, sizeof *listener + id.size);
 
@@ -138,16 +148,45 @@ struct listener *listeners_add(struct listeners *home, struct reply *reply, uint
     listener->watcher = watcher;
     if (id.size > 0)
         memcpy(listener->id, id.data, id.size);
-    atomic_init(&listener->references, 2);
-    listener->linked = true;
+    atomic_init(&listener->references, 1);
     reply->owner = listener;
     reply->gone = listener_gone;
-    if (watcher != NULL)
-        watcher_attach(watcher, listener);
-    pthread_mutex_lock(&home->mutex);
-    link_last(home, listener);
-    pthread_mutex_unlock(&home->mutex);
+    listener->until_freed = reply->ops->event != NULL;
+    if (listener->until_freed)
+        reply->freed = listener_freed;
     return listener;
+}
+
+bool listener_begin(struct listener *listener)
+{
+    struct listeners *home = listener->home;
+
+    pthread_mutex_lock(&home->mutex);
+    bool lost = listener->lost;
+    if (!lost) {
+        listener_ref(listener); /* the list's */
+        link_last(home, listener);
+        listener->linked = true;
+    }
+    pthread_mutex_unlock(&home->mutex);
+    if (!lost && listener->watcher != NULL)
+        watcher_attach(listener->watcher, listener);
+    return !lost;
+}
+
+void listener_withdraw(struct listener *listener)
+{
+    listener->until_freed = false;
+    listener->reply->gone = listener->reply->freed = NULL;
+    listener->reply->owner = NULL;
+}
+
+bool listener_is_lost(struct listener *listener)
+{
+    pthread_mutex_lock(&listener->home->mutex);
+    bool lost = listener->lost;
+    pthread_mutex_unlock(&listener->home->mutex);
+    return lost;
 }
 
 /* ---- what is said ---- */
@@ -224,7 +263,7 @@ void listener_end(struct listener *listener)
     struct answer answer = {.status = 200};
     struct buf out;
 
-    if (!take_off(listener))
+    if (!take_off(listener, false))
         return;
     if (listener->session != NULL) {
         listener->reply->ops->end(listener->reply);

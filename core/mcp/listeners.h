@@ -28,14 +28,22 @@ enum change { CHANGE_TOOLS, CHANGE_RESOURCES, CHANGE_PROMPTS, CHANGES };
 struct listeners *listeners_new(struct mcp *mcp);
 void listeners_free(struct listeners *listeners);
 
-/* Adds the stream of `reply`, which must be open, and takes over reply->gone
- * and reply->owner: when the peer goes the listener goes too. `wants` is
- * MCP_CHANGED_*. With an id (raw JSON) it speaks 2026-07-28; without, it is the
- * stream of `session`, of which it takes a reference. It takes the watcher of
- * its resources (NULL: none), of which it is the owner. The caller gets a
- * reference; NULL: no memory, and nothing was taken. */
-struct listener *listeners_add(struct listeners *listeners, struct reply *reply, uint32_t wants,
-                               struct bytes id, struct session *session, struct watcher *watcher);
+/* Makes the stream of `reply` a listener, which nobody tells of anything yet. It
+ * takes over reply->gone and reply->owner, so this comes before the stream is
+ * opened: a peer may leave as soon as it is. `wants` is MCP_CHANGED_*. With an id
+ * (raw JSON) it speaks 2026-07-28; without, it is the stream of `session`, of which
+ * it takes a reference. It takes the watcher of its resources (NULL: none), of which
+ * it becomes the owner. The caller gets a reference; NULL: no memory, and nothing
+ * was taken. */
+struct listener *listener_new(struct listeners *listeners, struct reply *reply, uint32_t wants,
+                              struct bytes id, struct session *session, struct watcher *watcher);
+/* The stream is open: from now on it is told, until the peer goes or it is ended.
+ * False: the peer has gone already. */
+bool listener_begin(struct listener *listener);
+/* The stream could not be opened: gives reply->gone and reply->owner back. */
+void listener_withdraw(struct listener *listener);
+/* The peer has gone. */
+bool listener_is_lost(struct listener *listener);
 
 /* Ends the stream, as its revision wants it. */
 void listener_end(struct listener *listener);

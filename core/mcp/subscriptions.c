@@ -306,26 +306,23 @@ static bool acknowledge(const struct request *request, const struct filter *filt
     return sent;
 }
 
-/* Opens the stream and makes it a listener. The acknowledgement is the first
- * message, so it goes before anybody can tell the listener of a change; what
- * changes meanwhile is told behind it. */
-static void listen(struct request *request, const struct filter *filter, struct watcher *watcher)
+/* The stream is open. The acknowledgement is the first message, so it goes before
+ * anybody can tell the listener of a change; what changes meanwhile is told behind
+ * it. */
+static void begin(struct request *request, const struct filter *filter, struct listener *listener,
+                  struct watcher *watcher)
 {
     struct listeners *listeners = request->mcp->listeners;
-    struct listener *listener = NULL;
     uint32_t epochs[CHANGES], missed = 0;
 
     for (enum change list = 0; list < CHANGES; list++)
         epochs[list] = listeners_epoch(listeners, list);
-    if (acknowledge(request, filter))
-        listener =
-            listeners_add(listeners, request->reply, filter->wants, request->id, NULL, watcher);
-    if (listener == NULL) {
+    if (!acknowledge(request, filter)) {
         request->reply->ops->end(request->reply);
-        watcher_clear(watcher);
-        watcher_free(watcher);
         return;
     }
+    if (!listener_begin(listener))
+        return;
     for (enum change list = 0; list < CHANGES; list++)
         if (epochs[list] != listeners_epoch(listeners, list))
             missed |= 1u << list;
@@ -333,6 +330,26 @@ static void listen(struct request *request, const struct filter *filter, struct 
     watcher_catch_up(watcher);
     if (filter->tasks != NULL)
         tell_tasks(request, filter->tasks, listener);
+}
+
+static void listen(struct request *request, const struct filter *filter, struct watcher *watcher)
+{
+    struct listener *listener = listener_new(request->mcp->listeners, request->reply, filter->wants,
+                                             request->id, NULL, watcher);
+
+    if (listener == NULL) {
+        watcher_clear(watcher);
+        watcher_free(watcher);
+        respond_error(request, 500, RPC_INTERNAL_ERROR, no_data, "Out of memory");
+        return;
+    }
+    if (request->reply->ops->open(request->reply)) {
+        begin(request, filter, listener, watcher);
+    } else {
+        listener_withdraw(listener);
+        respond_error(request, 503, RPC_SERVER_BUSY, no_data,
+                      "Too many open streams: try again later");
+    }
     listener_unref(listener);
 }
 
@@ -356,14 +373,6 @@ void subscriptions_listen(struct request *request)
         tasks_refuse(request, "listening to taskIds");
         return;
     }
-    if (!watch_all(request, &filter, &watcher))
-        return;
-    if (!request->reply->ops->open(request->reply)) {
-        respond_error(request, 503, RPC_SERVER_BUSY, no_data,
-                      "Too many open streams: try again later");
-        watcher_clear(watcher);
-        watcher_free(watcher);
-        return;
-    }
-    listen(request, &filter, watcher);
+    if (watch_all(request, &filter, &watcher))
+        listen(request, &filter, watcher);
 }

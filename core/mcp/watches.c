@@ -155,6 +155,7 @@ struct told {
     struct watcher *watcher;
     const struct watcher_ops *ops;
     void *owner; /* held, which keeps the watcher, too */
+    bool done;
 };
 
 static bool write_json(struct buf *out, struct bytes uri)
@@ -164,16 +165,8 @@ static bool write_json(struct buf *out, struct bytes uri)
     return !out->failed;
 }
 
-static void note_missed(struct watcher *watcher, struct bytes uri)
-{
-    pthread_mutex_lock(&watcher->home->mutex);
-    struct watch *watch = *find_mine(watcher, uri);
-    if (watch != NULL)
-        watch->missed = true;
-    pthread_mutex_unlock(&watcher->home->mutex);
-}
-
-/* With the mutex held: takes some watchers behind the marker, moves it behind them. */
+/* With the mutex held: takes some watchers behind the marker, moves it behind them.
+ * Each has missed it until he has been told: his stream may open just then. */
 static size_t take_batch(struct watched *uri, struct watch *marker, struct told batch[BATCH])
 {
     size_t count = 0;
@@ -182,15 +175,25 @@ static size_t take_batch(struct watched *uri, struct watch *marker, struct told 
     unlink_it(marker);
     for (; at != &uri->head && count < BATCH; at = at->next) {
         struct watcher *watcher = at->watcher;
-        if (watcher->owner == NULL) {
-            at->missed = true;
+        at->missed = true;
+        if (watcher->owner == NULL)
             continue;
-        }
         watcher->ops->hold(watcher->owner);
-        batch[count++] = (struct told){watcher, watcher->ops, watcher->owner};
+        batch[count++] = (struct told){watcher, watcher->ops, watcher->owner, false};
     }
     link_after(at->previous, marker);
     return count;
+}
+
+/* With the mutex held. */
+static void note_told(const struct told *to, const struct watched *uri)
+{
+    struct watch *watch = to->watcher->first;
+
+    while (watch != NULL && watch->uri != uri)
+        watch = watch->next_mine;
+    if (watch != NULL && to->done)
+        watch->missed = false;
 }
 
 /* With the mutex held, but not all the time. */
@@ -206,14 +209,14 @@ static void tell_all(struct watches *watches, struct watched *uri)
     link_after(&uri->head, &marker); /* and so the URI stays */
     while (!text.failed && (count = take_batch(uri, &marker, batch)) > 0) {
         pthread_mutex_unlock(&watches->mutex);
-        for (size_t i = 0; i < count; i++) {
-            const struct told *to = &batch[i];
-            if (!to->ops->tell(to->owner, buf_bytes(&text))) {
-                note_missed(to->watcher, text_of(uri));
-                watcher_catch_up(to->watcher); /* his stream may have opened just now */
-            }
-            to->ops->release(to->owner);
-        }
+        for (size_t i = 0; i < count; i++)
+            batch[i].done = batch[i].ops->tell(batch[i].owner, buf_bytes(&text));
+        pthread_mutex_lock(&watches->mutex);
+        for (size_t i = 0; i < count; i++)
+            note_told(&batch[i], uri);
+        pthread_mutex_unlock(&watches->mutex);
+        for (size_t i = 0; i < count; i++)
+            batch[i].ops->release(batch[i].owner);
         pthread_mutex_lock(&watches->mutex);
     }
     unlink_it(&marker);
@@ -365,9 +368,18 @@ static bool take_missed(struct watcher *watcher, struct buf *uri, struct told *t
     if (watch == NULL || uri->failed)
         return false;
     watch->missed = false;
-    *to = (struct told){watcher, watcher->ops, watcher->owner};
+    *to = (struct told){watcher, watcher->ops, watcher->owner, false};
     to->ops->hold(to->owner);
     return true;
+}
+
+static void note_missed(struct watcher *watcher, struct bytes uri)
+{
+    pthread_mutex_lock(&watcher->home->mutex);
+    struct watch *watch = *find_mine(watcher, uri);
+    if (watch != NULL)
+        watch->missed = true;
+    pthread_mutex_unlock(&watcher->home->mutex);
 }
 
 void watcher_catch_up(struct watcher *watcher)

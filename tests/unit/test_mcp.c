@@ -90,6 +90,21 @@ static const struct reply_ops fake_ops = {.send = fake_send,
                                           .hold = fake_hold,
                                           .release = fake_release};
 
+static bool fake_event(struct reply *reply, const struct event *event, struct bytes message)
+{
+    (void)event;
+    return fake_push(reply, message);
+}
+
+/* As of a transport with event streams, which tells when it lets go of a reply. */
+static const struct reply_ops fake_stream_ops = {.send = fake_send,
+                                                 .open = fake_open,
+                                                 .push = fake_push,
+                                                 .end = fake_end,
+                                                 .event = fake_event,
+                                                 .hold = fake_hold,
+                                                 .release = fake_release};
+
 /* ---- a provider of our own ---- */
 
 static struct mcp_call *waiting; /* a call of "wait" that has not been ended */
@@ -216,18 +231,23 @@ static struct message legacy(const char *session)
                             .session_id = bytes_of(session)};
 }
 
-static struct fake *post(struct message message, const char *body)
+static struct fake *post_by(const struct reply_ops *ops, struct message message, const char *body)
 {
     ck_assert_int_lt(fake_count, FAKES);
     struct fake *fake = &fakes[fake_count++];
 
-    *fake = (struct fake){.reply = {.ops = &fake_ops}, .references = 1};
+    *fake = (struct fake){.reply = {.ops = ops}, .references = 1};
     arena_init(&fake->arena, 1u << 20);
     message.body = bytes_of(body);
     message.arena = &fake->arena;
     message.reader = &reader;
     mcp_receive(mcp, &message, &fake->reply);
     return fake;
+}
+
+static struct fake *post(struct message message, const char *body)
+{
+    return post_by(&fake_ops, message, body);
 }
 
 #define META                                                                                       \
@@ -504,6 +524,45 @@ START_TEST(listening)
 }
 END_TEST
 
+static void peer_leaves(void)
+{
+    struct reply *reply = &fakes[fake_count - 1].reply;
+
+    if (reply->gone != NULL)
+        reply->gone(reply);
+}
+
+START_TEST(a_peer_may_leave_while_its_stream_begins)
+{
+    struct error err;
+
+    while_pushing = peer_leaves;
+    struct fake *fake = post(
+        modern("subscriptions/listen", NULL),
+        "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"subscriptions/listen\",\"params\":{"
+        "\"notifications\":{\"toolsListChanged\":true,\"resourceSubscriptions\":[\"x:1\"]}," META
+        "}}}");
+    ck_assert_int_eq(fake->references, 1);
+    ck_assert(registry_publish(registry, &provider, 0, &err));
+    ck_assert_int_eq(fake->event_count, 1);
+}
+END_TEST
+
+/* It left a moment before, and the transport comes to say so only now. */
+START_TEST(a_peer_may_be_told_gone_after_its_stream_was_ended)
+{
+    struct fake *fake =
+        post_by(&fake_stream_ops, modern("subscriptions/listen", NULL),
+                "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"subscriptions/listen\",\"params\":{"
+                "\"notifications\":{\"toolsListChanged\":true}," META "}}}");
+
+    mcp_end_streams(mcp);
+    ck_assert_int_eq(fake->references, 1);
+    fake->reply.gone(&fake->reply);
+    fake->reply.freed(&fake->reply);
+}
+END_TEST
+
 START_TEST(listening_ends_with_a_result)
 {
     struct fake *fake =
@@ -614,6 +673,8 @@ int main(void)
     tcase_add_test(tests, legacy_versions);
     tcase_add_test(tests, batches);
     tcase_add_test(tests, listening);
+    tcase_add_test(tests, a_peer_may_leave_while_its_stream_begins);
+    tcase_add_test(tests, a_peer_may_be_told_gone_after_its_stream_was_ended);
     tcase_add_test(tests, listening_ends_with_a_result);
     tcase_add_test(tests, get_stream);
     tcase_add_test(tests, session_ends_while_its_stream_is_told);
