@@ -214,7 +214,8 @@ void call_cancel_all(const struct provider *provider)
     do {
         count = 0;
         pthread_mutex_lock(&watch.mutex);
-        for (size_t i = 1; i <= watch.count && count < sizeof(some) / sizeof(some[0]); i++) {
+        /* The latest first: the end of a call that runs lets one in that waits. */
+        for (size_t i = watch.count; i > 0 && count < sizeof(some) / sizeof(some[0]); i--) {
             struct call *call = watch.heap[i];
             if ((provider == NULL || call->provider == provider) &&
                 (atomic_load(&call->state) & CALL_IS_CANCELLED) == 0)
