@@ -17,17 +17,21 @@ struct listener {
     struct session *session; /* NULL: 2026-07-28 */
     atomic_uint references; /* one is the list's */
     uint32_t wants;
-    bool linked; /* guarded by home->mutex */
+    bool linked; /* and then it is reply->owner, too */
     bool marker; /* no listener, but the place a walk has come to */
     uint16_t id_size;
     char *id; /* behind the struct, in the same allocation */
 };
 
 struct listeners {
-    pthread_mutex_t mutex;
     struct listener head; /* of a ring */
     atomic_uint epoch;
 };
+
+/* Guards the rings, listener.linked and the owners of the listeners' replies. Not
+ * one for each home: when the peer of a reply has gone it has to be had before
+ * it is known whether there is a listener still. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void link_last(struct listeners *home, struct listener *listener)
 {
@@ -57,7 +61,6 @@ struct listeners *listeners_new(void)
 
     if (home == NULL)
         return NULL;
-    pthread_mutex_init(&home->mutex, NULL);
     home->head.next = home->head.previous = &home->head;
     home->head.marker = true;
     return home;
@@ -65,9 +68,6 @@ struct listeners *listeners_new(void)
 
 void listeners_free(struct listeners *home)
 {
-    if (home == NULL)
-        return;
-    pthread_mutex_destroy(&home->mutex);
     free(home);
 }
 
@@ -86,24 +86,23 @@ void listener_unref(struct listener *listener)
     free(listener);
 }
 
-/* Off the list; true for the one who did it and now has the list's reference. */
-static bool take_off(struct listener *listener)
+/* Off the list. With the mutex held. */
+static void take_off(struct listener *listener)
 {
-    pthread_mutex_lock(&listener->home->mutex);
-    bool was = listener->linked;
-    if (was)
-        unlink_it(listener);
+    unlink_it(listener);
     listener->linked = false;
-    pthread_mutex_unlock(&listener->home->mutex);
-    return was;
+    listener->reply->owner = NULL;
 }
 
 static void listener_gone(struct reply *reply)
 {
+    pthread_mutex_lock(&mutex);
     struct listener *listener = reply->owner;
-
-    if (!take_off(listener))
-        return;
+    if (listener != NULL)
+        take_off(listener);
+    pthread_mutex_unlock(&mutex);
+    if (listener == NULL)
+        return; /* its stream was ended meanwhile */
     if (listener->session != NULL)
         session_lose_stream(listener->session, listener);
     listener_unref(listener);
@@ -127,11 +126,11 @@ struct listener *listeners_add(struct listeners *home, struct reply *reply, uint
         memcpy(listener->id, id.data, id.size);
     atomic_init(&listener->references, 2);
     listener->linked = true;
-    reply->owner = listener;
     reply->gone = listener_gone;
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
+    reply->owner = listener;
     link_last(home, listener);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     return listener;
 }
 
@@ -173,7 +172,12 @@ void listener_end(struct listener *listener)
     struct answer answer = {.status = 200};
     struct buf out;
 
-    if (!take_off(listener))
+    pthread_mutex_lock(&mutex);
+    bool mine = listener->linked; /* and with it the list's reference */
+    if (mine)
+        take_off(listener);
+    pthread_mutex_unlock(&mutex);
+    if (!mine)
         return;
     if (listener->session != NULL) {
         listener->reply->ops->end(listener->reply);
@@ -198,7 +202,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
 {
     size_t count = 0;
 
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     struct listener *at = marker->next;
     unlink_it(marker);
     while (at != &home->head && count < BATCH) {
@@ -208,7 +212,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
         at = at->next;
     }
     link_after(at->previous, marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     return count;
 }
 
@@ -219,18 +223,18 @@ static void for_all(struct listeners *home, void (*act)(struct listener *, uint3
     struct listener *batch[BATCH];
     size_t count;
 
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     link_after(&home->head, &marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     while ((count = take_batch(home, &marker, batch)) > 0)
         for (size_t i = 0; i < count; i++) {
             act(batch[i], argument);
             /* take_batch took this reference; clang's analyser does not see atomics. */
             listener_unref(batch[i]); // NOLINT(clang-analyzer-unix.Malloc)
         }
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     unlink_it(&marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 static void tell_one(struct listener *listener, uint32_t what)
