@@ -46,7 +46,8 @@ enum pattern_verdict { PATTERN_DIFFERS, PATTERN_MATCHES, PATTERN_TOO_MUCH_WORK }
 /* What the matches of one validation need and may use up. Begins as zeros. */
 struct pattern_run {
     void *match_data;
-    int64_t spent; /* ns */
+    int64_t spent; /* ns, of the clock on the wall or, with own_time, of this thread */
+    bool own_time;
 };
 enum pattern_verdict pattern_match(const struct pattern *pattern, struct pattern_run *run,
                                    struct bytes text);

@@ -283,6 +283,7 @@ static bool run_once(struct run *run, const struct schema *schema, const struct 
     run->scope = NULL;
     run->words_used = 0;
     run->patterns.spent = 0;
+    run->patterns.own_time = false;
     bool ok = schema_check(run, schema->root, value, NULL);
     return ok && !run->exhausted;
 }

@@ -18,19 +18,22 @@ struct listener {
     struct watcher *watcher; /* its own; NULL: no resources */
     atomic_uint references; /* one is the list's */
     uint32_t wants;
-    bool linked, lost; /* guarded by home->mutex */
+    bool linked, lost;
     bool marker; /* no listener, but the place a walk has come to */
-    bool until_freed; /* the reply's `freed` frees it: `gone` may come late */
     uint16_t id_size;
     char id[];
 };
 
 struct listeners {
     struct mcp *mcp;
-    pthread_mutex_t mutex;
     struct listener *head; /* of a ring */
     atomic_uint epochs[CHANGES];
 };
+
+/* Guards the rings, `linked`, `lost` and the owners of the listeners' replies. Not one
+ * for each home: when the peer of a reply has gone it has to be had before it is
+ * known whether there is a listener still. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void link_last(struct listeners *home, struct listener *listener)
 {
@@ -65,7 +68,6 @@ struct listeners *listeners_new(struct mcp *mcp)
         return NULL;
     }
     home->mcp = mcp;
-    pthread_mutex_init(&home->mutex, NULL);
     head->next = head->previous = head;
     head->marker = true;
     home->head = head;
@@ -76,7 +78,6 @@ void listeners_free(struct listeners *home)
 {
     if (home == NULL)
         return;
-    pthread_mutex_destroy(&home->mutex);
     free(home->head);
     free(home);
 }
@@ -95,38 +96,36 @@ void listener_unref(struct listener *listener)
     watcher_clear(listener->watcher); /* of one that never began */
     watcher_free(listener->watcher);
     session_unref(listener->session);
-    if (!listener->until_freed)
-        free(listener);
+    free(listener);
     reply->ops->release(reply);
 }
 
-static void listener_freed(struct reply *reply)
+/* Off the list, with the mutex held: its reply knows it no more. True for the one
+ * who did it and now has the list's reference. */
+static bool take_off(struct listener *listener)
 {
-    free(reply->owner);
-}
-
-/* Off the list, and nobody tells it of resources any more; true for the one who did
- * it and now has the list's reference. */
-static bool take_off(struct listener *listener, bool lost)
-{
-    pthread_mutex_lock(&listener->home->mutex);
     bool was = listener->linked;
+
     if (was)
         unlink_it(listener);
     listener->linked = false;
-    listener->lost = listener->lost || lost;
-    pthread_mutex_unlock(&listener->home->mutex);
-    if (was)
-        watcher_clear(listener->watcher);
+    listener->reply->owner = NULL;
     return was;
 }
 
 static void listener_gone(struct reply *reply)
 {
+    pthread_mutex_lock(&mutex);
     struct listener *listener = reply->owner;
-
-    if (!take_off(listener, true))
-        return;
+    bool was = false;
+    if (listener != NULL) {
+        listener->lost = true;
+        was = take_off(listener);
+    }
+    pthread_mutex_unlock(&mutex);
+    if (!was)
+        return; /* it has not begun, or was ended meanwhile */
+    watcher_clear(listener->watcher);
     if (listener->session != NULL)
         session_lose_stream(listener->session, listener);
     listener_unref(listener);
@@ -151,9 +150,6 @@ struct listener *listener_new(struct listeners *home, struct reply *reply, uint3
     atomic_init(&listener->references, 1);
     reply->owner = listener;
     reply->gone = listener_gone;
-    listener->until_freed = reply->ops->event != NULL;
-    if (listener->until_freed)
-        reply->freed = listener_freed;
     return listener;
 }
 
@@ -161,14 +157,14 @@ bool listener_begin(struct listener *listener)
 {
     struct listeners *home = listener->home;
 
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     bool lost = listener->lost;
     if (!lost) {
         listener_ref(listener); /* the list's */
         link_last(home, listener);
         listener->linked = true;
     }
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     if (!lost && listener->watcher != NULL)
         watcher_attach(listener->watcher, listener);
     return !lost;
@@ -176,16 +172,15 @@ bool listener_begin(struct listener *listener)
 
 void listener_withdraw(struct listener *listener)
 {
-    listener->until_freed = false;
-    listener->reply->gone = listener->reply->freed = NULL;
+    listener->reply->gone = NULL;
     listener->reply->owner = NULL;
 }
 
 bool listener_is_lost(struct listener *listener)
 {
-    pthread_mutex_lock(&listener->home->mutex);
+    pthread_mutex_lock(&mutex);
     bool lost = listener->lost;
-    pthread_mutex_unlock(&listener->home->mutex);
+    pthread_mutex_unlock(&mutex);
     return lost;
 }
 
@@ -263,8 +258,12 @@ void listener_end(struct listener *listener)
     struct answer answer = {.status = 200};
     struct buf out;
 
-    if (!take_off(listener, false))
+    pthread_mutex_lock(&mutex);
+    bool mine = listener->linked && take_off(listener); /* and with it the list's reference */
+    pthread_mutex_unlock(&mutex);
+    if (!mine)
         return;
+    watcher_clear(listener->watcher);
     if (listener->session != NULL) {
         listener->reply->ops->end(listener->reply);
     } else {
@@ -288,7 +287,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
 {
     size_t count = 0;
 
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     struct listener *at = marker->next;
     unlink_it(marker);
     while (at != home->head && count < BATCH) {
@@ -298,7 +297,7 @@ static size_t take_batch(struct listeners *home, struct listener *marker,
         at = at->next;
     }
     link_after(at->previous, marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     return count;
 }
 
@@ -309,18 +308,18 @@ static void for_all(struct listeners *home, void (*act)(struct listener *, uint3
     struct listener *batch[BATCH];
     size_t count;
 
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     link_after(home->head, &marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
     while ((count = take_batch(home, &marker, batch)) > 0)
         for (size_t i = 0; i < count; i++) {
             act(batch[i], argument);
             /* take_batch took this reference; clang's analyser does not see atomics. */
             listener_unref(batch[i]); // NOLINT(clang-analyzer-unix.Malloc)
         }
-    pthread_mutex_lock(&home->mutex);
+    pthread_mutex_lock(&mutex);
     unlink_it(&marker);
-    pthread_mutex_unlock(&home->mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 static void tell_one(struct listener *listener, uint32_t what)

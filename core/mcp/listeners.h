@@ -6,7 +6,7 @@
  * Telling ten thousand of them takes a while, so nobody else waits for it: the
  * list is walked a few dozen at a time, and its mutex is held only to take them.
  *
- * Locks: listeners.mutex is a leaf. Nothing is sent while it is held.
+ * Locks: the mutex of listeners.c is a leaf. Nothing is sent while it is held.
  */
 #ifndef MCP_LISTENERS_H
 #define MCP_LISTENERS_H

@@ -83,7 +83,9 @@ struct event {
  *
  * An exchange ends once: with `send`, with `end`, or because its peer has gone;
  * the transport then calls `gone` (if set, once, on some thread, never from
- * inside one of these functions) and everything sent later is dropped.
+ * inside one of these functions, and not before mcp_receive has returned) and
+ * everything sent later is dropped. It may have begun already, on another thread,
+ * when `send` or `end` is called, and then runs on after that has returned.
  */
 struct reply_ops {
     /* Sends the last message: as the JSON answer, or as the last event where

@@ -191,8 +191,10 @@ void deadline_stop(void)
 {
     pthread_mutex_lock(&watch.mutex);
     watch.stopping = true;
+    /* To all, though there is one: glibc before 2.41 loses a signal now and then
+     * (its bug 25847), and this one would never be made good. */
+    pthread_cond_broadcast(&watch.wake);
     pthread_mutex_unlock(&watch.mutex);
-    pthread_cond_signal(&watch.wake);
     pthread_join(watch.thread, NULL);
     pthread_mutex_lock(&watch.mutex);
     if (watch.count == 0) {
@@ -232,7 +234,8 @@ void call_cancel_all(const struct provider *provider)
     do {
         count = 0;
         pthread_mutex_lock(&watch.mutex);
-        for (size_t i = 1; i <= watch.count && count < sizeof(some) / sizeof(some[0]); i++) {
+        /* The latest first: the end of a call that runs lets one in that waits. */
+        for (size_t i = watch.count; i > 0 && count < sizeof(some) / sizeof(some[0]); i--) {
             struct call *call = watch.heap[i];
             if ((provider == NULL || call->provider == provider) &&
                 (atomic_load(&call->state) & CALL_IS_CANCELLED) == 0)

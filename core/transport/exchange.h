@@ -46,6 +46,7 @@ struct exchange {
     pthread_mutex_t mutex; /* guards from here to the next remark */
     enum exchange_state state;
     bool receiving; /* the I/O thread is in mcp_receive and will look again */
+    bool lost; /* gone meanwhile: reply->gone is called when that returns */
     bool listed; /* on io->done */
     bool working; /* counted in http->working */
     struct connection *connection; /* NULL: it has another exchange now, or is closed */

@@ -258,6 +258,8 @@ static enum MHD_Result proceed(struct connection *connection, struct exchange *e
     }
     pthread_mutex_lock(&ex->mutex);
     ex->receiving = false;
+    bool lost = ex->lost;
+    ex->lost = false;
     switch (ex->state) {
     case EXCHANGE_ANSWERED:
         break;
@@ -269,6 +271,8 @@ static enum MHD_Result proceed(struct connection *connection, struct exchange *e
         break;
     }
     pthread_mutex_unlock(&ex->mutex);
+    if (lost && ex->reply.gone != NULL)
+        ex->reply.gone(&ex->reply);
     if (result == MHD_NO) {
         if (!ex->message.keep) {
             /* A stream lives on without the request that opened it. */

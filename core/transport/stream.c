@@ -240,7 +240,9 @@ static void lose(struct exchange *ex)
     pthread_mutex_lock(&ex->mutex);
     if (ex->state == EXCHANGE_STREAMING) {
         ex->state = EXCHANGE_GONE;
-        gone = ex->reply.gone;
+        ex->lost = ex->receiving;
+        if (!ex->receiving)
+            gone = ex->reply.gone;
     }
     list_for_closing(ex);
     pthread_mutex_unlock(&ex->mutex);

@@ -4,7 +4,7 @@
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon } from './lib/daemon.mjs';
 import { Connection, http } from './lib/http.mjs';
-import { BOTH, LEGACY, nextId, Session, textOf } from './lib/mcp.mjs';
+import { allTools, BOTH, LEGACY, nextId, Session, textOf } from './lib/mcp.mjs';
 import { conforms, conformsMessage, haveSchema } from './lib/schema.mjs';
 
 const daemon = await Daemon.start({
@@ -360,16 +360,7 @@ test('a change while no stream is open is told when one is opened', async () => 
     assert.equal(stream.messages[0].method, 'notifications/tools/list_changed');
     await session.delete();
 });
-async function all(session) {
-    const tools = [];
-    let cursor;
-    do {
-        const result = await session.result('tools/list', cursor ? { cursor } : undefined);
-        tools.push(...result.tools);
-        cursor = result.nextCursor;
-    } while (cursor);
-    return tools;
-}
+const all = (session) => allTools((params) => session.result('tools/list', params));
 test('silent GET streams get comments', async () => {
     const session = await Session.open(port);
     const response = await http(port, { method: 'GET', headers: { 'Mcp-Session-Id': session.id, Accept: 'text/event-stream' } });

@@ -2,8 +2,8 @@
 // 2026-07-28: discovery, lists, calls, streams, subscriptions, cancellation.
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon } from './lib/daemon.mjs';
-import { Connection } from './lib/http.mjs';
-import { callTool, Listener, listTools, META, MODERN, modern, modernResult, nextId, textOf, toolNames } from './lib/mcp.mjs';
+import { Connection, requestBytes } from './lib/http.mjs';
+import { callTool, Listener, listTools, META, MODERN, modern, modernMessage, modernResult, nextId, textOf, toolNames } from './lib/mcp.mjs';
 import { conformsMessage, noSchema } from './lib/schema.mjs';
 
 const daemon = await Daemon.start({
@@ -410,6 +410,20 @@ test('listen: a filter that is missing or wrong: -32602', async () => {
         assert.equal(last.error?.code, -32602, JSON.stringify(last));
         assert.equal(last.id, response.id);
     }
+});
+test('listen: who leaves at once is forgotten', async () => {
+    const { descriptors } = await import('./lib/proc.mjs');
+    const before = descriptors(daemon.pid);
+    const listen = requestBytes({ port, ...modernMessage('subscriptions/listen', { notifications: { toolsListChanged: true } }) });
+    for (let round = 0; round < 40; round++)
+        await Promise.all(Array.from({ length: 20 }, async () => {
+            const connection = await Connection.open(port);
+            connection.socket.on('error', () => {});
+            await connection.write(listen);
+            for (const end = performance.now() + Math.random() * 2; performance.now() < end; );
+            connection.reset();
+        }));
+    await until(() => descriptors(daemon.pid) <= before + 1, 10_000, 'descriptors to be as before');
 });
 test('listen: a client that takes no stream is refused', async () => {
     const response = await modern(port, 'subscriptions/listen', { notifications: { toolsListChanged: true } }, { accept: JSON_ONLY });

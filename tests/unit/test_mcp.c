@@ -548,21 +548,6 @@ START_TEST(a_peer_may_leave_while_its_stream_begins)
 }
 END_TEST
 
-/* It left a moment before, and the transport comes to say so only now. */
-START_TEST(a_peer_may_be_told_gone_after_its_stream_was_ended)
-{
-    struct fake *fake =
-        post_by(&fake_stream_ops, modern("subscriptions/listen", NULL),
-                "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"subscriptions/listen\",\"params\":{"
-                "\"notifications\":{\"toolsListChanged\":true}," META "}}}");
-
-    mcp_end_streams(mcp);
-    ck_assert_int_eq(fake->references, 1);
-    fake->reply.gone(&fake->reply);
-    fake->reply.freed(&fake->reply);
-}
-END_TEST
-
 START_TEST(listening_ends_with_a_result)
 {
     struct fake *fake =
@@ -629,6 +614,21 @@ START_TEST(session_ends_while_its_stream_is_told)
 }
 END_TEST
 
+/* Its transport has begun to say so before, and goes on after. */
+START_TEST(the_peer_of_an_ended_stream_leaves)
+{
+    snprintf(ending, sizeof(ending), "%s", begin_session("2025-11-25"));
+    struct message get = legacy(ending);
+    get.verb = MESSAGE_GET;
+    struct fake *fake = post(get, "");
+    end_session();
+    ck_assert_int_eq(fake->references, 1);
+    ck_assert_ptr_null(fake->reply.owner); /* which has been freed */
+    fake->reply.gone(&fake->reply);
+    ck_assert_int_eq(fake->references, 1);
+}
+END_TEST
+
 START_TEST(leaving_cancels_only_in_2026)
 {
     char id[64];
@@ -678,6 +678,7 @@ int main(void)
     tcase_add_test(tests, listening_ends_with_a_result);
     tcase_add_test(tests, get_stream);
     tcase_add_test(tests, session_ends_while_its_stream_is_told);
+    tcase_add_test(tests, the_peer_of_an_ended_stream_leaves);
     tcase_add_test(tests, leaving_cancels_only_in_2026);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

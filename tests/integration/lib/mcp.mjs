@@ -70,16 +70,25 @@ export const callTool = (port, name, args = {}, options = {}) =>
 export const textOf = (result) => result.content.find((block) => block.type === 'text')?.text;
 
 /** All tools, page by page. */
-export async function listTools(port) {
-    const tools = [];
-    let cursor;
-    do {
-        const result = await modernResult(port, 'tools/list', cursor ? { cursor } : {});
-        tools.push(...result.tools);
-        cursor = result.nextCursor;
-    } while (cursor !== undefined);
-    return tools;
+/** All pages of a list, from the start again when it changes in between. */
+export async function allTools(page) {
+    for (;;) {
+        const tools = [];
+        let cursor;
+        try {
+            do {
+                const result = await page(cursor ? { cursor } : {});
+                tools.push(...result.tools);
+                cursor = result.nextCursor;
+            } while (cursor !== undefined);
+            return tools;
+        } catch (error) {
+            if (!cursor || !/this cursor is not of the current list/.test(error.message)) throw error;
+        }
+    }
 }
+
+export const listTools = (port) => allTools((params) => modernResult(port, 'tools/list', params));
 
 export const toolNames = async (port) => (await listTools(port)).map((tool) => tool.name);
 
