@@ -37,6 +37,8 @@ function violation(revision, why, text) {
     found.push(`not ${revision}: ${why}\n${text.slice(0, 1500)}`);
 }
 
+/** Where no status says so: an error of this kind means the whole of what was sent. */
+const refusal = (text) => /"code":-32(700|600)\b/.test(text);
 const known = (revision) => (REVISIONS.includes(revision) ? revision : undefined);
 const keyOf = (id) => JSON.stringify(id);
 
@@ -240,7 +242,9 @@ class EventReader {
     }
 }
 
-const sessions = new Map(); // Mcp-Session-Id, or the path of a 2024-11-05 endpoint: Channel
+const sessions = new Map(); // Mcp-Session-Id: Channel
+const endpoints = new Map(); // the same for 2024-11-05, where the endpoint has the id
+const endpointId = (target) => /[?&]sessionId=([^&]+)/.exec(target)?.[1] ?? target;
 const POSTED = /^\/(mcp|messages?)\b/;
 
 /** One connection: bytes in both directions. */
@@ -283,7 +287,7 @@ export class Conversation {
         const text = Buffer.concat(request.parts).toString('utf8');
         const header = request.headers['mcp-protocol-version'];
         const modern = header === NEWEST || (header === undefined && text.includes(`"${META}protocolVersion"`));
-        const channel = (!modern && (sessions.get(request.headers['mcp-session-id']) ?? sessions.get(request.path))) || new Channel();
+        const channel = endpoints.get(endpointId(request.path)) ?? (modern ? undefined : sessions.get(request.headers['mcp-session-id'])) ?? new Channel();
         if (request.method === 'POST') channel.asks(text, header);
         else if (!channel.revision) channel.revision = known(header) === NEWEST ? undefined : known(header);
         return channel;
@@ -304,9 +308,9 @@ export class Conversation {
     #event(channel, event, data) {
         if (event === 'endpoint') {
             channel.revision ??= '2024-11-05';
-            sessions.set(data, channel);
+            endpoints.set(endpointId(data), channel);
         } else if (data !== '') {
-            channel.says(data);
+            channel.says(data, refusal(data));
         }
     }
 
@@ -350,7 +354,7 @@ export class Lines {
 export class LineConversation {
     #channel = new Channel();
     #out = new Lines((text) => this.#channel.asks(text));
-    #in = new Lines((text) => this.#channel.says(text, /"code":-32(700|600)\b/.test(text)));
+    #in = new Lines((text) => this.#channel.says(text, refusal(text)));
 
     sent(bytes) {
         this.#out.push(Buffer.from(bytes));
