@@ -75,4 +75,7 @@ typedef bool schema_report(void *context, const struct schema_failure *failure);
 bool schema_validate(const struct schema *schema, const struct json *json,
                      const struct json_node *value, schema_report *report, void *context);
 
+/* True when the text is of a format that schemas know, such as "uri" or "date-time". */
+bool schema_format_holds(const char *format, struct bytes text);
+
 #endif

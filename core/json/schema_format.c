@@ -557,3 +557,8 @@ const char *format_description(const struct format *format)
 {
     return format->description;
 }
+
+bool schema_format_holds(const char *name, struct bytes text)
+{
+    return format_check(format_find(bytes_of(name)), text);
+}

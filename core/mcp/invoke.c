@@ -292,6 +292,8 @@ static const struct call_events events = {.finished = finished,
 
 struct bytes client_capabilities(const struct request *request)
 {
+    if (request->run != NULL && !request->revision->modern)
+        return task_run_capabilities(request->run);
     if (request->session != NULL)
         return bytes_of(request->session->capabilities);
     const struct json_node *declared =
@@ -355,7 +357,8 @@ static struct call *enter(struct invocation *inv)
             return NULL;
         inv->provider = target.entry->provider;
         inv->flags = target.entry->offer->terms.flags;
-        bool can_ask = inv->method->function != CALL_COMPLETE;
+        bool can_ask = inv->method->function != CALL_COMPLETE &&
+                       (request->run == NULL || request->revision->modern);
         if (request->run != NULL) {
             inv->state = task_run_state(request->run);
             inv->input_responses = task_run_answers(request->run);

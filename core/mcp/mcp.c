@@ -196,6 +196,8 @@ void mcp_tick(struct mcp *mcp)
 void mcp_end_streams(struct mcp *mcp)
 {
     listeners_end(mcp->listeners);
+    if (mcp->tasks != NULL)
+        tasks_end_waits(mcp->tasks);
     askings_end(mcp);
     sses_end(mcp->sses);
 }
@@ -221,6 +223,9 @@ static const struct method methods[] = {
     {"tasks/get", METHOD_MODERN, "taskId", tasks_get},
     {"tasks/update", METHOD_MODERN, "taskId", tasks_update},
     {"tasks/cancel", METHOD_MODERN, "taskId", tasks_cancel},
+    {"tasks/get", METHOD_LEGACY, NULL, session_tasks_get},
+    {"tasks/result", METHOD_LEGACY, NULL, session_tasks_result},
+    {"tasks/cancel", METHOD_LEGACY, NULL, session_tasks_cancel},
     {"initialize", METHOD_LEGACY, NULL, lifecycle_initialize},
     {"ping", METHOD_LEGACY, NULL, lifecycle_ping},
     {"logging/setLevel", METHOD_LEGACY, NULL, logging_set_level},

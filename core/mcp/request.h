@@ -111,6 +111,10 @@ void tasks_update(struct request *request); /* tasks/update */
 void tasks_cancel(struct request *request); /* tasks/cancel */
 void resources_subscribe(struct request *request); /* resources/subscribe */
 void resources_unsubscribe(struct request *request); /* resources/unsubscribe */
+/* tasks/get, tasks/result, tasks/cancel of 2025-11-25 */
+void session_tasks_get(struct request *request);
+void session_tasks_result(struct request *request);
+void session_tasks_cancel(struct request *request);
 void subscriptions_listen(struct request *request); /* subscriptions/listen */
 /* Tells a session whose stream has opened of resources that changed before. */
 void subscriptions_catch_up(struct session *session);

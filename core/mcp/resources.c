@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/utf8.h"
+#include "json/schema.h"
 #include "mcp/content.h"
 #include "mcp/invoke.h"
 #include "mcp/lists.h"
@@ -66,7 +67,9 @@ static bool find_by_template(struct request *request, const struct snapshot *sna
     struct buf variables;
 
     buf_init(&variables, (size_t)1 << 20);
-    target->entry = snapshot_match(snapshot, uri, &variables);
+    /* The answer repeats the URI, and must have one there: what is not ASCII is not. */
+    target->entry =
+        schema_format_holds("uri", uri) ? snapshot_match(snapshot, uri, &variables) : NULL;
     bool found = target->entry != NULL ? keep_variables(request, &variables, target)
                                        : not_found(request, uri);
     buf_free(&variables);

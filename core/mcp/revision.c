@@ -54,7 +54,7 @@ const struct revision revisions[REVISION_COUNT] = {
                              .audio = true, .links = true, .content_meta = true,
                              .abilities = ABILITIES_2025_06_18,
                              .members = ALL_MEMBERS(2025_06_18, )},
-    [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .completions = true,
+    [REVISION_2025_11_25] = {REVISION_2025_11_25, "2025-11-25", .tasks = true, .completions = true,
                              .progress_text = true, .polling = true, .structured = true,
                              .titles = true, .audio = true, .links = true, .link_icons = true,
                              .content_meta = true, .abilities = ABILITIES_2025_11_25,

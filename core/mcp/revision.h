@@ -20,6 +20,7 @@ struct revision {
     const char *version; /* as in MCP-Protocol-Version */
     bool modern; /* stateless; else initialize and sessions */
     bool batches; /* JSON-RPC batches exist */
+    bool tasks; /* the experimental ones of 2025-11-25 */
     bool polling; /* streams may be closed before their end, and taken up again */
     bool completions; /* completion is a capability */
     bool progress_text; /* progress may have a message */

@@ -25,7 +25,7 @@ static void write_time(struct buf *out, const char *name, int64_t ms)
 }
 
 void task_write(struct buf *out, const struct store_task *row, uint32_t poll_interval_ms,
-                bool detailed)
+                enum task_form form)
 {
     static const char *const names[] = {[TASK_WORKING] = "working",
                                         [TASK_INPUT_REQUIRED] = "input_required",
@@ -44,9 +44,13 @@ void task_write(struct buf *out, const struct store_task *row, uint32_t poll_int
     }
     write_time(out, "createdAt", row->created_ms);
     write_time(out, "lastUpdatedAt", row->updated_ms);
-    buf_addf(out, ",\"ttlMs\":%lld,\"pollIntervalMs\":%u", (long long)row->ttl_ms,
-             poll_interval_ms);
-    if (detailed && payloads[row->status] != NULL && row->payload.size > 0) {
+    if (form == TASK_OF_SESSION)
+        buf_addf(out, ",\"ttl\":%lld,\"pollInterval\":%u", (long long)row->ttl_ms,
+                 poll_interval_ms);
+    else
+        buf_addf(out, ",\"ttlMs\":%lld,\"pollIntervalMs\":%u", (long long)row->ttl_ms,
+                 poll_interval_ms);
+    if (form == TASK_DETAILED && payloads[row->status] != NULL && row->payload.size > 0) {
         buf_addf(out, ",\"%s\":", payloads[row->status]);
         buf_add_bytes(out, row->payload);
     }
@@ -62,13 +66,13 @@ void task_write_error(struct buf *out, int code, const char *message)
 
 /* A result: {"resultType":TYPE, the task, "_meta":...}. */
 static void respond_task(const struct request *request, const char *type,
-                         const struct store_task *row, bool detailed)
+                         const struct store_task *row, enum task_form form)
 {
     struct buf out;
 
     respond_begin(request, &out);
     buf_addf(&out, "{\"resultType\":\"%s\",", type);
-    task_write(&out, row, atomic_load(&request->mcp->tasks->poll_interval_ms), detailed);
+    task_write(&out, row, atomic_load(&request->mcp->tasks->poll_interval_ms), form);
     BUF_LIT(&out, ",");
     buf_add_bytes(&out, server_meta(request->mcp));
     BUF_LIT(&out, "}");
@@ -95,6 +99,22 @@ void tasks_refuse(const struct request *request, const char *what)
                   what);
 }
 
+/* The CreateTaskResult. */
+static void respond_created(const struct request *request, const struct store_task *row)
+{
+    struct buf out;
+
+    if (request->revision->modern) {
+        respond_task(request, "task", row, TASK_PLAIN);
+        return;
+    }
+    respond_begin(request, &out);
+    BUF_LIT(&out, "{\"task\":{");
+    task_write(&out, row, atomic_load(&request->mcp->tasks->poll_interval_ms), TASK_OF_SESSION);
+    BUF_LIT(&out, "}}");
+    respond_finish(request, &out);
+}
+
 /* A task that is being made durable, and the request that made it. */
 struct creation {
     struct task *task;
@@ -114,7 +134,7 @@ static void created(void *context, const struct error *failure)
         respond_error(&creation->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
                       "The task cannot be stored: %s", failure->text);
     else
-        respond_task(&creation->request, "task", &row, false);
+        respond_created(&creation->request, &row);
     pthread_mutex_lock(&tasks->mutex);
     if (failure != NULL) {
         task_forget(task);
@@ -193,12 +213,34 @@ static bool admit_run(struct request *request, const struct registry_entry *entr
     return false;
 }
 
+/* A session of 2025-11-25 says itself what is to be a task. */
+static bool admit_in_session(struct request *request, const struct registry_entry *entry)
+{
+    uint32_t flags = entry->offer->terms.flags;
+    const struct json_node *wanted = json_get(&request->json, request->params, "task");
+    bool can = (flags & TASK_FLAGS) != 0 && request->mcp->tasks != NULL;
+
+    if (wanted != NULL && wanted->type == JSON_OBJECT && can) {
+        create(request);
+        return false;
+    }
+    if (wanted == NULL && (flags & MCP_TOOL_TASK_REQUIRED) == 0)
+        return true;
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_METHOD_NOT_FOUND, no_data,
+                  wanted == NULL ? "The tool %.*s can only be called as a task"
+                                 : "The tool %.*s cannot be called as a task",
+                  BYTES_FMT(entry->name));
+    return false;
+}
+
 bool tasks_admit(struct request *request, const struct registry_entry *entry)
 {
     uint32_t flags = entry->offer->terms.flags;
 
     if (request->run != NULL)
         return admit_run(request, entry);
+    if (request->revision->tasks)
+        return admit_in_session(request, entry);
     if ((flags & TASK_FLAGS) == 0)
         return true;
     if (request->mcp->tasks == NULL || !tasks_declared(request)) {
@@ -323,7 +365,7 @@ int32_t tasks_start(struct request *request, const struct mcp_call *call)
     task->phase = PHASE_RUNS;
     task->repeatable = request->repeatable;
     pthread_mutex_unlock(&tasks->mutex);
-    respond_task(&answer, "task", &row, false);
+    respond_created(&answer, &row);
     task_unref(task);
     return MCP_OK;
 }
@@ -361,14 +403,6 @@ static bool is_over(const struct store_task *row)
 {
     return task_status_is_final(row->status) && row->created_ms + row->ttl_ms <= clock_wall_ms();
 }
-
-/* What a method does with a task. */
-struct task_method {
-    /* With one in memory; with the mutex held, which it lets go. */
-    void (*live)(struct request *request, struct task *task);
-    /* With one that is final. */
-    void (*final)(struct request *request, const struct store_task *row);
-};
 
 /* A request that waits for the store. */
 struct look_up {
@@ -420,15 +454,11 @@ static void look_up(struct request *request, struct bytes id, const struct task_
     free(look_up);
 }
 
-static void with_task(struct request *request, const struct task_method *method)
+void task_dispatch(struct request *request, const struct task_method *method)
 {
     const struct json *json = &request->json;
     struct tasks *tasks = request->mcp->tasks;
 
-    if (tasks == NULL || !tasks_declared(request)) {
-        tasks_refuse(request, "this method");
-        return;
-    }
     struct bytes id =
         json_string(json, json_get(json, request->params, "taskId"), request->message->arena);
     if (id.data == NULL) {
@@ -454,9 +484,17 @@ static void with_task(struct request *request, const struct task_method *method)
     }
 }
 
+static void with_task(struct request *request, const struct task_method *method)
+{
+    if (request->mcp->tasks == NULL || !tasks_declared(request))
+        tasks_refuse(request, "this method");
+    else
+        task_dispatch(request, method);
+}
+
 static void get_final(struct request *request, const struct store_task *row)
 {
-    respond_task(request, "complete", row, true);
+    respond_task(request, "complete", row, TASK_DETAILED);
 }
 
 static void get_live(struct request *request, struct task *task)
@@ -466,7 +504,7 @@ static void get_live(struct request *request, struct task *task)
 
     respond_begin(request, &out);
     BUF_LIT(&out, "{\"resultType\":\"complete\",");
-    task_write(&out, &task->row, atomic_load(&tasks->poll_interval_ms), true);
+    task_write(&out, &task->row, atomic_load(&tasks->poll_interval_ms), TASK_DETAILED);
     pthread_mutex_unlock(&tasks->mutex);
     BUF_LIT(&out, ",");
     buf_add_bytes(&out, server_meta(request->mcp));
@@ -487,15 +525,21 @@ static void acknowledge_final(struct request *request, const struct store_task *
     respond_empty(request);
 }
 
-/* The answer that waits until the store has what came before it. */
-static void acknowledge(struct request *request, struct task *task)
+void task_answer_stored(struct request *request, struct task *task,
+                        const struct task_method *method)
 {
-    static const struct task_method acknowledged = {NULL, acknowledge_final};
     char id[TASK_ID_SIZE];
 
     memcpy(id, task->id, sizeof id);
     pthread_mutex_unlock(&task->home->mutex);
-    look_up(request, (struct bytes){id, sizeof id}, &acknowledged);
+    look_up(request, (struct bytes){id, sizeof id}, method);
+}
+
+static void acknowledge(struct request *request, struct task *task)
+{
+    static const struct task_method acknowledged = {NULL, acknowledge_final};
+
+    task_answer_stored(request, task, &acknowledged);
 }
 
 static void cancel_live(struct request *request, struct task *task)

@@ -7,6 +7,7 @@
  *   task_input.c    what is asked of the client on the way, and the answers
  *   task_watch.c    telling those who listen
  *   task_methods.c  what clients say and see: tools/call, tasks/get, ...
+ *   task_sessions.c the same for sessions of 2025-11-25
  */
 #ifndef MCP_TASK_PRIVATE_H
 #define MCP_TASK_PRIVATE_H
@@ -26,6 +27,8 @@ enum task_phase {
     PHASE_ASKS, /* waits for the client's answers */
     PHASE_OVER /* final; here until the store has it, and a while longer */
 };
+
+struct waiter;
 
 struct task {
     struct tasks *home;
@@ -47,6 +50,7 @@ struct task {
     bool repeatable; /* carrying it out twice does no harm */
     const char *interrupted; /* by what, when it had begun and must begin again; NULL */
     struct task_run *run; /* a reference */
+    struct waiter *waiters; /* task_sessions.c: who waits for the result */
     int64_t message_ns; /* when the message was last set by progress */
 };
 
@@ -149,8 +153,31 @@ bool task_is_callers(const struct request *request, const struct store_task *row
 
 /* The error object of JSON-RPC. */
 void task_write_error(struct buf *out, int code, const char *message);
-/* The members of a Task, and with `detailed` those of its status. */
+enum task_form {
+    TASK_PLAIN, /* the members of a Task */
+    TASK_DETAILED, /* and those of its status */
+    TASK_OF_SESSION /* those of 2025-11-25 */
+};
 void task_write(struct buf *out, const struct store_task *row, uint32_t poll_interval_ms,
-                bool detailed);
+                enum task_form form);
+
+/* What a method does with a task. */
+struct task_method {
+    /* With one in memory; with the mutex held, which it lets go. */
+    void (*live)(struct request *request, struct task *task);
+    /* With one that is final. */
+    void (*final)(struct request *request, const struct store_task *row);
+};
+/* Finds the task that params.taskId names, now or after a look into the store. */
+void task_dispatch(struct request *request, const struct task_method *method);
+/* Answers when the store has what was put in its line before; with the mutex held,
+ * which it lets go. */
+void task_answer_stored(struct request *request, struct task *task,
+                        const struct task_method *method);
+
+/* ---- task_sessions.c ---- */
+
+/* Answers those who wait for the result, if the task is over. Not with the mutex. */
+void task_tell_waiters(struct task *task);
 
 #endif

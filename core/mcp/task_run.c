@@ -162,6 +162,11 @@ struct bytes task_run_answers(const struct task_run *run)
     return run->answers;
 }
 
+struct bytes task_run_capabilities(const struct task_run *run)
+{
+    return run->task->row.capabilities;
+}
+
 void task_run_caller(const struct task_run *run, struct mcp_caller *caller)
 {
     const struct store_task *row = &run->task->row;

@@ -46,7 +46,7 @@ static bool tell(struct tasks *tasks, const struct store_task *row, struct liste
     struct buf out;
 
     buf_init(&out, (size_t)1 << 30);
-    task_write(&out, row, atomic_load(&tasks->poll_interval_ms), true);
+    task_write(&out, row, atomic_load(&tasks->poll_interval_ms), TASK_DETAILED);
     if (locked)
         pthread_mutex_unlock(&tasks->mutex);
     bool told = !out.failed && listener_tell_task(listener, buf_bytes(&out));

@@ -133,6 +133,17 @@ void task_forget(struct task *task)
     atomic_fetch_sub(&task->references, 1);
 }
 
+/* params.task.ttl of 2025-11-25: for how long the client wants it. */
+static void shorten(int64_t *ttl_ms, const struct request *request)
+{
+    const struct json *json = &request->json;
+    const struct json_node *ttl = json_get(json, json_get(json, request->params, "task"), "ttl");
+    int64_t wanted;
+
+    if (ttl != NULL && json_int64(json, ttl, &wanted) && wanted > 0 && wanted < *ttl_ms)
+        *ttl_ms = wanted;
+}
+
 struct task *task_new(struct tasks *tasks, const struct request *request, struct error *why)
 {
     unsigned char random[32];
@@ -156,6 +167,8 @@ struct task *task_new(struct tasks *tasks, const struct request *request, struct
     };
     if (request->session != NULL)
         row.capabilities = client_capabilities(request);
+    if (request->revision->tasks)
+        shorten(&row.ttl_ms, request);
     struct task *task = make_task(tasks, &row);
     if (task == NULL) {
         error_set(why, "out of memory");
@@ -207,6 +220,7 @@ static void saved(void *context, const struct error *failure)
             task_forget(task);
     }
     pthread_mutex_unlock(&tasks->mutex);
+    task_tell_waiters(task);
     task_unref(task);
 }
 

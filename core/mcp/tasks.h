@@ -41,6 +41,8 @@ void tasks_configure(struct tasks *tasks, const struct config *config);
 void tasks_resume(struct tasks *tasks);
 /* Starts nothing more, and waits for those that a restart would fail. */
 void tasks_stop(struct tasks *tasks, int64_t deadline_ns);
+/* Lets go of the requests of sessions that wait for the end of a task. */
+void tasks_end_waits(struct tasks *tasks);
 /* The store is not used from now on. */
 void tasks_close(struct tasks *tasks);
 /* Now and then: forgets, fails those that took too long, tries again. */
@@ -68,6 +70,7 @@ void task_run_progress(struct task_run *run, double done, double total, struct b
 /* What the provider is entered with: of the call before it in this task. */
 struct bytes task_run_state(const struct task_run *run);
 struct bytes task_run_answers(const struct task_run *run);
+struct bytes task_run_capabilities(const struct task_run *run); /* of a session */
 void task_run_caller(const struct task_run *run, struct mcp_caller *caller);
 
 /* ---- for subscriptions/listen ---- */

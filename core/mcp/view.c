@@ -3,6 +3,7 @@
  * caller is worth a factor of five; see tests/bench. */
 #include "mcp/view.h"
 
+#include <mcp/plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,6 +81,8 @@ static void write_introduction(struct buf *out, const struct writing *w,
         BUF_LIT(out, ",\"completions\":{}");
     if (revision->modern)
         write_extensions(out, snapshot);
+    if (revision->tasks)
+        BUF_LIT(out, ",\"tasks\":{\"cancel\":{},\"requests\":{\"tools\":{\"call\":{}}}}");
     BUF_LIT(out, "}");
     write_member(out, "instructions", config->server.instructions);
     if (revision->modern) {
@@ -142,6 +145,17 @@ static void write_arguments(struct buf *out, const struct json *json,
     BUF_LIT(out, "]");
 }
 
+/* 2025-11-25: whether clients may ask for a task. */
+static void write_execution(struct buf *out, const struct offer *offer)
+{
+    const uint32_t flags = offer->terms.flags;
+
+    if (offer->kind == OFFER_TOOL &&
+        (flags & (MCP_TOOL_TASK_OPTIONAL | MCP_TOOL_TASK_REQUIRED)) != 0)
+        buf_addf(out, ",\"execution\":{\"taskSupport\":\"%s\"}",
+                 (flags & MCP_TOOL_TASK_REQUIRED) != 0 ? "required" : "optional");
+}
+
 /* Only what the revision knows, in the order of its table. */
 void view_write(struct buf *out, const struct registry_entry *entry,
                 const struct revision *revision, struct bytes name)
@@ -169,6 +183,8 @@ void view_write(struct buf *out, const struct registry_entry *entry,
         else
             json_write_compact(out, json, value);
     }
+    if (revision->tasks)
+        write_execution(out, entry->offer);
     BUF_LIT(out, "}");
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "json/schema.h"
 #include "plugin/offers.h"
 #include "plugin/tool_headers.h"
 #include "plugin/uri_template.h"
@@ -134,25 +135,17 @@ static bool check_name(const struct offer *offer, struct error *err)
                   TOOL_NAME_MAX, offer->name.size);
 }
 
-/* RFC 3986, 3.1, 4.3: a scheme, and nothing that must be encoded. */
 static bool check_uri(const struct offer *offer, struct error *err)
 {
     struct bytes uri = offer->name;
-    size_t scheme = 0;
 
     if (uri.size == 0 || uri.size > URI_MAX)
         return refuse(offer, err, "\"uri\" must have 1 to %d bytes (it has %zu)", URI_MAX,
                       uri.size);
-    while (scheme < uri.size && uri.data[scheme] != ':')
-        scheme++;
-    bool legal = scheme > 0 && scheme < uri.size &&
-                 ((uri.data[0] | 0x20) >= 'a' && (uri.data[0] | 0x20) <= 'z');
-    for (size_t i = 0; i < uri.size && legal; i++)
-        legal = (unsigned char)uri.data[i] > 0x20 && uri.data[i] != 0x7f;
-    if (!legal)
+    if (!schema_format_holds("uri", uri))
         return refuse(offer, err,
                       "\"uri\" must be an absolute URI (RFC 3986): a scheme and a colon first, no "
-                      "spaces");
+                      "spaces, and what is not ASCII as %%XX");
     return true;
 }
 

@@ -48,12 +48,13 @@ const update = (uri) => callTool(port, 'update', { uri });
 
 test('illegal definitions are left out, each by its name; a URI of two providers is told of', async () => {
     const left = daemon.lines.filter((line) => /left out/.test(line));
-    for (const words of [/one: left out: resource "no-scheme": "uri" must be an absolute URI/, /one: left out: resource "test:\/\/nameless": "name" must be there/,
+    for (const words of [/one: left out: resource "no-scheme": "uri" must be an absolute URI/,
+        /one: left out: resource "test:\/\/\u00fc": "uri" must be an absolute URI/, /one: left out: resource "test:\/\/nameless": "name" must be there/,
         /one: left out: resource "test:\/\/text": .*already/, /one: left out: resource "test:\/\/size": "size" must be a number/,
         /one: left out: resource template "\{\+anything\}": .*it would fit any URI/, /one: left out: resource template "test:\/\/open\/\{": at byte 13: a "\{" without a "\}"/,
         /two: its resource.* "?test:\/\/text"?.*(one has taken|left out)/])
         assert.ok(left.some((line) => words.test(line)), `${words} in\n${left.join('\n')}`);
-    assert.equal(left.length, 7, left.join('\n'));
+    assert.equal(left.length, 8, left.join('\n'));
 });
 
 for (const version of ALL) {
@@ -122,7 +123,8 @@ for (const version of ALL) {
         }
     });
     v('what there is not is an error of the era, and names the URI', async (ask) => {
-        for (const uri of ['test://none', 'test://item/1/2', 'test://item/%zz', 'test://item/%FF', 'test:', '', 'x'.repeat(5000), 'TEST://text', 'test://te\u00fc"', 'test://gone']) {
+        for (const uri of ['test://none', 'test://item/1/2', 'test://item/%zz', 'test://item/%FF', 'test:', '', 'x'.repeat(5000), 'TEST://text', 'test://te\u00fc"', 'test://gone',
+            'test://item/\u00fc', 'test://item/a b', 'test://item/<1>', 'test://item/\u0001']) {
             const { status, error } = await ask('resources/read', { uri });
             assert.equal(status, 200);
             assert.equal(error?.code, is(MODERN) ? -32602 : -32002, uri);
@@ -147,9 +149,9 @@ for (const version of ALL) {
 }
 
 test('Mcp-Name must repeat the URI', async () => {
-    const uri = 'test://item/\u00fc';
+    const uri = 'test://item/%C3%BC';
     const coded = `=?base64?${Buffer.from(uri).toString('base64')}?=`;
-    for (const [header, status] of [[coded, 200], [` ${coded} `, 200], ['test://item/1', 400], [null, 400]]) {
+    for (const [header, status] of [[uri, 200], [coded, 200], [` ${coded} `, 200], ['test://item/1', 400], [null, 400]]) {
         const response = await modern(port, 'resources/read', { uri }, { headers: { 'Mcp-Name': header } });
         const message = await response.last();
         response.connection.destroy();

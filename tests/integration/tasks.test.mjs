@@ -4,7 +4,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
-import { Listener, META, MODERN, modern, textOf } from './lib/mcp.mjs';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
+import { LEGACY, Listener, META, MODERN, modern, Session, textOf } from './lib/mcp.mjs';
 import { conforms, conformsMessage } from './lib/schema.mjs';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';
@@ -376,6 +379,101 @@ test('the name that a task is watched by is no URI that a client could watch', a
     await sleep(100);
     assert.equal(listener.messages.length, 1, JSON.stringify(listener.messages));
     listener.close();
+});
+
+// ---- Sessions of 2025-11-25 ------------------------------------------------------------------
+
+const session = await Session.open(port, '2025-11-25', { capabilities: { tasks: {}, elicitation: {} } });
+/** The whole message that answers. */
+async function ask(method, params, on = session) {
+    const response = await on.request(method, params);
+    const message = await response.last();
+    response.connection.destroy();
+    conformsMessage(on.version, message, 'result' in message && message.result.task ? undefined : method);
+    return message;
+}
+const createOld = async (name, args, ttl) => {
+    const { result, error } = await ask('tools/call', { name, arguments: args, task: ttl ? { ttl } : {} });
+    assert.ok(result?.task, JSON.stringify(result ?? error));
+    conforms('2025-11-25', 'CreateTaskResult', result);
+    return result.task;
+};
+const RELATED = 'io.modelcontextprotocol/related-task';
+
+test('2025-11-25: the capability, execution.taskSupport; earlier sessions know nothing of it', async () => {
+    assert.deepEqual(session.initialize.result.capabilities.tasks, { cancel: {}, requests: { tools: { call: {} } } });
+    const { result } = await ask('tools/list');
+    const support = Object.fromEntries(result.tools.map((tool) => [tool.name, tool.execution?.taskSupport]));
+    assert.equal(support.job, 'optional');
+    assert.equal(support.must, 'required');
+    assert.equal(support.echo, undefined);
+    for (const version of LEGACY.filter((name) => name !== '2025-11-25')) {
+        const old = await Session.open(port, version);
+        assert.ok(!('tasks' in old.initialize.result.capabilities));
+        const { tools } = await old.result('tools/list');
+        assert.ok(tools.every((tool) => !('execution' in tool)));
+        assert.equal((await ask('tasks/get', { taskId: 'x' }, old)).error.code, -32601);
+        const sync = await ask('tools/call', { name: 'job', arguments: { ms: 0 }, task: {} }, old);
+        assert.equal(textOf(sync.result), 'worked', 'the member means nothing to it');
+    }
+});
+test('2025-11-25: a task, its state, its result, which is waited for', async () => {
+    const task = await createOld('job', { ms: 300 }, 60_000);
+    assert.equal(task.status, 'working');
+    assert.equal(task.ttl, 60_000);
+    assert.equal(task.pollInterval, 321);
+    const { result: state } = await ask('tasks/get', { taskId: task.taskId });
+    conforms('2025-11-25', 'GetTaskResult', state);
+    assert.equal(state.status, 'working');
+    const [one, two] = await Promise.all([ask('tasks/result', { taskId: task.taskId }), ask('tasks/result', { taskId: task.taskId })]);
+    for (const { result } of [one, two, await ask('tasks/result', { taskId: task.taskId })]) {
+        conforms('2025-11-25', 'CallToolResult', result);
+        assert.equal(textOf(result), 'worked');
+        assert.ok(!('resultType' in result));
+        assert.deepEqual(result._meta[RELATED], { taskId: task.taskId });
+    }
+    assert.equal((await ask('tasks/get', { taskId: task.taskId })).result.status, 'completed');
+});
+test('2025-11-25: failures, cancellation, what is no task', async () => {
+    const must = await createOld('must', {});
+    assert.equal((await ask('tasks/result', { taskId: must.taskId })).result.isError, true);
+    const broken = await createOld('broken', {});
+    assert.deepEqual((await ask('tasks/result', { taskId: broken.taskId })).error, { code: -32603, message: 'broken inside', data: { detail: 7 } });
+    const job = await createOld('job', { ms: 60_000 });
+    const waiting = ask('tasks/result', { taskId: job.taskId });
+    const { result } = await ask('tasks/cancel', { taskId: job.taskId });
+    conforms('2025-11-25', 'CancelTaskResult', result);
+    assert.equal(result.status, 'cancelled');
+    assert.match((await waiting).error.message, /cancelled/);
+    assert.equal((await ask('tasks/cancel', { taskId: job.taskId })).error.code, -32602);
+    for (const method of ['tasks/get', 'tasks/result', 'tasks/cancel'])
+        assert.equal((await ask(method, { taskId: 'A'.repeat(43) })).error.code, -32602);
+    assert.equal((await ask('tasks/list')).error.code, -32601);
+    assert.equal((await ask('tools/call', { name: 'must', arguments: {} })).error.code, -32601, 'required');
+    assert.equal((await ask('tools/call', { name: 'echo', arguments: { text: 'x' }, task: {} })).error.code, -32601, 'forbidden');
+    const asks = await createOld('confirm', {});
+    assert.match(textOf((await ask('tasks/result', { taskId: asks.taskId })).result), /cannot be asked/);
+});
+test('2025-11-25: who waits for a result and goes away is forgotten, and the task goes on', async () => {
+    const { taskId } = await createOld('job', { ms: 600 });
+    for (let i = 0; i < 5; i++) {
+        const response = session.request('tasks/result', { taskId });
+        await sleep(20);
+        (await Promise.race([response, sleep(20)]))?.connection?.destroy();
+    }
+    assert.equal(textOf((await ask('tasks/result', { taskId })).result), 'worked');
+});
+test('2025-11-25: the official client runs a tool as a task', async () => {
+    const client = new Client({ name: 'mcpd-tests', version: '1' }, { capabilities: {} });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
+    await client.listTools();
+    const seen = [];
+    for await (const message of client.experimental.tasks.callToolStream({ name: 'must', arguments: {} }, CallToolResultSchema, { task: { ttl: 60_000 } }))
+        seen.push(message);
+    assert.equal(seen[0].type, 'taskCreated');
+    assert.equal(seen.at(-1).type, 'result', JSON.stringify(seen.at(-1)));
+    assert.equal(textOf(seen.at(-1).result), 'it must fail');
+    await client.close();
 });
 
 // ---- Limits ------------------------------------------------------------------------------

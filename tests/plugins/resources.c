@@ -43,6 +43,7 @@ static const struct mcp_offer resources[] = {
           "{\"uri\":\"test://blob\",\"name\":\"blob\",\"mimeType\":\"image/png\"}"),
     OFFER(PARTS, 0, "{\"uri\":\"test://parts\",\"name\":\"parts\"}"),
     OFFER(ILLEGAL, 0, "{\"uri\":\"no-scheme\",\"name\":\"illegal\"}"),
+    OFFER(ILLEGAL, 0, "{\"uri\":\"test://\u00fc\",\"name\":\"illegal\"}"),
     OFFER(ILLEGAL, 0, "{\"uri\":\"test://nameless\"}"),
     OFFER(ILLEGAL, 0, "{\"uri\":\"test://text\",\"name\":\"again\"}"),
     OFFER(ILLEGAL, 0, "{\"uri\":\"test://size\",\"name\":\"size\",\"size\":\"12\"}"),

@@ -2,6 +2,7 @@
 // The runner: test() registers, done() runs in order, prints a line for each
 // test and a summary that ./run adds up. One file is one process.
 import assert from 'node:assert/strict';
+import { summary, takeViolations } from './wire.mjs';
 
 export { assert };
 
@@ -34,6 +35,18 @@ export function knownLimit(name, why, fn, { timeout = 30_000 } = {}) {
 const cleanups = [];
 export function finallyDo(fn) {
     cleanups.push(fn);
+}
+
+/** Runs before the last look at what mcpd sent. */
+const lasts = [];
+export function atEnd(fn) {
+    lasts.push(fn);
+}
+
+/** What mcpd sent that is none of its revision, as an error; null: nothing. */
+function wireError() {
+    const list = takeViolations();
+    return list.length ? new Error(`mcpd sent ${list.length === 1 ? 'a message' : `${list.length} messages`} that ${list.length === 1 ? 'is' : 'are'}\n${list.slice(0, 5).join('\n')}`) : null;
 }
 
 function withTimeout(promise, ms, name) {
@@ -72,6 +85,7 @@ export async function done() {
         } catch (caught) {
             error = caught ?? new Error('threw nothing');
         }
+        error ??= wireError();
         if (kind === 'known') {
             error = error ? null : new Error('this limit has gone: make it an ordinary test');
         }
@@ -84,7 +98,10 @@ export async function done() {
             console.log(`ok    ${file}: ${name} (${ms} ms)`);
         }
     }
-    for (const fn of cleanups.reverse()) {
+    for (const fn of [...cleanups.reverse(), ...lasts, () => {
+        const error = wireError();
+        if (error) throw error;
+    }]) {
         try {
             await withTimeout(Promise.resolve().then(fn), 60_000 * SCALE, 'clean-up');
         } catch (error) {
@@ -92,6 +109,7 @@ export async function done() {
             console.log(`FAILED  ${file}: at the end\n${report(error)}`);
         }
     }
+    if (summary()) console.log(`      ${file}: ${summary()}`);
     console.log(`@@ ${count.passed} ${count.failed} ${count.skipped}`);
     process.exit(count.failed ? 1 : 0);
 }

@@ -3,6 +3,7 @@
 // what comes back is read without any leniency that would hide a fault.
 import net from 'node:net';
 import { SCALE } from './check.mjs';
+import { Conversation } from './wire.mjs';
 
 const LIMIT = 10_000;
 
@@ -16,13 +17,21 @@ export class Connection {
 
     constructor(socket) {
         this.socket = socket;
+        const conversation = new Conversation();
+        const write = socket.write.bind(socket);
+        socket.write = (data, ...rest) => {
+            conversation.sent(data);
+            return write(data, ...rest);
+        };
         socket.setNoDelay(true);
         socket.on('data', (chunk) => {
+            conversation.received(chunk);
             this.#chunks.push(chunk);
             this.#size += chunk.length;
             this.#notify();
         });
         socket.on('end', () => {
+            conversation.closed();
             this.#ended = true;
             this.#notify();
         });

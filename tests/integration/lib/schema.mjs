@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Validates what mcpd sends against the specification's own JSON Schemas, where
-// they are (../shared/spec beside the project, or SPEC=directory).
+// they are (../shared/spec beside the project, or SPEC=directory). Which definition
+// a message must meet is read from the schema, too: a request's by its method, its
+// result's by the request's name, an error's by its code.
 import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
-import { ROOT } from './daemon.mjs';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const SPEC = process.env.SPEC || path.resolve(ROOT, '../shared/spec');
+const here = path.dirname(fileURLToPath(import.meta.url));
+const SPEC = process.env.SPEC || path.resolve(here, '../../../../shared/spec');
 
 const file = (version) => path.join(SPEC, version, 'schema.json');
 export const haveSchema = (version) => fs.existsSync(file(version));
 export const noSchema = (version) => (haveSchema(version) ? null : `${file(version)} is not there`);
 
+export const REVISIONS = ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
+export const NEWEST = REVISIONS[0];
+export const missingSchemas = REVISIONS.filter((version) => !haveSchema(version)).map(file);
+
 const compiled = new Map();
+const extensions = JSON.parse(fs.readFileSync(path.join(here, 'extensions.schema.json'), 'utf8'));
 
 function compilerFor(version) {
     if (compiled.has(version)) return compiled.get(version);
@@ -24,78 +32,103 @@ function compilerFor(version) {
     require('ajv-formats').default(ajv);
     ajv.addFormat('byte', /^[A-Za-z0-9+/]*={0,2}$/);
     ajv.addSchema(document, 'mcp');
-    const definitions = document.$defs ? '$defs' : 'definitions';
-    const entry = { ajv, definitions, names: Object.keys(document[definitions]) };
+    if (version === NEWEST) ajv.addSchema(extensions);
+    const key = document.$defs ? '$defs' : 'definitions';
+    const entry = { ajv, key, definitions: document[key], names: Object.keys(document[key]), ...readMethods(document[key]) };
     compiled.set(version, entry);
     return entry;
+}
+
+/** {method: name of the definition} for each union of messages. */
+function readMethods(definitions) {
+    const members = (name) => {
+        if (!definitions[name]) return {};
+        const refs = definitions[name].anyOf ?? [definitions[name]];
+        const names = refs.filter((ref) => ref.$ref).map((ref) => ref.$ref.split('/').at(-1));
+        return Object.fromEntries(names.map((one) => [definitions[one].properties.method?.const, one]));
+    };
+    const codeOf = (definition) => {
+        const error = definition.properties?.error;
+        return error?.allOf?.find((part) => part.properties?.code?.const !== undefined)?.properties.code.const;
+    };
+    /* "XError" describes either the whole message or its member "error". */
+    const errors = {};
+    for (const [name, definition] of Object.entries(definitions)) {
+        const [code, whole] = definition.properties?.code?.const !== undefined ? [definition.properties.code.const, false] : [codeOf(definition), true];
+        if (name.endsWith('Error') && code !== undefined) errors[code] = { name, whole };
+    }
+    return {
+        clientRequests: members('ClientRequest'), serverRequests: members('ServerRequest'),
+        serverNotifications: members('ServerNotification'), errors,
+    };
+}
+
+/** null, or why `value` does not meet the definition. */
+function fault(entry, name, value, base = `mcp#/${entry.key}`) {
+    const validate = entry.ajv.getSchema(`${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+    if (!validate) return `there is no definition of ${name}`;
+    return validate(value) ? null : `no ${name}: ${entry.ajv.errorsText(validate.errors, { dataVar: '' })}`;
+}
+const extensionFault = (entry, name, value) => fault(entry, name, value, 'extensions#/$defs');
+const extends_ = (version, name) => version === NEWEST && name in extensions.$defs;
+
+function resultFault(version, entry, message, method) {
+    const { result } = message;
+    const request = entry.clientRequests[method];
+    let why = fault(entry, entry.names.includes('JSONRPCResultResponse') ? 'JSONRPCResultResponse' : 'JSONRPCResponse', message);
+    if (why || method === undefined) return why;
+    if (extends_(version, method)) return extensionFault(entry, method, result);
+    if (!request) return `a result for ${method}, which ${version} does not have`;
+    const base = request.replace(/Request$/, '');
+    if (version === NEWEST && result.resultType === 'task') {
+        return method === 'tools/call' ? extensionFault(entry, 'CreateTaskResult', result) : `${method} does not become a task`;
+    }
+    /* This one says which results may be InputRequiredResult. */
+    if (entry.names.includes(`${base}ResultResponse`)) why = fault(entry, `${base}ResultResponse`, message);
+    if (version === NEWEST && result.resultType === 'input_required') {
+        if (result.inputRequests === undefined && result.requestState === undefined) return 'neither inputRequests nor requestState';
+        return why ?? fault(entry, 'InputRequiredResult', result);
+    }
+    if (version === NEWEST && result.resultType !== 'complete') return `resultType ${JSON.stringify(result.resultType)}`;
+    const name = entry.names.includes(`${base}Result`) ? `${base}Result` : 'EmptyResult';
+    return why ?? fault(entry, name, result);
+}
+
+function errorFault(entry, message) {
+    const special = entry.errors[message.error?.code];
+    const why = fault(entry, entry.names.includes('JSONRPCErrorResponse') ? 'JSONRPCErrorResponse' : 'JSONRPCError', message);
+    return why ?? (special ? fault(entry, special.name, special.whole ? message : message.error) : null);
+}
+
+/** Why a message of mcpd's is none of this revision, or null; `method` is that of the
+ * request it answers (undefined: not known). */
+export function messageFault(version, message, method) {
+    if (!haveSchema(version)) return null;
+    const entry = compilerFor(version);
+    if (message === null || typeof message !== 'object') return 'no object';
+    if (Array.isArray(message)) {
+        return fault(entry, 'JSONRPCMessage', message) ?? message.map((one) => messageFault(version, one, method)).find(Boolean) ?? null;
+    }
+    if ('method' in message) {
+        if (!('id' in message) && extends_(version, message.method)) return extensionFault(entry, message.method, message);
+        const list = 'id' in message ? entry.serverRequests : entry.serverNotifications;
+        const name = list[message.method];
+        if (!name) return `${version} has no ${'id' in message ? 'request' : 'notification'} ${message.method} of a server`;
+        return fault(entry, 'id' in message ? 'JSONRPCRequest' : 'JSONRPCNotification', message) ?? fault(entry, name, message);
+    }
+    if ('result' in message === 'error' in message) return 'not one of result and error';
+    return 'result' in message ? resultFault(version, entry, message, method) : errorFault(entry, message);
 }
 
 /** Throws unless `value` matches the definition; silent without the schemas. */
 export function conforms(version, name, value) {
     if (!haveSchema(version)) return;
-    const { ajv, definitions, names } = compilerFor(version);
-    if (!names.includes(name)) throw new Error(`${version} does not define ${name}`);
-    const validate = ajv.getSchema(`mcp#/${definitions}/${name}`);
-    if (!validate(value))
-        throw new Error(`no ${name} of ${version}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(value).slice(0, 2000)}`);
+    const why = fault(compilerFor(version), name, value);
+    if (why) throw new Error(`${version}: ${why}\n${JSON.stringify(value).slice(0, 2000)}`);
 }
-
-const RESULTS = {
-    'server/discover': 'DiscoverResult',
-    initialize: 'InitializeResult',
-    'tools/list': 'ListToolsResult',
-    'tools/call': 'CallToolResult',
-    'prompts/list': 'ListPromptsResult',
-    'prompts/get': 'GetPromptResult',
-    'completion/complete': 'CompleteResult',
-    'resources/list': 'ListResourcesResult',
-    'resources/templates/list': 'ListResourceTemplatesResult',
-    'resources/read': 'ReadResourceResult',
-    'resources/subscribe': 'EmptyResult',
-    'resources/unsubscribe': 'EmptyResult',
-    'subscriptions/listen': 'SubscriptionsListenResult',
-    ping: 'EmptyResult',
-    'logging/setLevel': 'EmptyResult',
-};
-
-const NOTIFICATIONS = {
-    'notifications/tools/list_changed': 'ToolListChangedNotification',
-    'notifications/resources/list_changed': 'ResourceListChangedNotification',
-    'notifications/resources/updated': 'ResourceUpdatedNotification',
-    'notifications/prompts/list_changed': 'PromptListChangedNotification',
-    'notifications/progress': 'ProgressNotification',
-    'notifications/message': 'LoggingMessageNotification',
-    'notifications/subscriptions/acknowledged': 'SubscriptionsAcknowledgedNotification',
-    'notifications/cancelled': 'CancelledNotification',
-};
-
-const REQUESTS = {
-    'elicitation/create': 'ElicitRequest',
-    'sampling/createMessage': 'CreateMessageRequest',
-    'roots/list': 'ListRootsRequest',
-};
-
-const ERRORS = { '-32020': 'HeaderMismatchError', '-32021': 'MissingRequiredClientCapabilityError', '-32022': 'UnsupportedProtocolVersionError', '-32042': 'URLElicitationRequiredError' };
 
 /** Any message of the server's; `method` is that of the request it answers. */
 export function conformsMessage(version, message, method) {
-    if (!haveSchema(version)) return;
-    const { names } = compilerFor(version);
-    if ('method' in message) {
-        /* 2026-07-28 has requests of servers only inside of results. */
-        const isRequest = 'id' in message;
-        if (isRequest && !/^2025/.test(version)) throw new Error(`a request from the server: ${JSON.stringify(message)}`);
-        const name = (isRequest ? REQUESTS : NOTIFICATIONS)[message.method];
-        if (isRequest) conforms(version, 'JSONRPCRequest', message);
-        if (!name) throw new Error(`unknown message ${message.method}`);
-        conforms(version, name, message);
-    } else if ('result' in message) {
-        conforms(version, names.includes('JSONRPCResultResponse') ? 'JSONRPCResultResponse' : 'JSONRPCResponse', message);
-        const name = message.result.resultType === 'input_required' ? 'InputRequiredResult' : RESULTS[method];
-        if (name) conforms(version, name, message.result);
-    } else {
-        conforms(version, names.includes('JSONRPCErrorResponse') ? 'JSONRPCErrorResponse' : 'JSONRPCError', message);
-        const name = ERRORS[String(message.error.code)];
-        if (name && names.includes(name)) conforms(version, name, message);
-    }
+    const why = messageFault(version, message, method);
+    if (why) throw new Error(`${version}: ${why}\n${JSON.stringify(message).slice(0, 2000)}`);
 }

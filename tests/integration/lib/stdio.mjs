@@ -5,12 +5,14 @@ import { spawn } from 'node:child_process';
 import { assert, finallyDo, SCALE, until } from './check.mjs';
 import { Daemon } from './daemon.mjs';
 import { MODERN, modernMeta, nextId } from './mcp.mjs';
+import { LineConversation } from './wire.mjs';
 
 export class Stdio {
     messages = [];
     log = '';
     exit = null;
     #partial = '';
+    #conversation = new LineConversation();
 
     /** Options as those of Daemon; `raw` sends nothing by itself. */
     constructor(options = {}) {
@@ -34,6 +36,7 @@ export class Stdio {
     }
 
     #read(text) {
+        this.#conversation.received(text);
         const parts = (this.#partial + text).split('\n');
         this.#partial = parts.pop();
         for (const part of parts) {
@@ -49,6 +52,7 @@ export class Stdio {
     }
 
     write(text) {
+        this.#conversation.sent(text);
         this.child.stdin.write(text);
     }
 
