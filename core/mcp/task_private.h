@@ -6,7 +6,8 @@
  *   task_run.c      carrying one out: the request issued inside mcpd
  *   task_input.c    what is asked of the client on the way, and the answers
  *   task_watch.c    telling those who listen
- *   task_methods.c  what clients say and see: tools/call, tasks/get, ...
+ *   task_call.c     a tools/call that becomes a task
+ *   task_methods.c  what clients see: tasks/get, tasks/update, tasks/cancel
  *   task_sessions.c the same for sessions of 2025-11-25
  */
 #ifndef MCP_TASK_PRIVATE_H
@@ -160,6 +161,9 @@ enum task_form {
 };
 void task_write(struct buf *out, const struct store_task *row, uint32_t poll_interval_ms,
                 enum task_form form);
+/* Answers with a result: {"resultType":TYPE, the task, "_meta":...}. */
+void task_respond(const struct request *request, const char *type, const struct store_task *row,
+                  enum task_form form);
 
 /* What a method does with a task. */
 struct task_method {

@@ -25,7 +25,8 @@ struct watcher;
 struct watcher_ops {
     void (*hold)(void *owner); /* called with the lock held */
     void (*release)(void *owner);
-    /* False: not now, he has no stream. `uri` is a JSON string. */
+    /* False: not now, he has no stream. `uri` is a JSON string. Any thread, also two
+     * at once. */
     bool (*tell)(void *owner, struct bytes uri);
 };
 

@@ -25,12 +25,12 @@ static const char *const statement_text[] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [ADD] = "INSERT INTO task(id, status, started, created_ms, updated_ms, expires_ms, payload,"
-            " inside, message, subject, issuer, revision, capabilities, request)"
-            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    [CHANGE] = "UPDATE task SET status = ?2, started = ?3, updated_ms = ?5, expires_ms = ?6,"
-               " payload = ?7, inside = ?8, message = ?9,"
-               " request = CASE WHEN ?2 >= 2 THEN NULL ELSE request END WHERE id = ?1",
+    [ADD] = ("INSERT INTO task(id, status, started, created_ms, updated_ms, expires_ms, payload,"
+             " inside, message, subject, issuer, revision, capabilities, request)"
+             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [CHANGE] = ("UPDATE task SET status = ?2, started = ?3, updated_ms = ?5, expires_ms = ?6,"
+                " payload = ?7, inside = ?8, message = ?9,"
+                " request = CASE WHEN ?2 >= 2 THEN NULL ELSE request END WHERE id = ?1"),
     [FIND] = "SELECT * FROM task WHERE id = ?1",
     [EXPIRE] = "DELETE FROM task WHERE status >= 2 AND expires_ms <= ?1",
     [VACUUM] = "PRAGMA incremental_vacuum(256)",
@@ -164,7 +164,7 @@ static bool write_task(struct sqlite_backend *b, enum statement which,
     sqlite3_stmt *statement = b->statements[which];
 
     bind_bytes(statement, 1, task->id);
-    sqlite3_bind_int(statement, 2, task->status);
+    sqlite3_bind_int(statement, 2, (int)task->status);
     sqlite3_bind_int(statement, 3, task->started);
     sqlite3_bind_int64(statement, 4, task->created_ms);
     sqlite3_bind_int64(statement, 5, task->updated_ms);

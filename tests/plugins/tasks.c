@@ -82,10 +82,10 @@ static bool wait_ms(struct mcp_call *call, long ms)
     return call->ops->is_cancelled(call) == 0;
 }
 
-static void finish_format(struct mcp_call *call, const char *format, struct mcp_bytes with)
+static void finish_with(struct mcp_call *call, const char *before, struct mcp_bytes with)
 {
     char text[2048];
-    int size = snprintf(text, sizeof(text), format, (int)with.size, with.data);
+    int size = snprintf(text, sizeof(text), "%s%.*s", before, (int)with.size, with.data);
 
     if (size >= (int)sizeof(text))
         size = sizeof(text) - 1;
@@ -117,7 +117,7 @@ static void call_rounds(struct mcp_call *call)
     int rounds = call->state.size > 0 ? call->state.data[0] - '0' : 0;
 
     if (rounds == 3) {
-        finish_format(call, "at last: %.*s", call->input_responses);
+        finish_with(call, "at last: ", call->input_responses);
         return;
     }
     snprintf(state, sizeof(state), "%d", rounds + 1);
@@ -136,7 +136,7 @@ static void call_late(struct mcp_call *call)
         return;
     }
     if (wait_ms(call, integer_argument(call, "/ms")))
-        finish_format(call, "late for %.*s", call->input_responses);
+        finish_with(call, "late for ", call->input_responses);
     else
         call->ops->finish_text(call, MCP_STR("cancelled"));
 }
@@ -146,10 +146,10 @@ static void call_perhaps(struct mcp_call *call)
     int32_t code = call->ops->start_task(call);
     bool waited = wait_ms(call, integer_argument(call, "/ms"));
 
-    finish_format(call, "%.*s",
-                  !waited          ? MCP_STR("cancelled")
-                  : code == MCP_OK ? MCP_STR("as a task")
-                                   : MCP_STR("as a call"));
+    finish_with(call, "",
+                !waited          ? MCP_STR("cancelled")
+                : code == MCP_OK ? MCP_STR("as a task")
+                                 : MCP_STR("as a call"));
 }
 
 /* ---- the plugin ---- */
@@ -208,14 +208,14 @@ static int32_t call_tool(void *self, struct mcp_call *call)
         if (first)
             ask(call, MCP_STR("{\"sure\":" QUESTION("Are you sure?") "}"), MCP_STR("st\"ate"));
         else
-            finish_format(call, "answered: %.*s", call->input_responses);
+            finish_with(call, "answered: ", call->input_responses);
         break;
     case TWO:
         if (first)
             ask(call, MCP_STR("{\"a\":" QUESTION("First?") ",\"b:c\":" QUESTION("Second?") "}"),
                 MCP_STR(""));
         else
-            finish_format(call, "answered: %.*s", call->input_responses);
+            finish_with(call, "answered: ", call->input_responses);
         break;
     case ROUNDS:
         call_rounds(call);

@@ -16,11 +16,12 @@
 struct owner {
     atomic_int references, told;
     atomic_bool reachable;
-    char last[64]; /* guarded by `told`: written before it grows */
+    char last[64]; /* written under the mutex, before `told` grows */
     struct watcher *watcher;
 };
 
 static struct watches *watches;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void hold(void *owner)
 {
@@ -39,7 +40,9 @@ static bool tell(void *it, struct bytes uri)
     ck_assert_int_gt(atomic_load(&owner->references), 0);
     if (!atomic_load(&owner->reachable))
         return false;
+    pthread_mutex_lock(&mutex);
     snprintf(owner->last, sizeof owner->last, "%.*s", BYTES_FMT(uri));
+    pthread_mutex_unlock(&mutex);
     atomic_fetch_add(&owner->told, 1);
     return true;
 }
