@@ -103,9 +103,9 @@ struct directory *directory_new(const struct snapshot *snapshot)
     const struct registry_list *resources = &snapshot->lists[OFFER_RESOURCE];
     const struct registry_list *skills = &snapshot->lists[OFFER_SKILL];
     struct directory *directory = calloc(1, sizeof *directory);
-    bool ok = directory != NULL;
+    bool ok = true;
 
-    if (!ok)
+    if (directory == NULL)
         return NULL;
     arena_init(&directory->arena, (size_t)1 << 30);
     for (size_t i = 0; i < resources->count && ok; i++)

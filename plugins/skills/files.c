@@ -33,51 +33,57 @@ void names_free(char **names)
     free(names);
 }
 
-/* All names of the stream, unsorted, with a NULL behind them; errno. */
-static char **read_names(DIR *stream, size_t max, size_t *count)
+/* Adds a copy; what is behind the last name is NULL. */
+static bool add_name(char ***names, size_t *count, const char *name)
 {
-    char **names = calloc(1, sizeof(char *));
+    char **more = realloc(*names, (*count + 2) * sizeof(char *));
 
-    for (*count = 0; names != NULL;) {
+    if (more == NULL)
+        return false;
+    *names = more;
+    more[*count] = strdup(name);
+    more[*count + 1] = NULL;
+    return more[*count] != NULL && ++*count > 0;
+}
+
+/* All names of the stream, unsorted. False: errno says why. */
+static bool read_names(DIR *stream, size_t max, char ***names, size_t *count)
+{
+    for (;;) {
         errno = 0;
         // cppcheck-suppress readdirCalled ; one directory stream, one thread
         const struct dirent *entry = readdir(stream);
-        if (entry == NULL && errno == 0)
-            return names;
-        if (entry != NULL && entry->d_name[0] == '.')
+        if (entry == NULL)
+            return errno == 0;
+        if (entry->d_name[0] == '.')
             continue; /* hidden, or the directory itself */
-        if (entry != NULL && *count == max)
+        if (*count == max) {
             errno = E2BIG;
-        char **more =
-            entry == NULL || errno != 0 ? NULL : realloc(names, (*count + 2) * sizeof(char *));
-        names = more != NULL ? more : names;
-        char *copy = more != NULL ? strdup(entry->d_name) : NULL;
-        if (copy == NULL) {
-            int error = errno;
-            names_free(names);
-            errno = error;
-            return NULL;
+            return false;
         }
-        names[(*count)++] = copy;
-        names[*count] = NULL;
+        if (!add_name(names, count, entry->d_name))
+            return false;
     }
-    return NULL;
 }
 
 char **directory_names(int fd, size_t max)
 {
     DIR *stream = fdopendir(fd);
-    size_t count;
+    char **names = calloc(1, sizeof(char *));
+    size_t count = 0;
+    bool good = stream != NULL && names != NULL && read_names(stream, max, &names, &count);
+    int error = errno;
 
-    if (stream == NULL) {
+    if (stream != NULL)
+        closedir(stream);
+    else
         close(fd);
+    if (!good) {
+        names_free(names);
+        errno = error;
         return NULL;
     }
-    char **names = read_names(stream, max, &count);
-    int error = errno;
-    closedir(stream);
-    errno = error;
-    if (names != NULL && count > 1)
+    if (count > 1)
         qsort(names, count, sizeof(char *), by_name);
     return names;
 }

@@ -2,6 +2,7 @@
 /* The front matter of a SKILL.md: YAML between two lines of "---" at its beginning. */
 #include "skills.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,7 +130,7 @@ bool front_matter_read(struct front_matter *front, const struct text *file, stru
         text_adds(fault, "the front matter of SKILL.md is too large or nested too deeply");
     } else {
         const struct value *description = value_member(document.root, "description");
-        strcpy(front->name, value_member(document.root, "name")->text);
+        snprintf(front->name, sizeof(front->name), "%s", value_member(document.root, "name")->text);
         front->description = strdup(description->text);
         good = front->description != NULL;
     }
