@@ -27,7 +27,7 @@ const cacheable = { ...complete, ttlMs: 0, cacheScope: 'public' };
 const notification = (method, params) => ({ jsonrpc: '2.0', method, ...(params ? { params } : {}) });
 const error = (code, data) => ({ jsonrpc: '2.0', id: 1, error: { code, message: 'x', ...(data ? { data } : {}) } });
 
-/** [revision, message, method, what is wrong (null: nothing)] */
+/** [revision, message, method, what is wrong (null: nothing), whether a task was asked for] */
 const cases = [
     [MODERN, answer({ ...complete, ...text }), 'tools/call', null],
     [MODERN, answer(text), 'tools/call', /resultType/],
@@ -67,6 +67,10 @@ const cases = [
     ['2025-11-25', { ...notification('roots/list'), id: 1 }, undefined, null],
     ['2025-11-25', { ...notification('elicitation/create', { message: 'x' }), id: 1 }, undefined, /./],
     ['2024-11-05', { ...notification('elicitation/create', { message: 'x', requestedSchema: {} }), id: 1 }, undefined, /no request/],
+    ['2025-11-25', answer({ task: { ...task, ttl: null } }), 'tools/call', null, true],
+    ['2025-11-25', answer({ task: { ...task, ttl: null } }), 'tools/call', /content/],
+    ['2025-11-25', answer({ task }), 'tools/call', /ttl/, true],
+    ['2025-06-18', answer({ task: { ...task, ttl: null } }), 'tools/call', /content/, true],
     ['2025-11-25', error(-32042), 'tools/call', /data/],
     ['2025-11-25', answer({}), 'server/discover', /server\/discover/],
     ...LEGACY.map((revision) => [revision, answer({ protocolVersion: revision, capabilities: {}, serverInfo: { name: 'x', version: '1' } }), 'initialize', null]),
@@ -77,9 +81,9 @@ const cases = [
     ['2024-11-05', answer({ content: [{ type: 'audio', data: '', mimeType: 'audio/wav' }] }), 'tools/call', /./],
 ];
 test('messages: what is right passes, what is wrong is told', () => {
-    for (const [revision, message, method, wrong] of cases) {
+    for (const [revision, message, method, wrong, asTask] of cases) {
         const sent = JSON.parse(JSON.stringify(message));
-        const why = messageFault(revision, sent, method);
+        const why = messageFault(revision, sent, method, asTask);
         const what = `${revision} ${method ?? ''} ${JSON.stringify(sent)}: ${why}`;
         if (wrong) assert.match(why ?? '', wrong, what);
         else assert.equal(why, null, what);

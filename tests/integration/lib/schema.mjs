@@ -72,7 +72,7 @@ function fault(entry, name, value, base = `mcp#/${entry.key}`) {
 const extensionFault = (entry, name, value) => fault(entry, name, value, 'extensions#/$defs');
 const extends_ = (version, name) => version === NEWEST && name in extensions.$defs;
 
-function resultFault(version, entry, message, method) {
+function resultFault(version, entry, message, method, asTask) {
     const { result } = message;
     const request = entry.clientRequests[method];
     let why = fault(entry, entry.names.includes('JSONRPCResultResponse') ? 'JSONRPCResultResponse' : 'JSONRPCResponse', message);
@@ -83,6 +83,7 @@ function resultFault(version, entry, message, method) {
     if (version === NEWEST && result.resultType === 'task') {
         return method === 'tools/call' ? extensionFault(entry, 'CreateTaskResult', result) : `${method} does not become a task`;
     }
+    if (asTask && entry.names.includes('CreateTaskResult') && result.task !== undefined) return fault(entry, 'CreateTaskResult', result);
     /* This one says which results may be InputRequiredResult. */
     if (entry.names.includes(`${base}ResultResponse`)) why = fault(entry, `${base}ResultResponse`, message);
     if (version === NEWEST && result.resultType === 'input_required') {
@@ -101,8 +102,8 @@ function errorFault(entry, message) {
 }
 
 /** Why a message of mcpd's is none of this revision, or null; `method` is that of the
- * request it answers (undefined: not known). */
-export function messageFault(version, message, method) {
+ * request it answers (undefined: not known), which asked for a task or not (2025-11-25). */
+export function messageFault(version, message, method, asTask = false) {
     if (!haveSchema(version)) return null;
     const entry = compilerFor(version);
     if (message === null || typeof message !== 'object') return 'no object';
@@ -117,7 +118,7 @@ export function messageFault(version, message, method) {
         return fault(entry, 'id' in message ? 'JSONRPCRequest' : 'JSONRPCNotification', message) ?? fault(entry, name, message);
     }
     if ('result' in message === 'error' in message) return 'not one of result and error';
-    return 'result' in message ? resultFault(version, entry, message, method) : errorFault(entry, message);
+    return 'result' in message ? resultFault(version, entry, message, method, asTask) : errorFault(entry, message);
 }
 
 /** Throws unless `value` matches the definition; silent without the schemas. */

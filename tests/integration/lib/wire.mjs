@@ -45,7 +45,7 @@ const keyOf = (id) => JSON.stringify(id);
 /** One conversation: a session, a standard input and output, or a single exchange. */
 export class Channel {
     revision = undefined; // of the session
-    #asked = new Map(); // id of a request: {method, revision}
+    #asked = new Map(); // id of a request: {method, asTask, revision}
     #modern = false; // requests of 2026-07-28 were among them
 
     /** blind: what is asked could not be read. */
@@ -66,7 +66,7 @@ export class Channel {
             /* The header decides where there is one; else what the message says. */
             const meta = header === undefined ? known(one.params?._meta?.[`${META}protocolVersion`]) : header === NEWEST ? NEWEST : undefined;
             this.#modern ||= meta === NEWEST;
-            this.#asked.set(keyOf(one.id), { method: one.method, revision: meta ?? this.revision ?? known(header) });
+            this.#asked.set(keyOf(one.id), { method: one.method, asTask: one.params?.task !== undefined, revision: meta ?? this.revision ?? known(header) });
         }
     }
 
@@ -94,7 +94,7 @@ export class Channel {
         if (answers && 'id' in message && !asked && !this.blind) violation('JSON-RPC', `an answer to ${message.id}, which was not asked`, text);
         if (answers && !('id' in message) && !refused) violation('JSON-RPC', 'an answer without an id', text);
         const revisions = this.#revisions(message, asked, answers);
-        const faults = revisions.map((revision) => messageFault(revision, message, asked?.method));
+        const faults = revisions.map((revision) => messageFault(revision, message, asked?.method, asked?.asTask));
         counts[revisions[0]]++;
         if (faults.every(Boolean)) violation(revisions[0], faults[0], text);
     }
