@@ -324,7 +324,9 @@ static bool walk_directory(struct walk *walk, const char *path, const struct lev
     if (walk->watch != NULL)
         walk->watch(walk->context, fd);
     char **names = directory_names(fd, 2 * FILES_MAX);
-    bool good = names != NULL || refuse(walk, path[0] != '\0' ? path : "A file", errno);
+    if (names == NULL)
+        return refuse(walk, path[0] != '\0' ? path : "A file", errno);
+    bool good = true;
     for (size_t i = 0; good && names[i] != NULL; i++) {
         int size = snprintf(child, sizeof(child), "%s%s%s", path, slash, names[i]);
         good = size < (int)sizeof(child) ? take(walk, child, &level, depth)

@@ -106,16 +106,14 @@ static bool remember(struct reader *reader, const yaml_char_t *name, struct valu
 {
     if (name == NULL)
         return true;
-    struct anchor *anchor = malloc(sizeof(*anchor));
-    char *copy = strdup((const char *)name);
-    if (anchor == NULL || copy == NULL) {
-        free(anchor);
-        free(copy);
+    struct anchor *anchor = calloc(1, sizeof(*anchor));
+    if (anchor == NULL)
         return refuse(reader, NULL, "out of memory") != NULL;
-    }
-    *anchor = (struct anchor){copy, value, reader->anchors};
+    anchor->value = value;
+    anchor->next = reader->anchors;
     reader->anchors = anchor;
-    return true;
+    anchor->name = strdup((const char *)name);
+    return anchor->name != NULL || refuse(reader, NULL, "out of memory") != NULL;
 }
 
 static struct value *find_anchor(struct reader *reader, const yaml_event_t *event)
