@@ -321,9 +321,9 @@ static void reload(struct daemon *d)
         log_error("the configuration has errors: the old one stays in force");
     } else {
         config_needs_restart(d->started, config, log_restart, NULL);
-        log_notice("configuration reloaded");
         call_set_limits(config->calls.max_result_bytes);
         mcp_configure(d->mcp, config);
+        log_notice("configuration reloaded");
         config_unref(d->config);
         d->config = config;
     }

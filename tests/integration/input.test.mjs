@@ -343,7 +343,6 @@ test('exchanges spread over two processes that share a key file, while the keys 
         for (const [i, daemon] of both.entries()) {
             daemon.reload();
             await daemon.waitLog(/configuration reloaded/, 5_000, marks[i]);
-            await sleep(30);
         }
         changed++;
     };
