@@ -93,7 +93,11 @@ void listener_unref(struct listener *listener)
     if (listener == NULL || atomic_fetch_sub(&listener->references, 1) != 1)
         return;
     struct reply *reply = listener->reply;
-    watcher_clear(listener->watcher); /* of one that never began */
+    pthread_mutex_lock(&mutex);
+    if (reply->owner == listener) /* it never began, and `gone` may still come */
+        reply->owner = NULL;
+    pthread_mutex_unlock(&mutex);
+    watcher_clear(listener->watcher);
     watcher_free(listener->watcher);
     session_unref(listener->session);
     free(listener);

@@ -5,7 +5,8 @@ import fs from 'node:fs';
 import { assert, done, SCALE, sleep, test, until } from './lib/check.mjs';
 import { Daemon, pluginFile } from './lib/daemon.mjs';
 import { callTool, LEGACY, Listener, META, MODERN, modern, Session } from './lib/mcp.mjs';
-import { conforms, conformsMessage } from './lib/schema.mjs';
+import { conformsMessage } from './lib/schema.mjs';
+import { Stdio } from './lib/stdio.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -16,7 +17,8 @@ const providers = { one: { plugin: 'resources' }, two: { plugin: 'resources', pr
 const daemon = await Daemon.start({ plugins: ['resources'], config: { server: { page_size: 4 }, providers } });
 const { port } = daemon;
 const url = new URL(`http://127.0.0.1:${port}/mcp`);
-const ALL = [MODERN, ...LEGACY];
+const SESSIONS = [...LEGACY, '2024-11-05'];
+const ALL = [MODERN, ...SESSIONS];
 const NAMES = ['text', 'blob', 'parts', 'json', 'gone', 'fail', 'broken', 'slow', 'counter'];
 const URIS = [...NAMES, 'small'].map((name) => `test://${name}`);
 
@@ -59,7 +61,7 @@ test('illegal definitions are left out, each by its name; a URI of two providers
 
 for (const version of ALL) {
     const is = (...versions) => versions.includes(version);
-    const titles = !is('2025-03-26'), icons = is(MODERN, '2025-11-25');
+    const titles = !is('2025-03-26', '2024-11-05'), icons = is(MODERN, '2025-11-25');
     const v = (what, fn) => test(`${version}: ${what}`, async () => fn(await asker(version)));
 
     v('lists resources page by page, each URI once, with what the revision knows', async (ask) => {
@@ -171,7 +173,7 @@ function heard(version, stream, from = 0) {
 const updates = (version, stream, from) =>
     heard(version, stream, from).filter(({ method }) => method === 'notifications/resources/updated').map(({ params }) => params.uri);
 
-for (const version of LEGACY) {
+for (const version of SESSIONS) {
     test(`${version}: subscribe and unsubscribe, told on the session's own stream`, async () => {
         const session = await Session.open(port, version);
         const other = await Session.open(port, version);
@@ -305,6 +307,32 @@ test('resources/subscribe and resources/unsubscribe are not of 2026-07-28', asyn
         response.connection.destroy();
     }
 });
+
+for (const version of [...LEGACY, MODERN]) {
+    test(`${version}: subscriptions over standard input and output`, async () => {
+        const stdio = new Stdio({ plugins: ['resources'] });
+        const told = () => stdio.messages.filter(({ method }) => /^notifications\/resources/.test(method ?? ''));
+        if (version === MODERN) {
+            stdio.modern('subscriptions/listen', { notifications: { resourcesListChanged: true, resourceSubscriptions: ['test://counter'] } }, { id: 'L' });
+            await until(() => stdio.messages.length > 0, 5000, 'the acknowledgement');
+        } else {
+            await stdio.initialize(version);
+            assert.deepEqual(await stdio.result(version, 'resources/subscribe', { uri: 'test://counter' }), {});
+        }
+        for (const uri of ['test://text', 'test://counter']) await stdio.result(version, 'tools/call', { name: 'update', arguments: { uri } });
+        await until(() => told().length > 0, 5000, 'the update');
+        await stdio.result(version, 'tools/call', { name: 'more' });
+        await until(() => told().length > 1, 5000, 'the change of the list');
+        assert.deepEqual(told().map(({ method, params }) => [method, params?.uri]),
+            [['notifications/resources/updated', 'test://counter'], ['notifications/resources/list_changed', undefined]]);
+        for (const message of told()) {
+            conformsMessage(version, message);
+            assert.equal(message.params?._meta?.[`${META}subscriptionId`], version === MODERN ? 'L' : undefined);
+        }
+        assert.equal((await stdio.result(version, 'resources/read', { uri: 'test://more' })).contents.length, 1);
+        await stdio.close();
+    });
+}
 
 // ---- The official clients --------------------------------------------------------
 

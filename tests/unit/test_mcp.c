@@ -53,6 +53,8 @@ static bool fake_open(struct reply *reply)
 
 static void (*while_pushing)(void); /* what another thread does meanwhile */
 
+static bool push_fails; /* the socket is broken */
+
 static bool fake_push(struct reply *reply, struct bytes message)
 {
     struct fake *fake = fake_of(reply);
@@ -62,6 +64,8 @@ static bool fake_push(struct reply *reply, struct bytes message)
     if (act != NULL)
         act();
 
+    if (push_fails)
+        return false;
     fake->open = true;
     ck_assert_int_lt(fake->event_count, 16);
     snprintf(fake->events[fake->event_count++], 1024, "%.*s", BYTES_FMT(message));
@@ -528,6 +532,23 @@ START_TEST(a_peer_may_leave_while_its_stream_begins)
 }
 END_TEST
 
+START_TEST(a_stream_may_break_at_once)
+{
+    push_fails = true;
+    struct fake *fake = post(
+        modern("subscriptions/listen", NULL),
+        "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"subscriptions/listen\",\"params\":{"
+        "\"notifications\":{\"toolsListChanged\":true,\"resourceSubscriptions\":[\"x:1\"]}," META
+        "}}}");
+    push_fails = false;
+    ck_assert(fake->ended);
+    ck_assert_int_eq(fake->references, 1);
+    ck_assert_ptr_null(fake->reply.owner); /* which has been freed */
+    fake->reply.gone(&fake->reply);
+    ck_assert_int_eq(fake->references, 1);
+}
+END_TEST
+
 START_TEST(listening_ends_with_a_result)
 {
     struct fake *fake =
@@ -654,6 +675,7 @@ int main(void)
     tcase_add_test(tests, batches);
     tcase_add_test(tests, listening);
     tcase_add_test(tests, a_peer_may_leave_while_its_stream_begins);
+    tcase_add_test(tests, a_stream_may_break_at_once);
     tcase_add_test(tests, listening_ends_with_a_result);
     tcase_add_test(tests, get_stream);
     tcase_add_test(tests, session_ends_while_its_stream_is_told);
