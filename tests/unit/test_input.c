@@ -133,6 +133,18 @@ static bool opens(const struct seal_ring *with, const struct request_binding *to
     return ok;
 }
 
+/* Whether `secret` can be read in what the client carries. */
+static bool shows(const char *text, struct bytes secret)
+{
+    char bytes[1024];
+    size_t size;
+    const char *coded = strrchr(text, '.') + 1;
+
+    ck_assert_uint_lt(strlen(coded), sizeof bytes);
+    ck_assert(base64url_decode(bytes_of(coded), bytes, &size));
+    return memmem(bytes, size, secret.data, secret.size) != NULL;
+}
+
 START_TEST(what_is_sealed_comes_back)
 {
     struct request_state it;
@@ -141,7 +153,7 @@ START_TEST(what_is_sealed_comes_back)
     make_keys();
     const char *one = seal(&ring, &binding, "my state"), *two = seal(&ring, &binding, "my state");
     ck_assert_str_ne(one, two);
-    ck_assert_ptr_null(strstr(one, "my"));
+    ck_assert(!shows(one, BYTES("my state")));
     ck_assert_msg(opens(&ring, &binding, bytes_of(one), 999, &it, &err), "%s", err.text);
     ck_assert(bytes_equal(it.state, BYTES("my state")));
     ck_assert(bytes_equal(it.awaited, BYTES("{\"a\":{}}")));
