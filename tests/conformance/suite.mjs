@@ -2,7 +2,8 @@
 // The official conformance suite against an mcpd that serves
 // tests/plugins/conformance.c: every scenario of a server, one after the other,
 // in each revision that asks for it. A run passes when the suite reports no
-// failure and no warning and has shown something; nothing is expected to fail.
+// failure and no warning and has shown something, and when every message of mcpd's
+// was valid by its revision's schema; nothing is expected to fail.
 //
 //   suite.mjs [SCENARIO...]      only these; URL=http://... against a server that runs already
 import { spawn } from 'node:child_process';
@@ -12,6 +13,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Daemon } from '../integration/lib/daemon.mjs';
+import { tap } from '../integration/lib/tap.mjs';
+import { summary, takeViolations } from '../integration/lib/wire.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const suite = path.join(here, 'node_modules/@modelcontextprotocol/conformance');
@@ -94,11 +97,13 @@ async function one(url, { scenario, revision }) {
 const wanted = process.argv.slice(2);
 const runs = (await plan()).filter(({ scenario }) => wanted.length === 0 || wanted.includes(scenario));
 const daemon = process.env.URL ? null : await Daemon.start({ plugins: ['conformance'] });
-const url = process.env.URL ?? `http://127.0.0.1:${daemon.port}/mcp`;
+const url = process.env.URL ?? `http://127.0.0.1:${await tap(daemon.port)}/mcp`;
 const count = { ok: 0, skip: 0, FAILED: 0 };
 for (const each of runs) {
     const start = performance.now();
-    const [result, why] = await one(url, each);
+    let [result, why] = await one(url, each);
+    const violations = takeViolations();
+    if (violations.length > 0) [result, why] = ['FAILED', [...why, ...violations.map((one) => `mcpd sent a message that is ${one}`)]];
     count[result]++;
     const ms = Math.round(performance.now() - start);
     console.log(`${result.padEnd(8)}${each.scenario} ${each.revision} (${ms} ms)`);
@@ -114,5 +119,6 @@ if (daemon) {
         console.log(`FAILED mcpd's end: ${error.message}`);
     }
 }
+if (summary()) console.log(summary());
 console.log(`${count.ok} passed, ${count.FAILED} failed${count.skip ? `, ${count.skip} skipped` : ''}`);
 process.exit(count.FAILED === 0 && count.ok > 0 && sound ? 0 : 1);

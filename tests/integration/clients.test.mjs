@@ -6,6 +6,7 @@ import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { assert, done, sleep, test, until } from './lib/check.mjs';
 import { Daemon, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
+import { tap } from './lib/tap.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -48,7 +49,7 @@ const daemon = await Daemon.start({
     },
     providersD: { shop: { plugin: 'database', prefix: 'shop_', config: { url: `sqlite://${database}`, read_only: true } } },
 });
-const url = new URL(`http://127.0.0.1:${daemon.port}/mcp`);
+const url = new URL(`http://127.0.0.1:${await tap(daemon.port)}/mcp`);
 
 // ---- The clients -----------------------------------------------------------------
 

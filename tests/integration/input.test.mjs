@@ -14,6 +14,7 @@ import { Connection, http } from './lib/http.mjs';
 import { BOTH, Listener, META, MODERN, modern, nextId, Session, textOf } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
 import { Stdio } from './lib/stdio.mjs';
+import { tap } from './lib/tap.mjs';
 
 const FORM = { elicitation: {} };
 const ALL = { elicitation: { form: {}, url: {} }, sampling: { tools: {} }, roots: {} };
@@ -777,7 +778,7 @@ test('over stdio, in both eras', async () => {
 
 // ---- the official clients -------------------------------------------------------
 
-const url = new URL(`http://127.0.0.1:${port}/mcp`);
+const url = new URL(`http://127.0.0.1:${await tap(port)}/mcp`);
 const SDK_CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
 
 async function openSdk(generation, asked) {

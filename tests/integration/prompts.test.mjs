@@ -5,6 +5,7 @@ import { assert, done, test, until } from './lib/check.mjs';
 import { Daemon } from './lib/daemon.mjs';
 import { LEGACY, Listener, META, MODERN, modern, Session } from './lib/mcp.mjs';
 import { conforms, conformsMessage } from './lib/schema.mjs';
+import { tap } from './lib/tap.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -21,7 +22,7 @@ const daemon = await Daemon.start({
     },
 });
 const { port } = daemon;
-const url = new URL(`http://127.0.0.1:${port}/mcp`);
+const url = new URL(`http://127.0.0.1:${await tap(port)}/mcp`);
 const ALL = [MODERN, ...LEGACY];
 const NAMES = ['greet', 'pieces', 'refuse', 'fail', 'broken', 'plain'];
 

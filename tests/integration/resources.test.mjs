@@ -7,6 +7,7 @@ import { Daemon, pluginFile } from './lib/daemon.mjs';
 import { callTool, LEGACY, Listener, META, MODERN, modern, Session } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
 import { Stdio } from './lib/stdio.mjs';
+import { tap } from './lib/tap.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -16,7 +17,7 @@ import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from
 const providers = { one: { plugin: 'resources' }, two: { plugin: 'resources', prefix: 'two_', config: { small: true } } };
 const daemon = await Daemon.start({ plugins: ['resources'], config: { server: { page_size: 4 }, providers } });
 const { port } = daemon;
-const url = new URL(`http://127.0.0.1:${port}/mcp`);
+const url = new URL(`http://127.0.0.1:${await tap(port)}/mcp`);
 const SESSIONS = [...LEGACY, '2024-11-05'];
 const ALL = [MODERN, ...SESSIONS];
 const NAMES = ['text', 'blob', 'parts', 'json', 'gone', 'fail', 'broken', 'slow', 'counter'];

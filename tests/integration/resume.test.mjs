@@ -7,6 +7,7 @@ import { Daemon } from './lib/daemon.mjs';
 import { http } from './lib/http.mjs';
 import { LEGACY, Listener, nextId, Session, textOf } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
+import { tap } from './lib/tap.mjs';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
@@ -331,7 +332,7 @@ test('connections cut at random: no event is lost and none comes twice', async (
 // ---- The official clients --------------------------------------------------------------------
 
 test('the SDK client v1: a closed stream, and cut connections', async () => {
-    const proxy = await Cutter.start(port);
+    const proxy = await Cutter.start(await tap(port));
     const client = new ClientV1({ name: 'v1', version: '1' });
     const changes = [];
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => changes.push(1));
@@ -362,7 +363,7 @@ test('the SDK client v1: a closed stream, and cut connections', async () => {
 
 test('the SDK client v2 with sessions: a closed stream', async () => {
     const client = new ClientV2({ name: 'v2', version: '1' });
-    await client.connect(new TransportV2(new URL(`http://127.0.0.1:${port}/mcp`)));
+    await client.connect(new TransportV2(new URL(`http://127.0.0.1:${await tap(port)}/mcp`)));
     const result = await client.callTool({ name: 'test_reconnection', arguments: {} });
     assert.ok(textOf(result).length > 0);
     await client.close();

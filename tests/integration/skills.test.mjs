@@ -7,6 +7,7 @@ import { assert, done, sleep, test, until } from './lib/check.mjs';
 import { Daemon, ROOT, temporaryDirectory } from './lib/daemon.mjs';
 import { LEGACY, Listener, META, MODERN, modern, Session } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
+import { tap } from './lib/tap.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -34,7 +35,7 @@ const daemon = await Daemon.start({
     },
 });
 const { port } = daemon;
-const url = new URL(`http://127.0.0.1:${port}/mcp`);
+const url = new URL(`http://127.0.0.1:${await tap(port)}/mcp`);
 const SKILLS = `${META}skills`;
 
 async function ask(method, params = {}, options) {

@@ -6,6 +6,7 @@ import { Daemon } from './lib/daemon.mjs';
 import { http } from './lib/http.mjs';
 import { LEGACY, modernMeta, nextId, Session, textOf } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
+import { tap } from './lib/tap.mjs';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
@@ -314,7 +315,7 @@ test("the SDK client v1's SSE transport", async () => {
     const client = new ClientV1({ name: 'v1', version: '1' });
     const changes = [];
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => changes.push(1));
-    await client.connect(new SSEClientTransport(new URL(`http://127.0.0.1:${port}/sse`)));
+    await client.connect(new SSEClientTransport(new URL(`http://127.0.0.1:${await tap(port)}/sse`)));
     assert.equal(client.getServerVersion().name, 'mcpd');
     const { tools } = await client.listTools();
     assert.ok(tools.some((tool) => tool.name === 'wait'));

@@ -9,6 +9,7 @@ import { MCPD, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
 import { LEGACY, META, MODERN, textOf } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
 import { Stdio } from './lib/stdio.mjs';
+import { stdioTap } from './lib/tap.mjs';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
@@ -367,7 +368,7 @@ test('a client that does not read is waited for, and loses nothing', async () =>
 const command = () => {
     const stdio = new Stdio({ plugins: PLUGINS }); // only for its directory
     stdio.child.stdin.end();
-    return { daemon: stdio.daemon, command: stdio.command.program, args: stdio.command.args, stderr: 'pipe' };
+    return { daemon: stdio.daemon, ...stdioTap(stdio.command.program, stdio.command.args), stderr: 'pipe' };
 };
 
 async function useClient(client, transport, daemon, version, changes) {

@@ -9,6 +9,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { LEGACY, Listener, META, MODERN, modern, Session, textOf } from './lib/mcp.mjs';
 import { conforms, conformsMessage } from './lib/schema.mjs';
+import { tap } from './lib/tap.mjs';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';
 const TASKS = { extensions: { [EXTENSION]: {} } };
@@ -465,7 +466,7 @@ test('2025-11-25: who waits for a result and goes away is forgotten, and the tas
 });
 test('2025-11-25: the official client runs a tool as a task', async () => {
     const client = new Client({ name: 'mcpd-tests', version: '1' }, { capabilities: {} });
-    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
+    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${await tap(port)}/mcp`)));
     await client.listTools();
     const seen = [];
     for await (const message of client.experimental.tasks.callToolStream({ name: 'must', arguments: {} }, CallToolResultSchema, { task: { ttl: 60_000 } }))

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Stands between a real client and mcpd: forwards the bytes both ways, untouched,
 // and has every message of mcpd's validated (wire.mjs).
+import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import fs from 'node:fs';
 import { atEnd, finallyDo } from './check.mjs';
-import { temporaryDirectory } from './daemon.mjs';
 import { addReport, Conversation } from './wire.mjs';
 
 /** Listens on a port of its own on 127.0.0.1 for `port`; resolves with it. */
@@ -40,15 +40,19 @@ export function tap(port) {
     });
 }
 
-let reports;
+let reports, started = 0;
 /** The same for a client that starts its server: what it starts instead. */
 export function stdioTap(program, args) {
     if (!reports) {
-        reports = temporaryDirectory('mcpd-tap');
+        reports = fs.mkdtempSync(path.join(os.tmpdir(), 'mcpd-tap-'));
         atEnd(() => {
-            for (const name of fs.readdirSync(reports)) addReport(JSON.parse(fs.readFileSync(path.join(reports, name), 'utf8')));
+            const names = fs.readdirSync(reports);
+            for (const name of names) addReport(JSON.parse(fs.readFileSync(path.join(reports, name), 'utf8')));
+            fs.rmSync(reports, { recursive: true });
+            if (names.length < started) throw new Error(`${started - names.length} taps have not told what they heard`);
         });
     }
+    started++;
     const script = path.join(path.dirname(fileURLToPath(import.meta.url)), 'stdio-tap.mjs');
     return { command: process.execPath, args: [script, reports, program, ...args] };
 }
