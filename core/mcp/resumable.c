@@ -609,7 +609,8 @@ enum resumed resumable_resume(struct session *session, struct bytes last_event_i
     pthread_mutex_unlock(&replay->mutex);
     release(old);
     release(done);
+    /* We took this reference above; clang's analyser does not see atomics. */
     if (r != NULL)
-        unref(r);
+        unref(r); // NOLINT(clang-analyzer-unix.Malloc)
     return resumed;
 }
