@@ -17,7 +17,7 @@ static struct bytes next_line(struct bytes *rest)
     return bytes_trim(line);
 }
 
-static bool id_is_legal(struct bytes id)
+bool seal_key_id_legal(struct bytes id)
 {
     for (size_t i = 0; i < id.size; i++) {
         char c = id.data[i];
@@ -40,7 +40,7 @@ static const char *read_line(struct bytes line, struct seal_key *key)
     struct bytes text = bytes_trim((struct bytes){line.data + id_size, line.size - id_size});
     if (text.size == 0)
         return "expected \"ID KEY\": the name of a key, a space, and 32 bytes in Base64";
-    if (!id_is_legal(id))
+    if (!seal_key_id_legal(id))
         return "the name of a key is 1 to 32 of A-Z a-z 0-9 _ -";
     if (text.size != BASE64_SIZE || !base64_decode(text, bytes, &size) || size != CRYPTO_KEY_SIZE)
         return "the key is not 32 bytes in Base64 (44 characters, the last a =)";

@@ -20,6 +20,9 @@ struct seal_key {
     unsigned char key[CRYPTO_KEY_SIZE];
 };
 
+/* 1 to SEAL_KEY_ID_MAX of A-Z a-z 0-9 _ - */
+bool seal_key_id_legal(struct bytes id);
+
 /* Reads the text of such a file into `arena`. NULL: err says which line is wrong,
  * after the name of the file. */
 struct seal_key *seal_keys_parse(const char *file, struct bytes text, struct arena *arena,

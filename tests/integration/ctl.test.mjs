@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { assert, done, SCALE, test } from './lib/check.mjs';
-import { MCPCTL, pluginFile, ROOT, temporaryDirectory, TEST_PLUGINS, WRAPPER } from './lib/daemon.mjs';
+import { Daemon, MCPCTL, pluginFile, ROOT, temporaryDirectory, TEST_PLUGINS, WRAPPER } from './lib/daemon.mjs';
 
 const directory = temporaryDirectory('mcpctl');
 const file = (name, value) => {
@@ -184,6 +184,20 @@ test('key new --id: called that; what is no name is refused', () => {
     for (const id of ['', 'a b', '#a', 'ä', 'x'.repeat(33)])
         expect(['key', 'new', `--id=${id}`], 2, '', /--id: expected 1 to 32 of/);
     expect(['key', 'new', 'second'], 2, '', /unexpected argument "second"/);
+});
+test('key new: mcpd takes what it prints, the newest first', () => {
+    const daemon = new Daemon({ config: { request_state: { key_file: path.join(directory, 'keys') } } });
+    const key = (...args) => run('key', 'new', ...args).stdout;
+    const check = (text) => {
+        fs.writeFileSync(path.join(directory, 'keys'), text, { mode: 0o600 });
+        const [program, args] = daemon.command(['--check']);
+        return spawnSync(program, args, { encoding: 'utf8' });
+    };
+    const good = check(`# the keys of our fleet\n${key('--id', 'second')}${key()}${key()}`);
+    assert.equal(good.status, 0, good.stderr);
+    const twice = check(key('--id', 'a') + key('--id', 'a'));
+    assert.notEqual(twice.status, 0);
+    assert.match(twice.stderr, /keys:2: the name of this key/);
 });
 
 // ---- plugin inspect --------------------------------------------------------------------
