@@ -112,6 +112,29 @@ for (const era of ['legacy', 'modern'])
         assert.ok(resources.length > 0);
     }, { timeout: 60_000 });
 
+/** mcpdo keeps a connection open between its commands, in a process of its own. */
+for (const era of ['legacy', 'modern'])
+    test(`${era}: a question of a tool, answered by hand with mcpdo`, async () => {
+        const env = { MCP_INSPECTOR_SECRET_STORE: 'memory' };
+        const mcpdo = async (...args) => {
+            const { code, output, errors } = await runInstalled('mcpdo', args, { env });
+            assert.equal(code, 0, `${args.join(' ')}\n${output}${errors}`);
+            return output;
+        };
+        for (const [, name, value] of (await mcpdo('private')).matchAll(/^export (\w+)='([^']*)'$/gm)) env[name] = value;
+        assert.ok(env.MCP_INSPECTOR_DAEMON_TOKEN);
+        const tool = era === 'modern' ? ['test_input_required_result_elicitation'] : ['test_elicitation', 'message:=Who?'];
+        try {
+            await mcpdo('--connection', era, 'connect', `http://127.0.0.1:${port}/mcp`, '--era', era, '--format', 'json');
+            const { elicitationPending } = JSON.parse(await mcpdo('--connection', era, 'tools/call', ...tool, '--format', 'json'));
+            const fields = Object.keys(elicitationPending.requestedSchema.properties);
+            const answer = await mcpdo('elicitation/respond', elicitationPending.elicitationId, ...fields.map((name) => `${name}:=${name === 'email' ? 'ada@example.org' : 'Ada'}`));
+            assert.match(answer, /Ada/);
+        } finally {
+            await mcpdo('daemon', 'stop');
+        }
+    }, { timeout: 60_000 });
+
 test('the end', () => daemon.stop());
 
 await done();

@@ -15,7 +15,7 @@ export function startInstalled(name, args, { env = {} } = {}) {
     home ??= temporaryDirectory('mcpd-home');
     const child = spawn(node, [path.join(modules, '.bin', name), ...args], {
         cwd: home,
-        env: { ...process.env, HOME: home, PATH: `${path.dirname(node)}:${process.env.PATH}`, ...env },
+        env: { ...process.env, HOME: home, TMPDIR: home, PATH: `${path.dirname(node)}:${process.env.PATH}`, ...env },
         stdio: ['pipe', 'pipe', 'pipe'],
     });
     child.output = child.errors = '';
