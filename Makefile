@@ -1,6 +1,6 @@
 # mcpd - see README.md. `make help` lists the targets.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 
 # ---- What people set --------------------------------------------------------
 # The tools, their flags, and where things go; the GNU names. Where `prefix` is

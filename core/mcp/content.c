@@ -144,6 +144,12 @@ void write_resource_contents(struct buf *out, const struct revision *revision,
     write_object(out, revision, json, contents, resource_members);
 }
 
+void write_annotations(struct buf *out, const struct revision *revision, const struct json *json,
+                       const struct json_node *annotations)
+{
+    write_object(out, revision, json, annotations, annotations_members);
+}
+
 void write_text_content(struct buf *out, struct bytes text)
 {
     BUF_LIT(out, "{\"type\":\"text\",\"text\":");

@@ -20,6 +20,10 @@ void write_contents(struct buf *out, const struct revision *revision, const stru
 void write_resource_contents(struct buf *out, const struct revision *revision,
                              const struct json *json, const struct json_node *contents);
 
+/* The annotations of a block, a resource or a template. */
+void write_annotations(struct buf *out, const struct revision *revision, const struct json *json,
+                       const struct json_node *annotations);
+
 /* A block of text. */
 void write_text_content(struct buf *out, struct bytes text);
 

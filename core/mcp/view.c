@@ -9,6 +9,7 @@
 
 #include "base/crypto.h"
 #include "json/json.h"
+#include "mcp/content.h"
 
 /* Where a page ends, for a client that comes back for the next: the number of
  * entries before it and a hash of the last one's name. The same in every mcpd
@@ -180,6 +181,9 @@ void view_write(struct buf *out, const struct registry_entry *entry,
         else if (entry->offer->kind == OFFER_PROMPT && value->type == JSON_ARRAY &&
                  strcmp(*member, "arguments") == 0)
             write_arguments(out, json, value, revision->titles);
+        else if (entry->offer->kind != OFFER_TOOL && value->type == JSON_OBJECT &&
+                 strcmp(*member, "annotations") == 0)
+            write_annotations(out, revision, json, value);
         else
             json_write_compact(out, json, value);
     }

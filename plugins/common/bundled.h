@@ -8,7 +8,7 @@
 
 #include <mcp/plugin.h>
 
-#define BUNDLED_VERSION "0.1.0"
+#define BUNDLED_VERSION "0.2.0"
 
 /* Stands once, at the end of the file that has config_schema and the static functions
  * create, start, stop, destroy, get_tools and call_tool. */

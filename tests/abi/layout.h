@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where every field of ABI 1.0 is on a 64-bit machine, and how large each struct was.
- * Rows are only ever added, in sections of their own for later minors: what stands here
+ * Where every field of the ABI is on a 64-bit machine, and how large each struct was in
+ * each minor. Rows are only ever added, in sections of their own for later minors: what stands here
  * is built into plugins that nobody will build again.
  */
 #define LAYOUT_1_0(FIELD, SIZE)                                                                    \
@@ -124,3 +124,78 @@
     VALUE(MCP_JSON_STRING, 4)                                                                      \
     VALUE(MCP_JSON_ARRAY, 5)                                                                       \
     VALUE(MCP_JSON_OBJECT, 6)
+
+/* What 1.1 added, and what is as large as it was then. */
+#define LAYOUT_1_1(FIELD)                                                                          \
+    FIELD(mcp_offer, struct_size, 0)                                                               \
+    FIELD(mcp_offer, flags, 4)                                                                     \
+    FIELD(mcp_offer, definition, 8)                                                                \
+    FIELD(mcp_offer, tag, 24)                                                                      \
+    FIELD(mcp_offer, timeout_ms, 32)                                                               \
+    FIELD(mcp_offer, concurrency, 36)                                                              \
+    FIELD(mcp_offer_sink, struct_size, 0)                                                          \
+    FIELD(mcp_offer_sink, reserved, 4)                                                             \
+    FIELD(mcp_offer_sink, host_data, 8)                                                            \
+    FIELD(mcp_offer_sink, add, 16)                                                                 \
+    FIELD(mcp_call, client_capabilities, 136)                                                      \
+    FIELD(mcp_call_ops, finish_error, 104)                                                         \
+    FIELD(mcp_call_ops, start_task, 112)                                                           \
+    FIELD(mcp_call_ops, close_stream, 120)                                                         \
+    FIELD(mcp_call_ops, read, 128)                                                                 \
+    FIELD(mcp_resources, struct_size, 0)                                                           \
+    FIELD(mcp_resources, reserved, 4)                                                              \
+    FIELD(mcp_resources, get_resources, 8)                                                         \
+    FIELD(mcp_resources, get_resource_templates, 16)                                               \
+    FIELD(mcp_resources, read_resource, 24)                                                        \
+    FIELD(mcp_resources_host, struct_size, 0)                                                      \
+    FIELD(mcp_resources_host, reserved, 4)                                                         \
+    FIELD(mcp_resources_host, updated, 8)                                                          \
+    FIELD(mcp_prompts, struct_size, 0)                                                             \
+    FIELD(mcp_prompts, reserved, 4)                                                                \
+    FIELD(mcp_prompts, get_prompts, 8)                                                             \
+    FIELD(mcp_prompts, get_prompt, 16)                                                             \
+    FIELD(mcp_completion, struct_size, 0)                                                          \
+    FIELD(mcp_completion, reserved, 4)                                                             \
+    FIELD(mcp_completion, complete, 8)                                                             \
+    FIELD(mcp_skills, struct_size, 0)                                                              \
+    FIELD(mcp_skills, reserved, 4)                                                                 \
+    FIELD(mcp_skills, get_skills, 8)
+
+#define SIZES_1_1(SIZE)                                                                            \
+    SIZE(mcp_bytes, 16)                                                                            \
+    SIZE(mcp_note_header, 16)                                                                      \
+    SIZE(mcp_tool, 40)                                                                             \
+    SIZE(mcp_tool_sink, 24)                                                                        \
+    SIZE(mcp_offer, 40)                                                                            \
+    SIZE(mcp_offer_sink, 24)                                                                       \
+    SIZE(mcp_host, 72)                                                                             \
+    SIZE(mcp_caller, 72)                                                                           \
+    SIZE(mcp_call, 152)                                                                            \
+    SIZE(mcp_call_ops, 136)                                                                        \
+    SIZE(mcp_plugin, 128)                                                                          \
+    SIZE(mcp_resources, 32)                                                                        \
+    SIZE(mcp_resources_host, 16)                                                                   \
+    SIZE(mcp_prompts, 24)                                                                          \
+    SIZE(mcp_completion, 16)                                                                       \
+    SIZE(mcp_skills, 16)
+
+#define VALUES_1_1(VALUE)                                                                          \
+    VALUE(MCP_TOOL_TASK_OPTIONAL, 4)                                                               \
+    VALUE(MCP_TOOL_TASK_REQUIRED, 8)                                                               \
+    VALUE(MCP_TOOL_TASK_LATE, 16)                                                                  \
+    VALUE(MCP_TOOL_STATE_ONCE, 32)                                                                 \
+    VALUE(MCP_PART_ARGUMENTS, 0)                                                                   \
+    VALUE(MCP_PART_META, 1)                                                                        \
+    VALUE(MCP_PART_INPUT_RESPONSES, 2)                                                             \
+    VALUE(MCP_PART_CLIENT_CAPABILITIES, 3)                                                         \
+    VALUE(MCP_ERROR_INVALID_PARAMS, -32602)                                                        \
+    VALUE(MCP_ERROR_INTERNAL, -32603)                                                              \
+    VALUE(MCP_ERROR_MISSING_CAPABILITY, -32021)                                                    \
+    VALUE(MCP_ERROR_RESOURCE_NOT_FOUND, -32002)
+
+/* The ids of extensions, which are compared as texts. */
+#define IDS_1_1(ID)                                                                                \
+    ID(MCP_RESOURCES, "mcp.resources/1")                                                           \
+    ID(MCP_PROMPTS, "mcp.prompts/1")                                                               \
+    ID(MCP_COMPLETION, "mcp.completion/1")                                                         \
+    ID(MCP_SKILLS, "mcp.skills/1")

@@ -6,7 +6,7 @@ integration_so := $(patsubst tests/integration/plugins/%.c,$(B)/tests/plugins/%.
 integration_tools := $(patsubst tests/integration/%.c,$(B)/tests/integration/%,$(wildcard tests/integration/*.c))
 test-plugins: $(integration_so) $(integration_tools)
 
-$(integration_so): $(B)/tests/plugins/%.so: tests/integration/plugins/%.c plugin-api/mcp/plugin.h $(B)/flags
+$(integration_so): $(B)/tests/plugins/%.so: tests/integration/plugins/%.c $(wildcard plugin-api/mcp/*.h) $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -Iplugin-api $(warnings) $(CPPFLAGS) $(CFLAGS) $(instrument) \
 	    -fPIC -fvisibility=hidden -shared -Wl,-z,now $(LDFLAGS) -o $@ $< -pthread

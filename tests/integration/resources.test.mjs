@@ -63,6 +63,7 @@ test('illegal definitions are left out, each by its name; a URI of two providers
 for (const version of ALL) {
     const is = (...versions) => versions.includes(version);
     const titles = !is('2025-03-26', '2024-11-05'), icons = is(MODERN, '2025-11-25');
+    const modified = titles ? { lastModified: '2025-01-12T15:00:58Z' } : {}; // it came with them
     const v = (what, fn) => test(`${version}: ${what}`, async () => fn(await asker(version)));
 
     v('lists resources page by page, each URI once, with what the revision knows', async (ask) => {
@@ -70,7 +71,7 @@ for (const version of ALL) {
         assert.deepEqual(pages, [4, 4, 2]);
         assert.deepEqual(all.map(({ uri }) => uri), URIS);
         assert.deepEqual(all[0], {
-            uri: 'test://text', name: 'text', description: 'A text.', mimeType: 'text/plain', annotations: { audience: ['user'], priority: 0.5 }, size: 12,
+            uri: 'test://text', name: 'text', description: 'A text.', mimeType: 'text/plain', annotations: { audience: ['user'], priority: 0.5, ...modified }, size: 12,
             ...(titles ? { title: 'Text', _meta: { 'dev.mcpd/provider': 'one', 'example.org/a': 1 } } : {}),
             ...(icons ? { icons: [{ src: 'https://example.org/i.png' }] } : {}),
         });
@@ -83,7 +84,7 @@ for (const version of ALL) {
         const { all } = await listAll(ask, 'resources/templates/list', 'resourceTemplates');
         assert.deepEqual(all.map(({ uriTemplate }) => uriTemplate), ['test://item/{id}{?verbose,tag*}', 'test://files/{+path}']);
         assert.deepEqual(all[0], {
-            uriTemplate: 'test://item/{id}{?verbose,tag*}', name: 'item', description: 'An item.', mimeType: 'application/json', annotations: { priority: 1 },
+            uriTemplate: 'test://item/{id}{?verbose,tag*}', name: 'item', description: 'An item.', mimeType: 'application/json', annotations: { priority: 1, ...modified },
             ...(titles ? { title: 'Item', _meta: { 'dev.mcpd/provider': 'one', 'example.org/b': 2 } } : {}),
             ...(icons ? { icons: [{ src: 'https://example.org/i.png' }] } : {}),
         });

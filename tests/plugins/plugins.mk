@@ -13,9 +13,9 @@ versions := $(addprefix $(B)/tests/plugins/versioned-,1.so 2.so extra.so)
 
 build_sample = @mkdir -p $(@D); $(CC) $(sample_flags) $(sample_extra) -o $@ $<
 
-$(samples): $(B)/%.so: %.c tests/plugins/sample.h tests/plugins/plugins.mk plugin-api/mcp/plugin.h $(B)/flags
+$(samples): $(B)/%.so: %.c tests/plugins/sample.h tests/plugins/plugins.mk $(wildcard plugin-api/mcp/*.h) $(B)/flags
 	$(build_sample)
-$(versions): $(B)/tests/plugins/versioned-%.so: tests/plugins/versioned.c tests/plugins/plugins.mk plugin-api/mcp/plugin.h $(B)/flags
+$(versions): $(B)/tests/plugins/versioned-%.so: tests/plugins/versioned.c tests/plugins/plugins.mk $(wildcard plugin-api/mcp/*.h) $(B)/flags
 	$(build_sample)
 
 $(B)/tests/plugins/versioned-1.so: sample_extra := -DVERSION_NUMBER=1

@@ -37,7 +37,8 @@ static const struct mcp_offer resources[] = {
     OFFER(TEXT, INLINE,
           "{\"uri\":\"test://text\",\"name\":\"text\",\"title\":\"Text\",\"description\":"
           "\"A text.\",\"mimeType\":\"text/plain\",\"size\":12,\"annotations\":{\"audience\":"
-          "[\"user\"],\"priority\":0.5},\"icons\":[{\"src\":\"https://example.org/i.png\"}],"
+          "[\"user\"],\"priority\":0.5,\"lastModified\":\"2025-01-12T15:00:58Z\"},\"icons\":[{"
+          "\"src\":\"https://example.org/i.png\"}],"
           "\"_meta\":{\"example.org/a\":1}}"),
     OFFER(BLOB, MCP_TOOL_THREAD_SAFE,
           "{\"uri\":\"test://blob\",\"name\":\"blob\",\"mimeType\":\"image/png\"}"),
@@ -65,7 +66,8 @@ static const struct mcp_offer templates[] = {
     OFFER(100, INLINE,
           "{\"uriTemplate\":\"test://item/{id}{?verbose,tag*}\",\"name\":\"item\",\"title\":"
           "\"Item\",\"description\":\"An item.\",\"mimeType\":\"application/json\",\"annotations\":"
-          "{\"priority\":1},\"icons\":[{\"src\":\"https://example.org/i.png\"}],\"_meta\":"
+          "{\"priority\":1,\"lastModified\":\"2025-01-12T15:00:58Z\"},\"icons\":[{\"src\":\"https:/"
+          "/example.org/i.png\"}],\"_meta\":"
           "{\"example.org/b\":2}}"),
     OFFER(101, 0, "{\"uriTemplate\":\"{+anything}\",\"name\":\"anything\"}"),
     OFFER(101, 0, "{\"uriTemplate\":\"test://open/{\",\"name\":\"open\"}"),

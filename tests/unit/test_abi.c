@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The plugin ABI of today's header: nothing that a plugin of an earlier minor has
- * compiled in has moved or changed. That the table itself is right, the frozen header
- * says (tests/abi/layout_1.0.c).
+ * compiled in has moved or changed. That the tables themselves are right, the frozen
+ * headers say (tests/abi/layout_1.*.c).
  */
 #include <check.h>
-#include <mcp/plugin.h>
+#include <mcp/completion.h>
+#include <mcp/prompts.h>
+#include <mcp/resources.h>
+#include <mcp/skills.h>
 #include <stdlib.h>
 
 #include "../abi/layout.h"
@@ -19,6 +22,8 @@ START_TEST(fields_are_where_they_were)
 #if UINTPTR_MAX == UINT64_MAX
 #define SIZE(type, size) ck_assert_uint_ge(sizeof(struct type), size);
     LAYOUT_1_0(FIELD, SIZE)
+    LAYOUT_1_1(FIELD)
+    SIZES_1_1(SIZE)
 #undef SIZE
 #endif
 }
@@ -35,7 +40,16 @@ END_TEST
 START_TEST(numbers_are_what_they_were)
 {
     VALUES_1_0(VALUE)
+    VALUES_1_1(VALUE)
     ck_assert_int_eq(MCP_ABI_MAJOR, 1);
+}
+END_TEST
+
+START_TEST(ids_are_what_they_were)
+{
+#define ID(name, text) ck_assert_str_eq(name, text);
+    IDS_1_1(ID)
+#undef ID
 }
 END_TEST
 
@@ -43,10 +57,9 @@ END_TEST
  * release: a field that was added calls for a new minor. */
 START_TEST(a_larger_struct_has_a_larger_minor)
 {
-#if UINTPTR_MAX == UINT64_MAX && MCP_ABI_MINOR == 0
-#define NOTHING(type, field, offset)
+#if UINTPTR_MAX == UINT64_MAX && MCP_ABI_MINOR == 1
 #define SIZE(type, size) ck_assert_uint_eq(sizeof(struct type), size);
-    LAYOUT_1_0(NOTHING, SIZE)
+    SIZES_1_1(SIZE)
 #undef SIZE
 #endif
 }
@@ -67,7 +80,7 @@ int main(void)
     suite_add(suite, &(struct suite_case){
                          "layout", NULL, NULL, 10,
                          SUITE_TESTS(fields_are_where_they_were, structs_without_a_size_do_not_grow,
-                                     numbers_are_what_they_were, a_larger_struct_has_a_larger_minor,
-                                     strings_become_bytes)});
+                                     numbers_are_what_they_were, ids_are_what_they_were,
+                                     a_larger_struct_has_a_larger_minor, strings_become_bytes)});
     return suite_run(suite);
 }
