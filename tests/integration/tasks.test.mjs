@@ -483,9 +483,10 @@ test('tasks.max_running run at once, the others wait', async () => {
     const own = await Daemon.start({ plugins: ['tasks'], config: { tasks: { max_running: 2 } } });
     const all = newFile();
     const ids = [];
-    for (let i = 0; i < 6; i++) ids.push((await create(own.port, 'job', { ms: 300 * SCALE, file: all })).taskId);
-    await sleep(150 * SCALE);
-    assert.equal(lines(all), 2, 'two have begun');
+    for (let i = 0; i < 6; i++) ids.push((await create(own.port, 'job', { ms: 2000 * SCALE, file: all })).taskId);
+    await until(() => lines(all) >= 2);
+    await sleep(100 * SCALE);
+    assert.equal(lines(all), 2, 'two have begun, of two seconds each');
     await exchange(own.port, 'tasks/cancel', { taskId: ids[5] });
     for (const id of ids.slice(0, 5)) assert.equal((await settled(own.port, id)).status, 'completed');
     assert.equal(lines(all), 5, 'one that was cancelled while it waited never begins');
