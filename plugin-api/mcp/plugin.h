@@ -260,7 +260,7 @@ struct mcp_offer_sink {
 #define MCP_CHANGED_RESOURCES UINT32_C(2)
 #define MCP_CHANGED_PROMPTS UINT32_C(4)
 
-/* Kinds of a JSON value, for the two get functions. */
+/* Kinds of a JSON value, for host->config and a call's argument and read. */
 #define MCP_JSON_NULL 0
 #define MCP_JSON_FALSE 1
 #define MCP_JSON_TRUE 2
