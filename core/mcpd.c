@@ -250,8 +250,11 @@ static bool open_store(struct daemon *d, struct error *err)
         snprintf(chosen, sizeof chosen, "sqlite://%.*s/state.db", (int)strcspn(directories, ":"),
                  directories);
     d->store = store_open(url != NULL ? url : chosen, max_bytes, err);
-    if (d->store == NULL)
-        return error_prefix(err, "store.url");
+    if (d->store == NULL) {
+        error_prefix(err, "store.url");
+        return d->config->store.place != NULL ? error_prefix(err, "%s", d->config->store.place)
+                                              : false;
+    }
     if (url == NULL && !store_is_durable(d->store))
         log_notice("tasks are kept in memory and do not survive a restart: set store.url, such as "
                    "\"sqlite:///var/lib/mcp/state.db\", or \"memory:\" if that is what you want");

@@ -53,6 +53,8 @@ void complaint(struct reading *r, const char *format, ...)
     struct buf line;
     buf_init(&line, LINE_MAX_BYTES);
     va_list args;
+    if (r->before != NULL)
+        buf_addf(&line, "%s: ", r->before);
     va_start(args, format);
     add_text(&line, format, args);
     va_end(args);
@@ -64,6 +66,20 @@ void complaint_place(struct buf *out, const char *file, const struct json *json,
     unsigned line, column;
     json_place(json, offset, &line, &column);
     buf_addf(out, "%s:%u:%u", file, line, column);
+}
+
+const char *complaint_place_of(struct reading *r, const struct document *doc, const char *pointer)
+{
+    const struct json_node *value = json_at(&doc->json, doc->json.root, pointer);
+    struct buf place;
+
+    if (value == NULL)
+        return NULL;
+    buf_init(&place, LINE_MAX_BYTES);
+    complaint_place(&place, doc->file, &doc->json, value->start);
+    const char *copy = place.failed ? NULL : config_copy_string(r->arena, buf_bytes(&place));
+    buf_free(&place);
+    return copy;
 }
 
 /* ---- paths ---- */

@@ -100,6 +100,7 @@ struct config {
 
     struct {
         const char *url; /* NULL: chosen by mcpd */
+        const char *place; /* of the url, "FILE:LINE:COLUMN"; NULL with it */
         uint32_t max_mib; /* the most it may take, in MiB; 0: no bound */
     } store;
 

@@ -198,21 +198,18 @@ static bool is_secret(struct reading *r, const char *file, int fd)
 {
     struct stat st;
 
-    if (fstat(fd, &st) != 0 || (st.st_mode & (S_IRWXO)) == 0)
-        return true; /* whoever opens a file that cannot be looked at finds out soon */
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IRWXO) == 0)
+        return true; /* what is no file, or cannot be looked at, is told when it is read */
     complaint(r, "%s: holds keys, and everybody may read or write it: chmod o= %s", file, file);
     return false;
 }
 
-static void read_keys(struct reading *r)
+static void read_keys(struct reading *r, const char *file)
 {
     struct config *config = r->config;
-    const char *file = config->request_state.key_file;
     struct bytes text;
     struct error err;
 
-    if (file == NULL)
-        return;
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         complain_errno(r, file, errno);
@@ -230,6 +227,19 @@ static void read_keys(struct reading *r)
     close(fd);
 }
 
+void config_read_keys(struct reading *r, const struct document *doc)
+{
+    const char *file = r->config->request_state.key_file;
+
+    if (file == NULL)
+        return;
+    r->before = complaint_place_of(r, doc, "/request_state/key_file");
+    if (r->before != NULL)
+        r->before = join(r, bytes_of(r->before), ": request_state.key_file");
+    read_keys(r, file);
+    r->before = NULL;
+}
+
 void config_read_files(struct reading *r, const char *path)
 {
     struct bytes text;
@@ -241,7 +251,6 @@ void config_read_files(struct reading *r, const char *path)
     r->config->file = file;
     if (read_file(r, AT_FDCWD, file, file, &text)) {
         config_read_main(r, file, text);
-        read_keys(r);
     }
 
     const char *slash = strrchr(file, '/');

@@ -261,6 +261,8 @@ void config_read_main(struct reading *r, const char *file, struct bytes text)
         out_of_memory(r, file);
         return;
     }
+    r->config->store.place = complaint_place_of(r, doc, "/store/url");
+    config_read_keys(r, doc);
     config_check_main(r, doc);
 }
 

@@ -43,6 +43,7 @@ struct reading {
     struct json schema_json;
     struct schema *schema; /* of mcpd.json */
     struct schema *provider_schema; /* of a file in providers.d */
+    const char *before; /* what complaint() begins with; NULL: nothing */
     config_complain *complain;
     void *context;
     size_t complaints;
@@ -71,6 +72,10 @@ void complaint_failure(struct reading *r, const struct document *doc, const stru
 
 /* Writes "FILE:LINE:COLUMN". */
 void complaint_place(struct buf *out, const char *file, const struct json *json, size_t offset);
+
+/* The same of the value at a JSON Pointer, in the arena. NULL: none is there, or out of
+ * memory. */
+const char *complaint_place_of(struct reading *r, const struct document *doc, const char *pointer);
 
 /* ---- settings.c ---- */
 
@@ -119,6 +124,9 @@ void config_read_provider(struct reading *r, const char *file, const char *name,
 bool config_name_legal(struct bytes name);
 
 /* ---- config_files.c ---- */
+
+/* The file of keys that request_state.key_file names. */
+void config_read_keys(struct reading *r, const struct document *doc);
 
 /* Reads mcpd.json and providers.d beside it. */
 void config_read_files(struct reading *r, const char *path);

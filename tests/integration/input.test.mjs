@@ -404,7 +404,8 @@ test('a state that has expired', async () => {
     await daemon.stop();
 });
 
-test('key files that are wrong are refused, with the line', async () => {
+test('key files that are wrong are refused, with the line and with who wants them', async () => {
+    const WANTED = /\/mcpd\.json:3:17: request_state\.key_file: /;
     const directory = temporaryDirectory('mcpd-keys');
     const secret = crypto.randomBytes(32).toString('base64');
     const cases = [
@@ -429,9 +430,15 @@ test('key files that are wrong are refused, with the line', async () => {
         const { status, stderr } = check();
         assert.equal(status, 1, text);
         assert.match(stderr, pattern);
+        assert.match(stderr, WANTED);
         assert.ok(!stderr.includes(secret.slice(0, 10)), 'no piece of a key is told');
     }
-    fs.writeFileSync(file, keyLine('a'));
+    fs.rmSync(file);
+    assert.match(check().stderr, new RegExp(`${WANTED.source}${file}: cannot be read: No such file`));
+    fs.mkdirSync(file);
+    assert.match(check().stderr, new RegExp(`${WANTED.source}${file}: is not a regular file`));
+    fs.rmdirSync(file);
+    fs.writeFileSync(file, keyLine('a'), { mode: 0o600 });
     for (const mode of [0o604, 0o602, 0o644]) {
         fs.chmodSync(file, mode);
         const { status, stderr } = check();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The tasks extension: calls that go on without their client, in the store.
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
-import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { Daemon, ENVIRONMENT, temporaryDirectory } from './lib/daemon.mjs';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
@@ -740,6 +741,18 @@ test('without store.url: in memory, and the log says so', async () => {
     const asked = await Daemon.start({ plugins: ['tasks'], config: { store: { url: 'memory:' } } });
     assert.ok(!/kept in memory/.test(asked.logSince(0)));
     await asked.stop();
+});
+test('a store that cannot be opened: mcpd does not start, and says which and where it is named', () => {
+    const damaged = newFile();
+    fs.writeFileSync(damaged, 'no database, but long enough to be looked at as one\n'.repeat(40));
+    for (const [file, words] of [['/nonexistent/state.db', /cannot be written: No such file/], [damaged, /is damaged, or no database .*: move it away/]]) {
+        const own = new Daemon({ config: { store: { url: `sqlite://${file}` } } });
+        const [program, args] = own.command();
+        const { status, stderr } = spawnSync(program, args, { cwd: own.directory, encoding: 'utf8', timeout: 20_000 * SCALE, env: ENVIRONMENT });
+        assert.equal(status, 1, stderr);
+        assert.ok(stderr.includes(`cannot start: ${own.configFile}:3:12: store.url: ${file} `), stderr);
+        assert.match(stderr, words);
+    }
 });
 test('STATE_DIRECTORY, as systemd gives it', async () => {
     const directory = newFile();
