@@ -687,7 +687,7 @@ test('a second mcpd on the same file does not start', async () => {
     const file = newFile();
     const own = await life(file);
     const words = await refusedStart(`sqlite://${file}`);
-    assert.match(words, /cannot start: store\.url: .*file\d+ is in use by another process/);
+    assert.match(words, /cannot start: .*: store\.url: .*file\d+ is in use by another process/);
     const { taskId } = await create(own.port, 'job', { ms: 0 });
     await settled(own.port, taskId);
     await own.stop();
