@@ -19,7 +19,8 @@ static struct {
     int level;
     enum log_format format;
     bool journal; /* stderr is journald's */
-} settings = {LOG_INFO, LOG_TEXT, false};
+    log_sink *sink; /* NULL: stderr */
+} settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
 /* systemd.exec(5): JOURNAL_STREAM is "DEVICE:INODE" of what the unit's stderr
  * was connected to. It is inherited, so it may speak of another file. */
@@ -39,6 +40,11 @@ void log_setup(enum log_level level, enum log_format format)
     settings.level = (int)level;
     settings.format = format;
     settings.journal = stderr_is_journal();
+}
+
+void log_set_sink(log_sink *sink)
+{
+    settings.sink = sink;
 }
 
 bool log_wants(enum log_level level)
@@ -180,6 +186,11 @@ void log_at(enum log_level level, const char *format, ...)
         size = 0;
     if (cut)
         size = (int)sizeof(message) - 1;
+    if (settings.sink != NULL) {
+        settings.sink(level, (struct bytes){message, (size_t)size});
+        errno = saved_errno;
+        return;
+    }
 
     const char *end = settings.format == LOG_JSON ? "\"}\n" : "\n";
     const char *mark = "...";

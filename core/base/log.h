@@ -19,6 +19,11 @@ enum log_format { LOG_TEXT, LOG_JSON };
 void log_setup(enum log_level level, enum log_format format);
 bool log_wants(enum log_level level);
 
+/* Lines go to `sink` instead, as they are, from the thread that logs. Before any
+ * thread starts. */
+typedef void log_sink(enum log_level level, struct bytes text);
+void log_set_sink(log_sink *sink);
+
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)

@@ -91,6 +91,13 @@ void call_end_broken(struct call *call, const char *format, ...)
     va_end(args);
 }
 
+void call_end_as(struct call *call, enum call_end how, struct bytes text)
+{
+    const struct call_result result = {.end = how, .text = text};
+    if (begin_end(call))
+        end(call, &result);
+}
+
 /* Ends a call whose end the plugin got wrong. */
 __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, int32_t code,
                                                             const char *format, ...)

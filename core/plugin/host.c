@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
-#include "plugin/plugins.h"
 
 /* A plugin may write this many lines at once, and this many a second. */
 #define LOG_BURST 200
@@ -246,20 +245,20 @@ void failure_tell(const struct failure *failure, const char *file_name,
 static void host_notify(const struct mcp_host *abi, uint32_t what)
 {
     struct provider *provider = host_of(abi)->provider;
-    struct plugins *owner = atomic_load(&provider->owner);
+    struct provider_owner *owner = atomic_load(&provider->owner);
     if (owner != NULL && what != 0)
-        plugins_refresh(owner, provider, what);
+        owner->changed(owner, provider, what);
 }
 
 static int32_t resource_updated(const struct mcp_host *abi, struct mcp_bytes uri)
 {
-    struct plugins *owner = atomic_load(&host_of(abi)->provider->owner);
+    struct provider_owner *owner = atomic_load(&host_of(abi)->provider->owner);
     struct bytes text = {uri.data, uri.size};
 
     if (uri.data == NULL || uri.size == 0 || uri.size > URI_MAX || !utf8_valid(text))
         return MCP_EINVAL;
     if (owner != NULL)
-        plugins_resource_updated(owner, text);
+        owner->updated(owner, text);
     return MCP_OK;
 }
 

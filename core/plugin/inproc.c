@@ -436,7 +436,7 @@ static bool bring_up(struct inproc *link, struct failure *failure)
 }
 
 struct provider *inproc_run(struct image *image, const char *provider_id, struct config *config,
-                            const struct config_provider *settings, struct plugins *owner,
+                            const struct config_provider *settings, struct provider_owner *owner,
                             inproc_step *step, void *context, struct failure *failure)
 {
     *failure = (struct failure){0};
@@ -456,7 +456,7 @@ struct provider *inproc_run(struct image *image, const char *provider_id, struct
 }
 
 struct provider *inproc_load(struct image *image, const char *provider_id, struct config *config,
-                             const struct config_provider *settings, struct plugins *owner,
+                             const struct config_provider *settings, struct provider_owner *owner,
                              struct error *err)
 {
     const char *slash = strrchr(image->source, '/');

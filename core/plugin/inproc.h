@@ -40,7 +40,7 @@ struct inproc {
 
 /* inproc_load, with a `step` (or NULL) and the failure in pieces. */
 struct provider *inproc_run(struct image *image, const char *provider_id, struct config *config,
-                            const struct config_provider *settings, struct plugins *owner,
+                            const struct config_provider *settings, struct provider_owner *owner,
                             inproc_step *step, void *context, struct failure *failure);
 
 /* Something that runs plugin code; `link->code` is on this thread. */

@@ -53,7 +53,7 @@ void image_try_child(int argc, char **argv);
  * its tools. Takes the image, also on failure. NULL: err says why. Tools with
  * illegal definitions are logged and left out. */
 struct provider *inproc_load(struct image *image, const char *provider_id, struct config *config,
-                             const struct config_provider *settings, struct plugins *owner,
+                             const struct config_provider *settings, struct provider_owner *owner,
                              struct error *err);
 
 /* How many generations could not be unmapped, in this process. */

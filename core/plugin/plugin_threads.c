@@ -20,6 +20,13 @@ static struct {
     struct plugin_code *first;
 } loaded = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
+static void (*exit_hook)(void);
+
+void plugin_on_exit(void (*hook)(void))
+{
+    exit_hook = hook;
+}
+
 static bool holds(const struct plugin_code *code, uintptr_t address)
 {
     return address >= atomic_load(&code->start) && address < atomic_load(&code->end);
@@ -99,6 +106,13 @@ static void make_thread_key(void)
         abort(); /* at the first plugin, long before 1024 keys are in use */
 }
 
+static void plugin_exited(struct plugin_code *code)
+{
+    atomic_store(&code->exited, true);
+    if (exit_hook != NULL)
+        exit_hook();
+}
+
 /* If the data cannot be set the thread stays counted, and the code mapped. */
 static void *run_thread(void *data)
 {
@@ -109,7 +123,7 @@ static void *run_thread(void *data)
     if (exit_guard_enter(&guard, begin->code))
         result = begin->run(begin->argument);
     else
-        atomic_store(&guard.code->exited, true);
+        plugin_exited(guard.code);
     exit_guard_leave(&guard);
     return result;
 }

@@ -33,6 +33,10 @@ struct plugin_code {
 /* On the list from now on. NULL: out of memory. */
 struct plugin_code *plugin_code_new(void);
 void plugin_code_mapped(struct plugin_code *code, uintptr_t start, uintptr_t end);
+/* Has `hook()` called when a thread of a plugin has called exit, on that thread. Before
+ * the first plugin. */
+void plugin_on_exit(void (*hook)(void));
+
 /* Off the list. Only when nothing of it is left. */
 void plugin_code_free(struct plugin_code *code);
 

@@ -39,6 +39,7 @@ struct refresh {
 };
 
 struct plugins {
+    struct provider_owner owner; /* first: what the providers know of us */
     /* The control thread's own. */
     struct serving serving;
     struct watch watch;
@@ -301,8 +302,9 @@ void plugins_reload(struct plugins *plugins, struct config *config)
     wake(plugins);
 }
 
-void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_t what)
+static void provider_changed(struct provider_owner *owner, struct provider *provider, uint32_t what)
 {
+    struct plugins *plugins = (struct plugins *)owner;
     if ((what & (MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS)) == 0)
         return;
     pthread_mutex_lock(&plugins->mutex);
@@ -321,8 +323,9 @@ void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_
         wake(plugins);
 }
 
-void plugins_resource_updated(struct plugins *plugins, struct bytes uri)
+static void resource_updated(struct provider_owner *owner, struct bytes uri)
 {
+    const struct plugins *plugins = (struct plugins *)owner;
     registry_resource_updated(plugins->serving.registry, uri);
 }
 
@@ -379,7 +382,8 @@ static struct plugins *plugins_new(struct config *config, struct registry *regis
     pthread_mutex_init(&plugins->mutex, NULL);
     pthread_cond_init(&plugins->settled, NULL);
     plugins->private.fd = -1;
-    plugins->serving.owner = plugins;
+    plugins->owner = (struct provider_owner){.changed = provider_changed, .updated = resource_updated};
+    plugins->serving.owner = &plugins->owner;
     plugins->serving.registry = registry;
     plugins->serving.config = config_ref(config);
     plugins->serving.dirty = true; /* the first snapshot, be it empty */

@@ -31,11 +31,6 @@ struct plugins *plugins_start(struct config *config, struct registry *registry, 
  * control thread does it. Any thread. */
 void plugins_reload(struct plugins *plugins, struct config *config);
 
-/* Get what a provider offers again, soon (host->notify). Any thread. */
-void plugins_refresh(struct plugins *plugins, struct provider *provider, uint32_t what);
-/* A resource has changed: those who have subscribed are told. Any thread. */
-void plugins_resource_updated(struct plugins *plugins, struct bytes uri);
-
 /* Waits until everything asked for before has been done. For tests and for the
  * readiness of a reload. */
 void plugins_settle(struct plugins *plugins);

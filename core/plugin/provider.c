@@ -93,6 +93,11 @@ void provider_retire(struct provider *provider)
     atomic_fetch_or(&provider->entered, RETIRED);
 }
 
+bool provider_is_retired(const struct provider *provider)
+{
+    return (atomic_load(&provider->entered) & RETIRED) != 0;
+}
+
 void provider_on_drained(void (*wake)(void *context), void *context)
 {
     pthread_mutex_lock(&drain.mutex);

@@ -25,6 +25,15 @@
 struct call;
 struct provider;
 
+/* Who is told what a plugin says of itself: the plugin layer, or in a worker process
+ * what passes it on. Any thread. */
+struct provider_owner {
+    /* What it offers is to be asked for again (MCP_CHANGED_*). */
+    void (*changed)(struct provider_owner *owner, struct provider *provider, uint32_t what);
+    /* A resource has changed. */
+    void (*updated)(struct provider_owner *owner, struct bytes uri);
+};
+
 /* How a generation runs. All functions but `call` and `cancel` are called by
  * the one control thread of the plugin layer. */
 struct provider_ops {
@@ -82,7 +91,10 @@ struct provider {
 
     atomic_uint references;
     atomic_bool broken; /* it called exit or the like: every call is refused */
-    _Atomic(struct plugins *) owner; /* who is told of notify() */
+    /* Calls run in another process: ops->call does not wait, and whoever runs there
+     * keeps those apart that are not thread-safe. */
+    bool elsewhere;
+    _Atomic(struct provider_owner *) owner; /* who is told of notify() */
 
     /* provider.c's own: calls that have entered and not left, and the mark of
      * retirement in the same word. */
@@ -112,6 +124,7 @@ void provider_leave(struct provider *provider);
 
 /* No further call enters. */
 void provider_retire(struct provider *provider);
+bool provider_is_retired(const struct provider *provider);
 /* Has `wake(context)` called, on any thread, each time the last call of a
  * retired provider leaves. One listener in a process; NULL takes it back, and
  * when that returns it is not running. */

@@ -269,7 +269,8 @@ static void complain_name(struct registry *registry, const struct provider *prov
  * reference. */
 static struct gate *offer_gate(struct provider *provider, const struct offer *offer, bool *ok)
 {
-    bool serial = (offer->terms.flags & (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING)) == 0;
+    bool serial = !provider->elsewhere &&
+                  (offer->terms.flags & (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING)) == 0;
     uint32_t limit = offer->terms.concurrency;
 
     *ok = true;

@@ -43,7 +43,7 @@ struct retiring {
 };
 
 struct serving {
-    struct plugins *owner;
+    struct provider_owner *owner;
     struct registry *registry;
     struct config *config; /* a reference */
     const char *private_directory;
