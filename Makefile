@@ -16,6 +16,7 @@ prefix     ?= /usr
 bindir     ?= $(prefix)/bin
 sbindir    ?= $(prefix)/sbin
 libdir     ?= $(prefix)/lib
+libexecdir ?= $(prefix)/libexec
 includedir ?= $(prefix)/include
 datadir    ?= $(prefix)/share
 mandir     ?= $(datadir)/man
@@ -52,6 +53,7 @@ fortify := $(if $(SANITIZE)$(COVERAGE)$(FUZZ),,$(if $(filter -O1 -O2 -O3 -Os,$(C
 
 mcpd_cflags := -std=c17 -D_GNU_SOURCE -Icore -Iplugin-api -DMCPD_VERSION='"$(VERSION)"' \
                -DMCPD_SYSCONFDIR='"$(sysconfdir)/mcp"' -DMCPD_PLUGIN_DIR='"$(plugindir)"' \
+               -DMCPD_LIBEXEC_DIR='"$(libexecdir)/mcp"' \
                $(if $(SANITIZE),-DMCPD_SANITIZE) \
                -pthread -fPIE -fstack-protector-strong -fno-strict-aliasing $(fortify) $(warnings)
 mcpd_ldflags := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
@@ -65,16 +67,18 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
 core_src := $(wildcard core/base/*.c core/json/*.c core/config/*.c core/store/*.c core/plugin/*.c core/mcp/*.c core/transport/*.c)
 core_obj := $(core_src:%.c=$(B)/%.o)
+worker_obj := $(patsubst %.c,$(B)/%.o,$(wildcard core/worker/*.c))
 ctl_obj := $(patsubst %.c,$(B)/%.o,$(wildcard core/ctl/*.c))
 plugin_names := $(notdir $(patsubst %/Makefile,%,$(wildcard plugins/*/Makefile)))
 plugin_so := $(plugin_names:%=$(B)/plugins/%.so)
 
-all: $(B)/mcpd $(B)/mcpctl plugins ## Build mcpd, mcpctl and the bundled plugins into build/ (the default)
+all: $(B)/mcpd $(B)/mcpd-worker $(B)/mcpctl plugins ## Build mcpd, its worker, mcpctl and the bundled plugins into build/ (the default)
 
-# ---- mcpd and mcpctl --------------------------------------------------------
+# ---- mcpd, mcpd-worker and mcpctl -------------------------------------------
 $(B)/mcpd: $(B)/core/mcpd.o $(B)/libmcpd.a
+$(B)/mcpd-worker: $(worker_obj) $(B)/libmcpd.a
 $(B)/mcpctl: $(ctl_obj) $(B)/libmcpd.a
-$(B)/mcpd $(B)/mcpctl:
+$(B)/mcpd $(B)/mcpd-worker $(B)/mcpctl:
 	$(call say,LINK)$(link) -o $@ $^ $(mcpd_ldlibs)
 
 $(B)/libmcpd.a: $(core_obj) $(B)/members
@@ -178,7 +182,7 @@ deps: ## Only install what building, running and testing need
 	@scripts/install-dependencies build run check
 
 # ---- Installing -------------------------------------------------------------
-install_env = B='$(B)' DESTDIR='$(DESTDIR)' bindir='$(bindir)' sbindir='$(sbindir)' plugindir='$(plugindir)' \
+install_env = B='$(B)' DESTDIR='$(DESTDIR)' libexecdir='$(libexecdir)' bindir='$(bindir)' sbindir='$(sbindir)' plugindir='$(plugindir)' \
     includedir='$(includedir)' pkgconfigdir='$(pkgconfigdir)' datadir='$(datadir)' mandir='$(mandir)' \
     sysconfdir='$(sysconfdir)' localstatedir='$(localstatedir)' unitdir='$(unitdir)' \
     sysusersdir='$(sysusersdir)' tmpfilesdir='$(tmpfilesdir)' prefix='$(prefix)' VERSION='$(VERSION)'
@@ -204,4 +208,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
         coverage lint format run deps install uninstall dist clean help FORCE
--include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))
+-include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(worker_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))

@@ -21,7 +21,7 @@ struct config_listen {
     bool allow_remote; /* said to be meant for other machines too */
 };
 
-enum isolation { ISOLATION_INPROC };
+enum isolation { ISOLATION_INPROC, ISOLATION_PROCESS };
 
 /* One provider: an instance of a plugin under a name of the operator's. */
 struct config_provider {
@@ -31,6 +31,7 @@ struct config_provider {
     enum isolation isolation;
     bool enabled;
     uint32_t timeout_ms; /* longest time of a call; 0: calls.timeout_ms */
+    uint32_t memory_mib; /* what its worker process may use; 0: no bound */
     struct bytes config; /* the "config" object as JSON without comments; "{}" */
     /* Where it stands, for complaints. */
     const char *file;
@@ -116,6 +117,7 @@ struct config {
         const char *private_directory; /* where running copies live; NULL: chosen by mcpd */
         uint32_t drain_timeout_ms; /* how long an old generation may finish its calls */
         uint32_t start_timeout_ms; /* how long a new one may take to start */
+        uint32_t max_worker_deaths; /* within a minute, before a provider is given up */
     } plugins;
 
     struct config_provider *providers; /* in order: mcpd.json, then providers.d by name */

@@ -206,6 +206,12 @@ static struct bytes read_plugin_config(struct reading *r, const struct json *jso
     return copy;
 }
 
+static enum isolation read_isolation(const struct json *json, const struct json_node *node)
+{
+    const struct json_node *value = json_get(json, node, "isolation");
+    return value != NULL && json_is(json, value, "process") ? ISOLATION_PROCESS : ISOLATION_INPROC;
+}
+
 static bool read_provider(struct reading *r, const struct document *doc, const char *id,
                           const struct json_node *node)
 {
@@ -220,9 +226,10 @@ static bool read_provider(struct reading *r, const struct document *doc, const c
         .id = id,
         .plugin = read_string(r, json, node, "plugin", id),
         .prefix = read_string(r, json, node, "prefix", ""),
-        .isolation = ISOLATION_INPROC,
+        .isolation = read_isolation(json, node),
         .enabled = read_bool(json, node, "enabled", true),
         .timeout_ms = read_number(json, node, "timeout_ms", UINT32_MAX, 0),
+        .memory_mib = read_number(json, node, "memory_mib", UINT32_MAX, 1024),
         .config = read_plugin_config(r, json, config),
         .file = doc->file,
         .document = json,

@@ -71,6 +71,7 @@ const struct setting config_settings[] = {
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
+    NUMBER("/plugins/max_worker_deaths", plugins.max_worker_deaths, ON_RELOAD, 10),
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

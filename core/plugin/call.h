@@ -121,6 +121,7 @@ void call_unref(struct call *call);
 /* The longest result a plugin may give, in bytes (calls.max_result_bytes); holds
  * for calls that end from now on. */
 void call_set_limits(uint32_t max_result_bytes);
+uint32_t call_max_result(void);
 
 /* Cancels every call under way, or those of one provider. Calls that run on the
  * thread of their client are not among them: they are over in a moment. */

@@ -16,6 +16,11 @@ void call_set_limits(uint32_t bytes)
     atomic_store(&max_result_bytes, bytes);
 }
 
+uint32_t call_max_result(void)
+{
+    return atomic_load(&max_result_bytes);
+}
+
 static struct bytes host_bytes(struct mcp_bytes b)
 {
     return (struct bytes){b.data != NULL ? b.data : "", b.data != NULL ? b.size : 0};

@@ -305,21 +305,18 @@ static int32_t run_reconfigure(struct inproc *link, void *argument)
     return link->plugin.reconfigure(link->self, config_bytes(argument));
 }
 
-static int inproc_reconfigure(struct provider *provider, const struct config_provider *settings,
-                              struct error *err)
+int inproc_reconfigure_with(struct inproc *link, const struct config_provider *settings,
+                            struct failure *failure)
 {
-    struct inproc *link = inproc_of(provider);
-    struct failure failure = {0};
     if (is_broken(link) || link->plugin.reconfigure == NULL)
         return 0;
-    struct host_config *config = host_config_new(settings, &failure.why);
-    if (config == NULL || !check_config(link, config, &failure)) {
-        failure_tell(&failure, link->file_name, settings, err);
+    struct host_config *config = host_config_new(settings, &failure->why);
+    if (config == NULL || !check_config(link, config, failure)) {
         host_config_free(config);
         return -1;
     }
     struct host_config *before = host_swap_config(link->host, config);
-    int32_t result = inproc_enter(link, "reconfigure", run_reconfigure, config, &failure);
+    int32_t result = inproc_enter(link, "reconfigure", run_reconfigure, config, failure);
     if (result == MCP_OK) {
         host_config_free(before);
         return 1;
@@ -327,9 +324,19 @@ static int inproc_reconfigure(struct provider *provider, const struct config_pro
     host_config_free(host_swap_config(link->host, before));
     if (result == MCP_ENOTSUP)
         return 0;
-    inproc_succeeded(link, "reconfigure", result, &failure);
-    failure_tell(&failure, link->file_name, settings, err);
+    inproc_succeeded(link, "reconfigure", result, failure);
     return -1;
+}
+
+static int inproc_reconfigure(struct provider *provider, const struct config_provider *settings,
+                              struct error *err)
+{
+    struct inproc *link = inproc_of(provider);
+    struct failure failure = {0};
+    int result = inproc_reconfigure_with(link, settings, &failure);
+    if (result < 0)
+        failure_tell(&failure, link->file_name, settings, err);
+    return result;
 }
 
 static bool inproc_stop(struct provider *provider)

@@ -60,6 +60,10 @@ bool inproc_succeeded(struct inproc *link, const char *step, int32_t result,
 /* "MCP_EFAIL" */
 const char *inproc_result_name(int32_t result);
 
+/* provider_ops.reconfigure, with the failure in pieces. */
+int inproc_reconfigure_with(struct inproc *link, const struct config_provider *settings,
+                            struct failure *failure);
+
 /* ---- inproc_offers.c ---- */
 
 /* Asks for the extensions, after create. */

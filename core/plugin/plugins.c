@@ -382,7 +382,8 @@ static struct plugins *plugins_new(struct config *config, struct registry *regis
     pthread_mutex_init(&plugins->mutex, NULL);
     pthread_cond_init(&plugins->settled, NULL);
     plugins->private.fd = -1;
-    plugins->owner = (struct provider_owner){.changed = provider_changed, .updated = resource_updated};
+    plugins->owner =
+        (struct provider_owner){.changed = provider_changed, .updated = resource_updated};
     plugins->serving.owner = &plugins->owner;
     plugins->serving.registry = registry;
     plugins->serving.config = config_ref(config);

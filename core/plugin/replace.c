@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "plugin/worker_link.h"
 
 static uint64_t last_generation; /* of this process; control thread */
 
@@ -193,6 +194,12 @@ static bool apply_prefix(struct serving *serving, struct slot *slot, struct prov
     return true;
 }
 
+/* Whether it runs in a process of its own. */
+static bool is_apart(const struct config_provider *settings)
+{
+    return settings != NULL && settings->isolation == ISOLATION_PROCESS;
+}
+
 /* A new generation from the file as it is now. NULL: err says why. `hash` becomes
  * that of what was read. */
 static struct provider *load(struct serving *serving, struct slot *slot,
@@ -204,13 +211,18 @@ static struct provider *load(struct serving *serving, struct slot *slot,
     if (image == NULL)
         return NULL;
     memcpy(hash, image->hash, 32);
-    if (!image_try(image, slot->id, slot->settings, serving->config->plugins.start_timeout_ms,
-                   err)) {
+    struct provider *provider;
+    if (is_apart(slot->settings)) {
+        provider =
+            worker_link_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
+    } else if (image_try(image, slot->id, slot->settings, serving->config->plugins.start_timeout_ms,
+                         err)) {
+        provider =
+            inproc_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
+    } else {
         image_free(image);
         return NULL;
     }
-    struct provider *provider =
-        inproc_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
     if (provider != NULL && !apply_prefix(serving, slot, provider))
         log_warning("%s: its prefix is not in force: out of memory", slot->id);
     return provider;
@@ -305,8 +317,12 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     }
     if (slot_refused(slot, file->hash))
         return;
-    bool works = same_plugin && !atomic_load(&current->broken);
+    bool works = same_plugin && !atomic_load(&current->broken) &&
+                 current->elsewhere == is_apart(slot->settings);
     bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
+    /* A bound on memory holds from the start of a process. */
+    if (works && current->elsewhere && current->settings != NULL)
+        works = current->settings->memory_mib == slot->settings->memory_mib;
     bool same_config = same_plugin && memcmp(slot->running, slot->wanted, 32) == 0;
     if (same_file && same_config) {
         slot_recovered(slot);

@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread of a link: starts workers, listens to them, buries them. */
+#include "plugin/worker_link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "base/utf8.h"
+#include "plugin/worker_private.h"
+
+/* How often it looks at what has grown old, while there is a worker. */
+#define TICK_NS NS_PER_S
+/* A worker that lived so long has the next one started at once. */
+#define LONG_LIFE_NS NS_PER_S
+#define PAUSE_MAX_NS (2 * NS_PER_S)
+#define DEATHS_WINDOW_NS (60 * NS_PER_S)
+/* How long a replaced worker may finish what it does. */
+#define LEAVE_NS (5 * NS_PER_S)
+/* What a worker whose socket is closed has to die of its own. */
+#define DYING_MS 500
+
+#define LOG_BURST 200
+#define LOG_RATE 50
+
+/* ---- references ---- */
+
+struct worker *worker_ref(struct worker *worker)
+{
+    atomic_fetch_add_explicit(&worker->references, 1, memory_order_relaxed);
+    return worker;
+}
+
+void worker_unref(struct worker *worker)
+{
+    if (atomic_fetch_sub(&worker->references, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < worker->places; i++)
+        free(worker->table[i]);
+    free(worker->table);
+    wire_free(&worker->wire);
+    free(worker);
+}
+
+void link_wake(struct worker_link *link)
+{
+    eventfd_write(link->wake_fd, 1);
+}
+
+/* ---- what it says to the operator ---- */
+
+/* A worker of ours keeps to the same rate by itself. */
+static bool may_log(struct worker_link *link)
+{
+    int64_t now = clock_now_coarse(), passed = (now - link->log.time) / NS_PER_MS;
+    const int64_t full = INT64_C(1000) * LOG_BURST;
+    if (passed > 0) {
+        link->log.time = now;
+        link->log.tokens += passed < full ? passed * LOG_RATE : full;
+        if (link->log.tokens > full)
+            link->log.tokens = full;
+    }
+    if (link->log.tokens < 1000) {
+        link->log.dropped++;
+        return false;
+    }
+    link->log.tokens -= 1000;
+    if (link->log.dropped > 0)
+        log_warning("%s: %ju lines of its worker process were left out: it writes too many",
+                    link->provider.id, (uintmax_t)link->log.dropped);
+    link->log.dropped = 0;
+    return true;
+}
+
+static void log_frame(struct worker_link *link, const struct frame *frame)
+{
+    const struct bytes text = frame->texts[0];
+    const char *id = link->provider.id;
+    size_t length = strlen(id);
+    uint64_t number = frame->numbers[0];
+    enum log_level level = number < LOG_ERROR   ? LOG_ERROR
+                           : number > LOG_DEBUG ? LOG_DEBUG
+                                                : (enum log_level)number;
+    if (!log_wants(level) || !may_log(link))
+        return;
+    /* Nobody speaks in another's name. */
+    bool named = text.size > length && memcmp(text.data, id, length) == 0 &&
+                 (text.data[length] == ':' || text.data[length] == '/');
+    log_at(level, "%s%s%.*s", named ? "" : id, named ? "" : ": ", BYTES_FMT(text));
+}
+
+/* What its C library or a careless plugin writes; the last of it is often why it dies. */
+static void log_output(void *context, struct bytes line)
+{
+    struct worker_link *link = ((struct worker *)context)->link;
+    if (may_log(link))
+        log_info("%s: its worker process wrote: %.*s", link->provider.id, BYTES_FMT(line));
+}
+
+/* ---- the request of the control thread ---- */
+
+/* Whether this worker has the request that is waited for. link.mutex held. */
+static bool has_request(const struct worker_link *link, const struct worker *worker)
+{
+    return link->request.active && !link->request.answered && link->request.worker == worker;
+}
+
+/* link.mutex held. */
+static void answer_request(struct worker_link *link, enum frame_done result)
+{
+    link->request.result = result;
+    link->request.answered = true;
+    pthread_cond_broadcast(&link->answered);
+}
+
+static void fail_request(struct worker_link *link, const struct worker *worker,
+                         const struct error *why)
+{
+    pthread_mutex_lock(&link->mutex);
+    if (has_request(link, worker)) {
+        link->request.failure.in_config = false;
+        link->request.failure.why = *why;
+        answer_request(link, DONE_FAILED);
+    }
+    pthread_mutex_unlock(&link->mutex);
+}
+
+/* ---- starting a worker ---- */
+
+static void load_frame(struct worker_link *link, struct frame *frame, uint64_t id, bool offers)
+{
+    const struct image *image = link->image;
+    uint64_t flags = (uint64_t)link->memory_mib << LOAD_MEMORY_SHIFT;
+    for (unsigned level = LOG_ERROR; level <= LOG_DEBUG && log_wants((enum log_level)level);
+         level++)
+        flags = (flags & ~(uint64_t)LOAD_LOG_LEVEL) | level;
+    if (offers)
+        flags |= LOAD_WANTS_OFFERS;
+    *frame = (struct frame){
+        .type = FRAME_LOAD,
+        .id = id,
+        .numbers = {[LOAD_VERSION] = FRAME_VERSION,
+                    [LOAD_GENERATION] = image->generation,
+                    [LOAD_WORKERS] = link->pool,
+                    [LOAD_QUEUE] = link->queue,
+                    [LOAD_MAX_RESULT] = call_max_result(),
+                    [LOAD_FLAGS] = flags},
+        .texts = {[LOAD_PATH] = bytes_of(image->path),
+                  [LOAD_SOURCE] = bytes_of(image->source),
+                  [LOAD_ID] = bytes_of(image->id),
+                  [LOAD_PLUGIN_VERSION] = bytes_of(image->version),
+                  [LOAD_PROVIDER] = bytes_of(link->provider.id),
+                  [LOAD_CONFIG] = link->config},
+    };
+}
+
+static struct worker *worker_new(struct worker_link *link, struct error *err)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    int fd;
+    if (worker == NULL) {
+        error_set(err, "cannot be started: out of memory");
+        return NULL;
+    }
+    if (!worker_start(&worker->process, &fd, err)) {
+        free(worker);
+        return NULL;
+    }
+    atomic_init(&worker->references, 1);
+    worker->link = link;
+    worker->started_ns = clock_now();
+    worker->due_ns = worker->started_ns + link->start_timeout_ms * NS_PER_MS;
+    /* Results come as text and JSON, each as long as it may be. */
+    wire_init(&worker->wire, fd, false, FROM_WORKER,
+              (size_t)call_max_result() * 2 + ((size_t)1 << 20));
+    snprintf(worker->step, sizeof(worker->step), "its start");
+    return worker;
+}
+
+/* Starts one and sends it what it is to load; calls may follow at once. */
+static void start_next(struct worker_link *link)
+{
+    struct error why = {""};
+    struct frame frame;
+    struct worker *worker = worker_new(link, &why);
+
+    link->start_ns = 0;
+    if (worker == NULL) {
+        link_worker_lost(link, NULL, &why);
+        fail_request(link, NULL, &why);
+        return;
+    }
+    worker->next = link->workers;
+    link->workers = worker;
+    pthread_mutex_lock(&link->mutex);
+    bool first = link->request.active && link->request.type == FRAME_LOAD;
+    load_frame(link, &frame, ++link->requests, first);
+    if (first) {
+        link->request.id = frame.id;
+        link->request.worker = worker;
+    }
+    /* Under the mutex: nobody shall send before. */
+    wire_send(&worker->wire, &frame);
+    if (link->current != NULL)
+        worker_unref(link->current);
+    link->current = worker_ref(worker);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+/* ---- the death of a worker ---- */
+
+/* How many died within the last minute, this one counted. */
+static uint32_t count_death(struct worker_link *link, int64_t now)
+{
+    const uint32_t kept = sizeof(link->recent) / sizeof(link->recent[0]);
+    uint32_t count = 0;
+    link->recent[link->deaths++ % kept] = now;
+    for (uint32_t i = 0; i < kept && i < link->deaths; i++)
+        count += link->recent[i] > now - DEATHS_WINDOW_NS;
+    return count;
+}
+
+/* 0, 10 ms, 20 ms, 40 ms ... for those that did not live long. */
+static int64_t next_pause(struct worker_link *link, bool long_lived)
+{
+    link->short_lives = long_lived ? 0 : link->short_lives + 1;
+    if (link->short_lives <= 1)
+        return 0;
+    uint32_t doublings = link->short_lives - 2 < 10 ? link->short_lives - 2 : 10;
+    int64_t pause = (10 * NS_PER_MS) << doublings;
+    return pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS;
+}
+
+static void take_out_of_service(struct worker_link *link, uint32_t deaths, const struct error *why)
+{
+    atomic_store(&link->provider.broken, true);
+    log_error("%s: its worker process %s; that is the %u. time within a minute "
+              "(plugins.max_worker_deaths): this provider answers no more calls until its file or "
+              "its configuration changes, or mcpd is told to reload",
+              link->provider.id, why->text, deaths);
+}
+
+/* What comes after a death: another one, later or never. `worker` is NULL when there was
+ * not even a process. */
+void link_worker_lost(struct worker_link *link, struct worker *worker, const struct error *why)
+{
+    int64_t now = clock_now();
+    bool long_lived = worker != NULL && now - worker->started_ns >= LONG_LIFE_NS;
+    uint32_t inside = 0;
+
+    pthread_mutex_lock(&link->mutex);
+    bool first = link->request.active && link->request.type == FRAME_LOAD;
+    bool replaced = worker != NULL && link->current != worker;
+    if (first)
+        link->request.worker = worker; /* also when there is none */
+    if (worker != NULL)
+        inside = worker->inside;
+    if (!replaced && link->current != NULL) {
+        worker_unref(link->current);
+        link->current = NULL;
+    }
+    if (!replaced)
+        error_set(&link->unavailable, "the provider's worker process %s and has not started again",
+                  why->text);
+    bool ending = link->ending || link->stopping;
+    pthread_mutex_unlock(&link->mutex);
+    if (first || ending || provider_is_retired(&link->provider)) /* who asked is told */
+        return;
+    uint32_t deaths = count_death(link, now);
+    int64_t pause = next_pause(link, long_lived);
+    if (replaced) {
+        log_error("%s: its worker process, which had been replaced, %s with %u calls in it",
+                  link->provider.id, why->text, inside);
+        return;
+    }
+    if (deaths >= link->max_deaths) {
+        take_out_of_service(link, deaths, why);
+        return;
+    }
+    link->start_ns = now + pause;
+    log_error("%s: its worker process %s with %u calls in it; another one starts%s",
+              link->provider.id, why->text, inside, pause == 0 ? "" : " after a pause");
+}
+
+static void unlink_worker(struct worker_link *link, const struct worker *worker)
+{
+    struct worker **place = &link->workers;
+    while (*place != worker)
+        place = &(*place)->next;
+    *place = worker->next;
+}
+
+/* It is dead, or dies now. The next one is started before its calls are told. */
+static void bury(struct worker_link *link, struct worker *worker)
+{
+    struct error why;
+    int status;
+
+    if (worker->why.text[0] == '\0' && worker->process.pid_fd >= 0) {
+        struct pollfd end = {.fd = worker->process.pid_fd, .events = POLLIN};
+        poll(&end, 1, DYING_MS);
+    }
+    worker_reap(&worker->process, &status, log_output, worker);
+    worker_describe_end(status, &why);
+    if (worker->why.text[0] != '\0')
+        why = worker->why;
+    if (worker->due_ns != 0 && worker->why.text[0] == '\0')
+        error_set(&why, "%s in %s", why.text, worker->step);
+    unlink_worker(link, worker);
+    link_worker_lost(link, worker, &why);
+    if (link->start_ns != 0 && link->start_ns <= clock_now())
+        start_next(link);
+    fail_request(link, worker, &why);
+    worker_fail_calls(worker, &why);
+    worker_unref(worker);
+}
+
+/* Decides that it has to go. */
+__attribute__((format(printf, 2, 3))) static void condemn(struct worker *worker, const char *format,
+                                                          ...)
+{
+    va_list args;
+    if (worker->lost)
+        return;
+    worker->lost = true;
+    va_start(args, format);
+    vsnprintf(worker->why.text, sizeof(worker->why.text), format, args);
+    va_end(args);
+}
+
+/* ---- what a worker says ---- */
+
+static struct bytes as_text(struct bytes text)
+{
+    return (struct bytes){text.data, utf8_valid_prefix(text)};
+}
+
+static void take_offer(struct worker_link *link, struct worker *worker, const struct frame *frame)
+{
+    const struct offer_terms terms = {
+        .definition = frame->texts[0],
+        .flags = (uint32_t)frame->numbers[TERM_FLAGS],
+        .tag = frame->numbers[TERM_TAG],
+        .timeout_ms = (uint32_t)frame->numbers[TERM_TIMEOUT],
+        .concurrency = (uint32_t)frame->numbers[TERM_CONCURRENCY],
+    };
+    const uint64_t kind = frame->numbers[TERM_KIND];
+    struct error err = {"there are too many"};
+
+    pthread_mutex_lock(&link->mutex);
+    struct offers *offers =
+        has_request(link, worker) && link->request.id == frame->id ? link->request.offers : NULL;
+    pthread_mutex_unlock(&link->mutex);
+    if (offers == NULL || kind >= OFFER_KINDS)
+        condemn(worker, "offered what it was not asked for");
+    else if (offers->lists[kind].count >= OFFERS_MAX ||
+             !offers_add(offers, (enum offer_kind)kind, &terms, &err))
+        condemn(worker, "offered what is not legal: %s", err.text);
+}
+
+static void copy_failure(const struct frame *frame, struct failure *failure)
+{
+    const struct bytes pointer = as_text(frame->texts[DONE_POINTER]);
+    const struct bytes why = as_text(frame->texts[DONE_WHY]);
+    failure->in_config = (frame->numbers[DONE_FLAGS] & DONE_IN_CONFIG) != 0;
+    snprintf(failure->pointer, sizeof(failure->pointer), "%.*s", BYTES_FMT(pointer));
+    error_set(&failure->why, "%.*s", BYTES_FMT(why));
+}
+
+/* A worker that serves again may offer something else than the one before. */
+static void loaded_again(struct worker_link *link, const struct worker *worker)
+{
+    struct provider_owner *owner = atomic_load(&link->provider.owner);
+    log_notice("%s: its worker process serves again (process %d, after %.1f ms)", link->provider.id,
+               (int)worker->process.pid, (double)(clock_now() - worker->started_ns) / NS_PER_MS);
+    if (owner != NULL)
+        owner->changed(owner, &link->provider,
+                       MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS);
+}
+
+static void take_done(struct worker_link *link, struct worker *worker, const struct frame *frame)
+{
+    const uint64_t result = frame->numbers[DONE_RESULT];
+    bool loading = worker->due_ns != 0;
+    bool mine = false;
+
+    if (result > DONE_CANNOT) {
+        condemn(worker, "answered with a result that there is not");
+        return;
+    }
+    pthread_mutex_lock(&link->mutex);
+    if (has_request(link, worker) && link->request.id == frame->id) {
+        mine = true;
+        copy_failure(frame, &link->request.failure);
+        link->request.completes = (frame->numbers[DONE_FLAGS] & DONE_COMPLETES) != 0;
+        answer_request(link, (enum frame_done)result);
+    }
+    pthread_mutex_unlock(&link->mutex);
+    if (!mine && !loading) {
+        condemn(worker, "answered what it was not asked");
+        return;
+    }
+    if (loading && result != DONE_WELL && !mine) {
+        struct failure failure;
+        copy_failure(frame, &failure);
+        condemn(worker, "could not start again: %s", failure.why.text);
+    }
+    worker->due_ns = 0;
+    if (loading && result == DONE_WELL && !mine)
+        loaded_again(link, worker);
+}
+
+static void take_updated(struct worker_link *link, struct bytes uri)
+{
+    struct provider_owner *owner = atomic_load(&link->provider.owner);
+    if (owner != NULL && uri.size > 0 && uri.size <= URI_MAX && utf8_valid(uri))
+        owner->updated(owner, uri);
+}
+
+static void take_changed(struct worker_link *link, uint64_t what)
+{
+    struct provider_owner *owner = atomic_load(&link->provider.owner);
+    if (owner != NULL && what != 0)
+        owner->changed(owner, &link->provider, (uint32_t)what);
+}
+
+void worker_take_frame(struct worker *worker, const struct frame *frame)
+{
+    struct worker_link *link = worker->link;
+    const char *fault;
+
+    switch (frame->type) {
+    case FRAME_STEP:
+        snprintf(worker->step, sizeof(worker->step), "%.*s", BYTES_FMT(as_text(frame->texts[0])));
+        break;
+    case FRAME_OFFER:
+        take_offer(link, worker, frame);
+        break;
+    case FRAME_DONE:
+        take_done(link, worker, frame);
+        break;
+    case FRAME_LOG:
+        log_frame(link, frame);
+        break;
+    case FRAME_CHANGED:
+        take_changed(link, frame->numbers[0]);
+        break;
+    case FRAME_UPDATED:
+        take_updated(link, frame->texts[0]);
+        break;
+    case FRAME_BROKEN:
+        condemn(worker, "%.*s", BYTES_FMT(as_text(frame->texts[0])));
+        break;
+    default:
+        if (!worker_take_call_frame(worker, frame, &fault))
+            condemn(worker, "said %s as mcpd-worker would not (%s) and was killed",
+                    frame_name(frame->type), fault);
+    }
+}
+
+/* Takes what has come, as much as fits into the buffer. */
+static void listen_to(struct worker *worker)
+{
+    struct frame frame;
+    const char *fault;
+    enum frame_read read = FRAME_PART;
+    enum wire_got got = wire_receive(&worker->wire);
+
+    if (got == WIRE_CLOSED)
+        worker->lost = true;
+    if (got != WIRE_SOME)
+        return;
+    while (!worker->lost && (read = wire_next(&worker->wire, &frame, &fault)) == FRAME_WHOLE)
+        worker_take_frame(worker, &frame);
+    if (read == FRAME_ILLEGAL)
+        condemn(worker, "sent a frame that is not legal (%s) and was killed", fault);
+}
+
+/* ---- time ---- */
+
+/* Another takes its place; what still runs in it may end. */
+static void replace(struct worker_link *link, struct worker *worker, uint32_t overdue)
+{
+    log_error("%s: %u calls in its worker process do not end although they were cancelled: it is "
+              "replaced",
+              link->provider.id, overdue);
+    worker->kill_ns = clock_now() + LEAVE_NS;
+    pthread_mutex_lock(&link->mutex);
+    bool current = link->current == worker;
+    pthread_mutex_unlock(&link->mutex);
+    if (current && !provider_is_retired(&link->provider))
+        start_next(link);
+}
+
+static void check_times(struct worker_link *link, struct worker *worker, int64_t now)
+{
+    uint32_t inside, overdue, time_ms = link->start_timeout_ms;
+
+    pthread_mutex_lock(&link->mutex);
+    bool late =
+        has_request(link, worker) && link->request.due_ns != 0 && link->request.due_ns < now;
+    if (late)
+        time_ms = link->request.time_ms;
+    pthread_mutex_unlock(&link->mutex);
+    if ((worker->due_ns != 0 && worker->due_ns < now) || late)
+        condemn(
+            worker,
+            "had not returned from %s after %u.%03u s: it hangs, or plugins.start_timeout_ms is "
+            "too short for it",
+            worker->step, time_ms / 1000, time_ms % 1000);
+    overdue = worker_count_overdue(worker, &inside);
+    if (overdue > 0 && worker->kill_ns == 0)
+        replace(link, worker, overdue);
+    if (worker->kill_ns != 0 && (inside == overdue || worker->kill_ns < now))
+        condemn(worker, "was killed: %u of its calls had not ended although they were cancelled",
+                overdue);
+}
+
+/* Until when it may sleep. */
+static int64_t next_look(const struct worker_link *link, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    if (link->start_ns != 0)
+        next = link->start_ns;
+    for (const struct worker *w = link->workers; w != NULL; w = w->next) {
+        if (w->lost)
+            return now;
+        if (now + TICK_NS < next)
+            next = now + TICK_NS;
+        if (w->due_ns != 0 && w->due_ns < next)
+            next = w->due_ns + NS_PER_MS;
+    }
+    return next;
+}
+
+/* ---- the thread ---- */
+
+#define WORKERS_MAX 8 /* one serves, the others have been replaced */
+
+static void wait_for_something(struct worker_link *link, int64_t until_ns)
+{
+    struct pollfd fds[1 + 3 * WORKERS_MAX] = {{.fd = link->wake_fd, .events = POLLIN}};
+    nfds_t count = 1;
+    eventfd_t wakes;
+
+    for (struct worker *w = link->workers; w != NULL && count + 3 <= sizeof(fds) / sizeof(fds[0]);
+         w = w->next) {
+        short events = wire_has_kept(&w->wire) ? POLLIN | POLLOUT : POLLIN;
+        fds[count++] = (struct pollfd){.fd = w->wire.fd, .events = events};
+        fds[count++] = (struct pollfd){.fd = w->process.pid_fd, .events = POLLIN};
+        fds[count++] = (struct pollfd){.fd = w->process.output_fd, .events = POLLIN};
+    }
+    int64_t rest = until_ns == INT64_MAX ? INT64_MAX : until_ns - clock_now();
+    const struct timespec timeout = {.tv_sec = rest > 0 ? rest / NS_PER_S : 0,
+                                     .tv_nsec = rest > 0 ? rest % NS_PER_S : 0};
+    if (ppoll(fds, count, until_ns == INT64_MAX ? NULL : &timeout, NULL) <= 0)
+        return;
+    if (fds[0].revents != 0)
+        eventfd_read(link->wake_fd, &wakes);
+    size_t i = 1;
+    for (struct worker *w = link->workers; w != NULL && i + 3 <= count; w = w->next, i += 3) {
+        if ((fds[i].revents & POLLOUT) != 0)
+            wire_flush(&w->wire);
+        if ((fds[i].revents & ~POLLOUT) != 0)
+            listen_to(w);
+        if (fds[i + 2].revents != 0)
+            worker_read_output(&w->process, log_output, w);
+        /* What it said before it died comes first. */
+        if (fds[i + 1].revents != 0 && !w->lost && (fds[i].revents & POLLIN) == 0)
+            w->lost = true;
+    }
+}
+
+static bool has_time_to_check(struct worker_link *link, int64_t *last, int64_t now)
+{
+    bool due = now - *last >= TICK_NS;
+    for (const struct worker *w = link->workers; w != NULL && !due; w = w->next)
+        due = w->due_ns != 0 && w->due_ns < now;
+    (void)link;
+    if (due)
+        *last = now;
+    return due;
+}
+
+static void end_all(struct worker_link *link)
+{
+    while (link->workers != NULL) {
+        struct worker *worker = link->workers;
+        worker->lost = true;
+        bury(link, worker);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct worker_link *link = argument;
+    int64_t checked = clock_now();
+
+    for (;;) {
+        pthread_mutex_lock(&link->mutex);
+        bool stopping = link->stopping;
+        pthread_mutex_unlock(&link->mutex);
+        if (stopping)
+            break;
+        int64_t now = clock_now();
+        if (link->start_ns != 0 && link->start_ns <= now)
+            start_next(link);
+        wait_for_something(link, next_look(link, now));
+        now = clock_now();
+        bool check = has_time_to_check(link, &checked, now);
+        for (struct worker *w = link->workers, *next; w != NULL; w = next) {
+            next = w->next;
+            worker_end_refused(w);
+            if (check)
+                check_times(link, w, now);
+        }
+        for (struct worker *w = link->workers, *next; w != NULL; w = next) {
+            next = w->next;
+            if (w->lost)
+                bury(link, w);
+        }
+    }
+    end_all(link);
+    return NULL;
+}
+
+bool link_start_thread(struct worker_link *link, struct error *err)
+{
+    link->start_ns = clock_now();
+    link->running = thread_start(&link->thread, "mcpd-link", run, link, err);
+    return link->running;
+}
+
+void link_stop_thread(struct worker_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->stopping = true;
+    pthread_mutex_unlock(&link->mutex);
+    link_wake(link);
+    if (link->running)
+        pthread_join(link->thread, NULL);
+    link->running = false;
+}
