@@ -92,8 +92,7 @@ struct call *call_new(const struct call_request *request)
     call->log_level = request->log_level;
     call->wants_progress = request->wants_progress;
     call->can_ask = request->can_ask;
-    call->nonblocking =
-        entry->provider->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
+    call->nonblocking = entry->provider->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
     call->limit_ms = request->is_task ? 0
                                       : shorter(shorter(terms->timeout_ms, entry->timeout_ms),
                                                 request->max_time_ms);

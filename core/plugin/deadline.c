@@ -82,7 +82,8 @@ bool deadline_add(struct call *call)
     pthread_mutex_lock(&watch.mutex);
     bool ok = make_room();
     if (ok) {
-        call->due_ns = call->abi.deadline_ns != 0 ? call->abi.deadline_ns : NEVER;
+        /* A deadline without a limit is somebody else's to watch: mcpd's, in a worker. */
+        call->due_ns = call->limit_ms != 0 ? call->abi.deadline_ns : NEVER;
         atomic_store_explicit(&call->watched, true, memory_order_relaxed);
         watch.count++;
         sift(watch.count, call);

@@ -54,9 +54,18 @@ static void describe_exit(const struct exit_guard *guard, const char *step, stru
                   guard->status, step);
 }
 
+static void (*broken_hook)(const char *why);
+
+void inproc_on_broken(void (*hook)(const char *why))
+{
+    broken_hook = hook;
+}
+
 /* Its locks and memory are as they were in the middle of something. */
 static void mark_broken(struct inproc *link, const struct error *why)
 {
+    if (broken_hook != NULL)
+        broken_hook(why->text);
     if (!atomic_exchange(&link->provider.broken, true) && link->provider.offers != NULL)
         log_error("%s: %s %s; this provider answers no more calls until its file is replaced or "
                   "mcpd is restarted",

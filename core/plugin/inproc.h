@@ -43,6 +43,10 @@ struct provider *inproc_run(struct image *image, const char *provider_id, struct
                             const struct config_provider *settings, struct provider_owner *owner,
                             inproc_step *step, void *context, struct failure *failure);
 
+/* Has `hook` told why a plugin is broken, instead of the log; it need not return. Before
+ * the first plugin; for a process that has only one. */
+void inproc_on_broken(void (*hook)(const char *why));
+
 /* Something that runs plugin code; `link->code` is on this thread. */
 typedef int32_t inproc_action(struct inproc *link, void *argument);
 

@@ -19,7 +19,7 @@
 /* How often it looks at what has grown old, while there is a worker. */
 #define TICK_NS NS_PER_S
 /* A worker that lived so long has the next one started at once. */
-#define LONG_LIFE_NS NS_PER_S
+#define LONG_LIFE_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (2 * NS_PER_S)
 #define DEATHS_WINDOW_NS (60 * NS_PER_S)
 /* How long a replaced worker may finish what it does. */
@@ -276,7 +276,7 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
     uint32_t deaths = count_death(link, now);
     int64_t pause = next_pause(link, long_lived);
     if (replaced) {
-        log_error("%s: its worker process, which had been replaced, %s with %u calls in it",
+        log_error("%s: its worker process, which had been replaced, %s (calls in it: %u)",
                   link->provider.id, why->text, inside);
         return;
     }
@@ -285,7 +285,7 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
         return;
     }
     link->start_ns = now + pause;
-    log_error("%s: its worker process %s with %u calls in it; another one starts%s",
+    log_error("%s: its worker process %s (calls in it: %u); another one starts%s",
               link->provider.id, why->text, inside, pause == 0 ? "" : " after a pause");
 }
 

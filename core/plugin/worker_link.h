@@ -21,7 +21,7 @@
  * Calls may follow FRAME_LOAD at once; they wait in the socket, so that a restart
  * costs its callers only time. A worker that dies takes its calls with it: they end
  * as CALL_BROKEN with the reason, at once; none is repeated, for nobody knows how far
- * it came. The next worker starts at once when this one had lived for a second, else
+ * it came. The next worker starts at once when this one had lived for a moment, else
  * after a pause that doubles. plugins.max_worker_deaths within a minute are the end:
  * the provider is `broken` and answers no more until there is another generation (a
  * new file, or SIGHUP).

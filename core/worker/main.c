@@ -124,9 +124,10 @@ static void send_done(uint64_t id, enum frame_done result, uint64_t flags,
 
 static const struct provider_ops *inproc_ops;
 
+/* Broken where nobody noticed but the flag: in on_cancel. */
 static _Noreturn void end_exited(void)
 {
-    worker_end_broken("ended: the plugin called exit, which a plugin must not");
+    worker_end_broken("called exit, which a plugin must not");
 }
 
 /* The in-process link lives on with a plugin that has called exit; a worker need not. */
@@ -141,7 +142,12 @@ static struct provider_ops worker_provider_ops;
 
 static void exited_in_thread(void)
 {
-    end_exited();
+    worker_end_broken("called exit in a thread of its own, which a plugin must not");
+}
+
+static void broken(const char *why)
+{
+    worker_end_broken(why);
 }
 
 /* ---- what mcpd asks ---- */
@@ -274,6 +280,7 @@ static void become_worker(pid_t parent)
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
     close_range(WORKER_SOCKET_FD + 1, ~0u, 0);
     fcntl(WORKER_SOCKET_FD, F_SETFD, FD_CLOEXEC);
+    prctl(PR_SET_NAME, "mcpd-worker");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_GONE);
@@ -350,6 +357,7 @@ static struct provider *load(const struct frame *frame)
     settings.config = bytes_of(text_of(frame, LOAD_CONFIG));
     struct image *image = make_image(frame);
     plugin_on_exit(exited_in_thread);
+    inproc_on_broken(broken);
     if (!dispatch_start((uint32_t)frame->numbers[LOAD_WORKERS],
                         (uint32_t)frame->numbers[LOAD_QUEUE], &err))
         worker_end_broken(err.text);
