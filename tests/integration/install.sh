@@ -46,6 +46,7 @@ expected_files() {
     cat <<'LIST'
 755 usr/sbin/mcpd
 755 usr/bin/mcpctl
+755 usr/libexec/mcp/mcpd-worker
 755 usr/lib/mcp/plugins/filesystem.so
 755 usr/lib/mcp/plugins/database.so
 755 usr/lib/mcp/plugins/skills.so

@@ -80,7 +80,8 @@ END_TEST
 START_TEST(test_providers_in_order)
 {
     write_text("mcpd.json", "{\"providers\": {\"z\": {\"plugin\": \"p\"}, \"b\": {}}}");
-    write_text("providers.d/c.json", "{\"$schema\": \"x\", \"prefix\": \"c_\", \"timeout_ms\": 5}");
+    write_text("providers.d/c.json", "{\"$schema\": \"x\", \"prefix\": \"c_\", \"timeout_ms\": 5, "
+                                     "\"isolation\": \"process\", \"memory_mib\": 64}");
     write_text("providers.d/B.json", "// nothing else\n{\"enabled\": false}");
     write_text("providers.d/a.b.json", "{\"config\": { \"x\" : [ 1.50, /* two */ 2 ] } }");
     struct config *config = expect_good();
@@ -94,6 +95,7 @@ START_TEST(test_providers_in_order)
     ck_assert_uint_eq(p[1].timeout_ms, 0);
     ck_assert(p[1].enabled);
     ck_assert_int_eq(p[1].isolation, ISOLATION_INPROC);
+    ck_assert_uint_eq(p[1].memory_mib, 1024);
     ck_assert(bytes_equal(p[1].config, BYTES("{}")));
     ck_assert_ptr_null(p[1].config_node);
     ck_assert_str_eq(p[2].id, "B");
@@ -103,6 +105,8 @@ START_TEST(test_providers_in_order)
     ck_assert_str_eq(p[4].id, "c");
     ck_assert_str_eq(p[4].prefix, "c_");
     ck_assert_uint_eq(p[4].timeout_ms, 5);
+    ck_assert_int_eq(p[4].isolation, ISOLATION_PROCESS);
+    ck_assert_uint_eq(p[4].memory_mib, 64);
     config_unref(config);
 }
 END_TEST

@@ -176,7 +176,7 @@ START_TEST(test_schema_has_no_other_keys)
     /* $schema, listen, providers. */
     ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/properties")->count,
                       sizeof(sections) / sizeof(sections[0]) + 3);
-    ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/$defs/provider/properties")->count, 7);
+    ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/$defs/provider/properties")->count, 8);
     published_close(&p);
 }
 END_TEST
