@@ -154,6 +154,9 @@ check-sanitizers: ## The whole test run again under ASan + UBSan, then TSan
 check-valgrind: ## The unit tests and the daemon under valgrind
 	@scripts/install-dependencies build check
 	@scripts/check --valgrind
+check-isolated: ## The integration tests with every provider in a worker process
+	@scripts/install-dependencies build check
+	@scripts/check --isolated
 bench: ## Measure mcpd beside a bare handler and the TypeScript server
 	@scripts/install-dependencies build bench
 	@$(parallel) all
@@ -206,6 +209,6 @@ help: ## This list
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind bench fuzz \
+.PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind check-isolated bench fuzz \
         coverage lint format run deps install uninstall dist clean help FORCE
 -include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(worker_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))

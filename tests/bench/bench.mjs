@@ -316,6 +316,19 @@ const parts = {
         for (const each of [server, ...ceilings]) await stop(each);
     },
 
+    async isolated() {
+        title('tools/call of the same echo in a worker process');
+        const inside = await mcpd([testPlugin('echo')]);
+        const apart = await mcpd([testPlugin('echo')], { providers: { echo: { isolation: 'process' } } });
+        inside.name = 'in mcpd';
+        apart.name = 'in a worker process';
+        const rows = await alternate([[inside, echo, TEXT], [apart, echo, TEXT]], 64);
+        table(rows);
+        ratio('64 connections: isolated / in-process', rows[1].rate / rows[0].rate, ...atLeast(0.5));
+        for (const each of [inside, apart]) await stop(each);
+
+    },
+
     async list() {
         title('tools/list of 100 tools, 64 connections');
         const server = await mcpd([testPlugin('many')]);

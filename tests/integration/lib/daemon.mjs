@@ -28,6 +28,10 @@ export function wrapped(args, wrap = true) {
 const HELP = WRAPPER.includes('valgrind') ? { LD_PRELOAD: fromRoot(`${B}/tests/valgrind/openat2.so`) } : {};
 export const ENVIRONMENT = { ...process.env, ...HELP };
 
+/** "process": every provider of every test runs in a worker process, unless the test
+ * itself says where it runs. */
+export const ISOLATION = process.env.TEST_ISOLATION || '';
+
 export const FAULT =
     /(AddressSanitizer|ThreadSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|MemorySanitizer|runtime error:|==\d+== ?(ERROR|Invalid|Conditional|Use of uninit|\d+ bytes in .* definitely lost))/;
 
@@ -88,7 +92,23 @@ export class Daemon {
             listen: config.listen ?? [{ address: '127.0.0.1', port: 0 }],
             plugins: { directory: this.pluginDirectory, ...config.plugins },
         };
+        if (ISOLATION) whole.providers = this.#isolated(config.providers ?? {});
         this.writeFile(this.configFile, JSON.stringify(whole, null, 2));
+    }
+
+    /** Adds where it runs to each provider, also to those that have no entry. */
+    #isolated(providers) {
+        const all = { ...providers };
+        const named = new Set(Object.entries(providers).map(([id, entry]) => entry.plugin ?? id));
+        for (const file of fs.readdirSync(path.join(this.directory, 'providers.d'))) {
+            const entry = JSON.parse(fs.readFileSync(path.join(this.directory, 'providers.d', file), 'utf8'));
+            named.add(entry.plugin ?? path.basename(file, '.json'));
+        }
+        for (const file of fs.readdirSync(this.pluginDirectory)) {
+            const plugin = path.basename(file, '.so');
+            if (!named.has(plugin)) all[plugin] = {};
+        }
+        return Object.fromEntries(Object.entries(all).map(([id, entry]) => [id, { isolation: ISOLATION, ...entry }]));
     }
 
     writeFile(file, text) {
@@ -101,7 +121,7 @@ export class Daemon {
     provider(name, value) {
         const file = path.join(this.directory, 'providers.d', `${name}.json`);
         if (value === null) fs.rmSync(file);
-        else this.writeFile(file, JSON.stringify(value, null, 2));
+        else this.writeFile(file, JSON.stringify(ISOLATION ? { isolation: ISOLATION, ...value } : value, null, 2));
     }
 
     path(name) {
