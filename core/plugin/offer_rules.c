@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "json/schema.h"
 #include "plugin/offers.h"
 #include "plugin/tool_headers.h"
@@ -15,19 +16,23 @@
     (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING | MCP_TOOL_TASK_OPTIONAL |                        \
      MCP_TOOL_TASK_REQUIRED | MCP_TOOL_TASK_LATE | MCP_TOOL_STATE_ONCE)
 #define KNOWN_OFFER_FLAGS (MCP_TOOL_THREAD_SAFE | MCP_TOOL_NONBLOCKING | MCP_TOOL_STATE_ONCE)
+#define NAME_SHOWN 200 /* bytes of it, in a message */
 
 __attribute__((format(printf, 3, 4))) static bool refuse(const struct offer *offer,
                                                          struct error *err, const char *format, ...)
 {
     char what[512];
     va_list args;
-    int shown = offer->name.size < 200 ? (int)offer->name.size : 200;
+    struct bytes shown = offer->name;
 
+    if (shown.size > NAME_SHOWN) {
+        shown.size = NAME_SHOWN;
+        shown.size = utf8_valid_prefix(shown); /* not half a character */
+    }
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    return error_set(err, "%s \"%.*s\": %s", offer_kind_name(offer->kind), shown, offer->name.data,
-                     what);
+    return error_set(err, "%s \"%.*s\": %s", offer_kind_name(offer->kind), BYTES_FMT(shown), what);
 }
 
 /* ---- members ---- */

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-# What one fuzzer needs besides mcpd: the part of plugins/skills that it feeds. Read by
-# the Makefile. Some of its functions go by the names of mcpd's.
+# What some fuzzers need besides mcpd: the parts of the bundled plugins that they feed,
+# and of mcpd-worker. Read by the Makefile. Some functions of the plugins go by the names
+# of mcpd's.
 
-fuzz_skills := $(addprefix $(B)/tests/fuzz/skills/,front_matter.o yaml.o yaml_types.o text.o encoding.o)
-fuzz_skills_flags := -Iplugins/common \
+fuzz_plugin_flags := -Iplugins/common \
                      -Dbase64_encode=plugin_base64_encode -Dbase64_decode=plugin_base64_decode
-build_fuzz_skills = @mkdir -p $(@D); $(compile) $(fuzz_skills_flags) -MMD -MP -c -o $@ $<
+$(B)/tests/fuzz/plugins/%.o: plugins/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) $(fuzz_plugin_flags) -MMD -MP -c -o $@ $<
 
-$(B)/tests/fuzz/skills/%.o: plugins/skills/%.c $(B)/flags
-	$(build_fuzz_skills)
-$(B)/tests/fuzz/skills/%.o: plugins/common/%.c $(B)/flags
-	$(build_fuzz_skills)
-$(B)/tests/fuzz/fuzz_front_matter.o: private override CPPFLAGS += $(fuzz_skills_flags)
+fuzz_common := $(addprefix $(B)/tests/fuzz/plugins/common/,text.o encoding.o)
+$(B)/tests/fuzz/fuzz_encoding: $(fuzz_common)
+
+$(B)/tests/fuzz/fuzz_front_matter.o: private override CPPFLAGS += $(fuzz_plugin_flags)
 $(B)/tests/fuzz/fuzz_front_matter: private override mcpd_ldlibs += -lyaml
-$(B)/tests/fuzz/fuzz_front_matter: $(fuzz_skills)
+$(B)/tests/fuzz/fuzz_front_matter: $(fuzz_common) \
+    $(addprefix $(B)/tests/fuzz/plugins/skills/,front_matter.o yaml.o yaml_types.o)
+
+$(B)/tests/fuzz/fuzz_orders: $(B)/core/worker/calls.o

@@ -11,16 +11,7 @@
 #include "base/crypto.h"
 #include "json/json.h"
 #include "plugin/uri_template.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define must(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);              \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "must.h"
 
 static void check_variables(const struct uri_template *template, struct bytes text)
 {

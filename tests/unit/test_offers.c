@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/crypto.h"
+#include "base/utf8.h"
 #include "plugin/offers.h"
 #include "suite.h"
 
@@ -124,6 +125,19 @@ START_TEST(names_have_a_longest)
     snprintf(text, sizeof(text), "{\"name\":\"%0129d\"," OBJECT "}", 0);
     ck_assert(!add(text));
     ck_assert_ptr_nonnull(strstr(err.text, "129 bytes"));
+}
+END_TEST
+
+/* 199 bytes and the first of two. */
+START_TEST(a_name_in_a_message_is_cut_between_characters)
+{
+    char text[600], name[300] = "a";
+    for (int i = 0; i < 120; i++)
+        strcat(name, "\u00e4");
+    snprintf(text, sizeof(text), "{\"name\":\"%s\"," OBJECT "}", name);
+    ck_assert(!add(text));
+    ck_assert_ptr_nonnull(strstr(err.text, "241 bytes"));
+    ck_assert(utf8_valid(bytes_of(err.text)));
 }
 END_TEST
 
@@ -268,6 +282,7 @@ int main(void)
                          SUITE_TESTS(a_definition_is_kept_compact,
                                      illegal_definitions_name_tool_member_and_rule,
                                      one_bad_tool_leaves_the_others, names_have_a_longest,
+                                     a_name_in_a_message_is_cut_between_characters,
                                      definitions_and_sets_have_a_largest, unknown_flags_are_refused,
                                      the_hash_covers_what_matters, headers_are_found_at_any_depth,
                                      header_rules)});
