@@ -119,14 +119,14 @@ bool front_matter_read(struct front_matter *front, const struct text *file, stru
     text_init(&front->json, DEFINITION_MAX);
     if (!find(file, &yaml, fault))
         return false;
-    if (!document_read(&document, yaml.data, yaml.size)) {
+    if (!document_read_yaml(&document, yaml.data, yaml.size, DOCUMENT_SMALL)) {
         text_adds(fault, "the front matter of SKILL.md is not legal YAML");
         if (document.line > 0) /* one line stands before it */
             text_addf(fault, " in line %u", document.line + 1);
         text_addf(fault, ": %s", document.fault);
     } else if ((rule = broken_rule(document.root)) != NULL) {
         text_adds(fault, rule);
-    } else if (!value_write(&front->json, document.root)) {
+    } else if (!value_write(&front->json, document.root, DOCUMENT_SMALL)) {
         text_adds(fault, "the front matter of SKILL.md is too large or nested too deeply");
     } else {
         const struct value *description = value_member(document.root, "description");

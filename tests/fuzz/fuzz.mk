@@ -15,6 +15,6 @@ $(B)/tests/fuzz/fuzz_encoding: $(fuzz_common)
 $(B)/tests/fuzz/fuzz_front_matter.o: private override CPPFLAGS += $(fuzz_plugin_flags)
 $(B)/tests/fuzz/fuzz_front_matter: private override mcpd_ldlibs += -lyaml
 $(B)/tests/fuzz/fuzz_front_matter: $(fuzz_common) \
-    $(addprefix $(B)/tests/fuzz/plugins/skills/,front_matter.o yaml.o yaml_types.o)
+    $(addprefix $(B)/tests/fuzz/plugins/,skills/front_matter.o common/document.o common/yaml.o common/yaml_types.o)
 
 $(B)/tests/fuzz/fuzz_orders: $(B)/core/worker/calls.o

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From libyaml's events to values, and from these to JSON. The only file that knows
- * libyaml. */
+/* From libyaml's events to values. The only file that knows libyaml. */
 #include "document.h"
 
 #include <stdarg.h>
@@ -9,8 +8,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#define DEPTH_MAX 32
-#define VALUES_MAX 20000 /* written, so that aliases do not multiply without end */
+#define MANY 256 /* names in an object; with more, each is not compared with all */
 
 struct anchor {
     char *name;
@@ -22,6 +20,7 @@ struct reader {
     yaml_parser_t parser;
     struct document *document;
     struct anchor *anchors; /* the newest of a name first */
+    const struct document_limits *limits;
     unsigned values;
 };
 
@@ -64,34 +63,33 @@ static bool next_event(struct reader *reader, yaml_event_t *event)
 
 static struct value *new_value(struct reader *reader, enum value_kind kind)
 {
-    struct value *value = calloc(1, sizeof(*value));
-
-    if (value == NULL || ++reader->values > VALUES_MAX) {
-        free(value);
-        return refuse(reader, NULL, value == NULL ? "out of memory" : "it has too many values");
-    }
-    value->kind = kind;
-    value->next = reader->document->all;
-    reader->document->all = value;
+    if (++reader->values > reader->limits->values)
+        return refuse(reader, NULL, "it has too many values");
+    struct value *value = document_take(reader->document, sizeof(*value));
+    if (value == NULL)
+        return refuse(reader, NULL, "out of memory");
+    *value = (struct value){.kind = kind};
     return value;
 }
 
 static bool add_item(struct reader *reader, struct value *to, struct value *item)
 {
-    struct value **items =
-        item != NULL ? realloc(to->items, (to->count + 1) * sizeof(struct value *)) : NULL;
-    if (items == NULL) {
-        refuse(reader, NULL, "out of memory");
-        return false;
+    if ((to->count & (to->count - 1)) == 0) { /* full: 0, 1, 2, 4, ... */
+        size_t room = to->count == 0 ? 1 : to->count * 2;
+        struct value **items = document_take(reader->document, room * sizeof(*items));
+        if (items == NULL)
+            return refuse(reader, NULL, "out of memory") != NULL;
+        if (to->count > 0)
+            memcpy(items, to->items, to->count * sizeof(*items));
+        to->items = items;
     }
-    items[to->count++] = item;
-    to->items = items;
+    to->items[to->count++] = item;
     return true;
 }
 
 static bool set_text(struct reader *reader, struct value *value, const char *data, size_t size)
 {
-    value->text = malloc(size + 1);
+    value->text = document_take(reader->document, size + 1);
     if (value->text == NULL)
         return refuse(reader, NULL, "out of memory") != NULL;
     if (size > 0)
@@ -192,7 +190,7 @@ static bool check_name(struct reader *reader, const yaml_event_t *event, const s
 {
     if (name->kind == VALUE_ARRAY || name->kind == VALUE_OBJECT || name->kind == VALUE_NULL)
         return refuse(reader, event, "a name must be a text, for JSON has no others") != NULL;
-    for (size_t i = 0; i < object->count; i += 2) {
+    for (size_t i = 0; i < object->count && object->count < 2 * MANY; i += 2) {
         const struct value *other = object->items[i];
         if (other->size == name->size && memcmp(other->text, name->text, name->size) == 0)
             return refuse(reader, event, "the name %.60s is there twice", name->text) != NULL;
@@ -229,8 +227,8 @@ static struct value *read_collection(struct reader *reader, const yaml_event_t *
     if (tag != NULL && strcmp(tag, "!") != 0 &&
         strcmp(tag, is_array ? TAG("seq") : TAG("map")) != 0)
         return refuse(reader, event, "the tag %.60s is none that JSON has a value for", tag);
-    if (depth >= DEPTH_MAX)
-        return refuse(reader, event, "it is nested more than %d deep", DEPTH_MAX);
+    if (depth >= reader->limits->depth)
+        return refuse(reader, event, "it is nested more than %d deep", reader->limits->depth);
     struct value *value = new_value(reader, is_array ? VALUE_ARRAY : VALUE_OBJECT);
     if (value == NULL || !remember(reader, anchor, value))
         return NULL;
@@ -238,6 +236,10 @@ static struct value *read_collection(struct reader *reader, const yaml_event_t *
     bool good = read_items(reader, value,
                            is_array ? YAML_SEQUENCE_END_EVENT : YAML_MAPPING_END_EVENT, depth);
     value->open = false;
+    const struct value *twice =
+        good && !is_array && value->count >= 2 * MANY ? value_repeated(value) : NULL;
+    if (twice != NULL)
+        return refuse(reader, event, "the name %.60s is there twice", twice->text);
     return good ? value : NULL;
 }
 
@@ -287,9 +289,10 @@ static bool read_document(struct reader *reader)
            expect(reader, YAML_STREAM_END_EVENT);
 }
 
-bool document_read(struct document *document, const char *data, size_t size)
+bool document_read_yaml(struct document *document, const char *data, size_t size,
+                        const struct document_limits *limits)
 {
-    struct reader reader = {.document = document};
+    struct reader reader = {.document = document, .limits = limits};
 
     *document = (struct document){.root = NULL};
     if (!yaml_parser_initialize(&reader.parser)) {
@@ -307,71 +310,4 @@ bool document_read(struct document *document, const char *data, size_t size)
         free(anchor);
     }
     return good;
-}
-
-void document_free(struct document *document)
-{
-    while (document->all != NULL) {
-        struct value *value = document->all;
-        document->all = value->next;
-        free(value->text);
-        free(value->items);
-        free(value);
-    }
-    document->root = NULL;
-}
-
-const struct value *value_member(const struct value *object, const char *name)
-{
-    if (object == NULL || object->kind != VALUE_OBJECT)
-        return NULL;
-    for (size_t i = 0; i < object->count; i += 2)
-        if (object->items[i]->size == strlen(name) &&
-            memcmp(object->items[i]->text, name, strlen(name)) == 0)
-            return object->items[i + 1];
-    return NULL;
-}
-
-/* ---- JSON ---- */
-
-static bool write_value(struct text *out, const struct value *value, unsigned *left, int depth)
-{
-    bool is_object = value->kind == VALUE_OBJECT;
-
-    if (*left == 0 || depth > DEPTH_MAX || out->failed)
-        return false;
-    (*left)--;
-    switch (value->kind) {
-    case VALUE_NULL:
-        text_adds(out, "null");
-        return true;
-    case VALUE_BOOLEAN:
-    case VALUE_NUMBER:
-        text_add(out, value->text, value->size);
-        return true;
-    case VALUE_STRING:
-        text_add_string(out, value->text, value->size);
-        return true;
-    case VALUE_ARRAY:
-    case VALUE_OBJECT:
-        break;
-    }
-    text_adds(out, is_object ? "{" : "[");
-    for (size_t i = 0; i < value->count; i++) {
-        if (i > 0)
-            text_adds(out, is_object && i % 2 == 1 ? ":" : ",");
-        if (is_object && i % 2 == 0)
-            text_add_string(out, value->items[i]->text, value->items[i]->size);
-        else if (!write_value(out, value->items[i], left, depth + 1))
-            return false;
-    }
-    text_adds(out, is_object ? "}" : "]");
-    return true;
-}
-
-bool value_write(struct text *out, const struct value *value)
-{
-    unsigned left = VALUES_MAX;
-
-    return write_value(out, value, &left, 0) && !out->failed;
 }
