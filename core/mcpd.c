@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/activation.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -28,8 +29,8 @@
 #define EXIT_USAGE 2
 
 #define DEFAULT_FILE MCPD_SYSCONFDIR "/mcpd.json"
-/* How long calls may go on after SIGTERM, and plugins after that. */
-#define DRAIN_NS (10 * NS_PER_S)
+/* How long plugins may take to stop when the calls are done (server.shutdown_timeout_ms),
+ * and then calls that do not end when they are cancelled. */
 #define STOP_NS (5 * NS_PER_S)
 #define SAME_END_NS (NS_PER_S / 2)
 /* How often main looks at what has grown old. */
@@ -50,6 +51,7 @@ struct options {
 /* Everything that runs. */
 struct daemon {
     struct options options;
+    struct activation activation; /* sockets that we are given */
     struct config *started; /* the configuration at the start */
     struct config *config; /* the one in force */
     struct registry *registry;
@@ -274,7 +276,7 @@ static bool start(struct daemon *d, struct error *err)
         return false;
     /* The port first: a second mcpd finds out before it has loaded anything. */
     if (!d->options.stdio) {
-        d->http = http_open(d->config, d->mcp, err);
+        d->http = http_open(d->config, d->mcp, &d->activation, err);
         if (d->http == NULL)
             return false;
     }
@@ -402,13 +404,19 @@ static void drain(struct daemon *d, const sigset_t *signals, int ended_by)
     else
         stdio_stop_reading(d->stdio);
     mcp_end_streams(d->mcp);
-    int64_t deadline = clock_now() + DRAIN_NS;
+    uint32_t limit_ms = d->config->server.shutdown_timeout_ms;
+    int64_t deadline = clock_now() + (int64_t)limit_ms * NS_PER_MS;
     bool drained =
         d->http != NULL ? http_drain(d->http, deadline) : stdio_drain(d->stdio, deadline);
+    /* Those whose client has hung up, and may come back. */
+    drained = mcp_wait_unanswered(d->mcp, deadline) && drained;
     mcp_stop_tasks(d->mcp, deadline);
-    if (!drained)
-        log_warning("calls are still running after %d s: giving them up",
-                    (int)(DRAIN_NS / NS_PER_S));
+    if (drained)
+        return;
+    log_warning("calls are still running after %u.%03u s (server.shutdown_timeout_ms): giving "
+                "them up",
+                limit_ms / 1000, limit_ms % 1000);
+    call_cancel_all(NULL);
 }
 
 int main(int argc, char **argv)
@@ -419,6 +427,7 @@ int main(int argc, char **argv)
 
     image_try_child(argc, argv); /* does not return when this process is a trial */
     d.options = read_options(argc, argv);
+    activation_take(&d.activation);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     log_setup(d.options.log_level, d.options.log_format);
     if (d.options.stdio && (d.stdio = stdio_open(&err)) == NULL) {

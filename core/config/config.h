@@ -49,6 +49,7 @@ struct config {
         const char *instructions; /* NULL: none */
         uint32_t list_ttl_ms; /* how long clients may cache lists */
         uint32_t page_size; /* tools in one page of a list */
+        uint32_t shutdown_timeout_ms; /* for calls in flight when mcpd ends */
     } server;
 
     struct config_listen *listen;

@@ -31,6 +31,7 @@ const struct setting config_settings[] = {
     STRING("/server/instructions", server.instructions, ON_RELOAD, NULL),
     NUMBER("/server/list_ttl_ms", server.list_ttl_ms, ON_RELOAD, 300000),
     NUMBER("/server/page_size", server.page_size, ON_RELOAD, 250),
+    NUMBER("/server/shutdown_timeout_ms", server.shutdown_timeout_ms, ON_RELOAD, 30000),
 
     STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RESTART),
     STRINGS("/http/allowed_origins", http.allowed_origins, http.allowed_origin_count, ON_RESTART),

@@ -195,8 +195,8 @@ static bool redeem(struct invocation *inv, const struct request_state *state)
     case REDEEMED_FULL:
         break;
     }
-    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                  "Server busy: too many single-use states are under way");
+    respond_busy(request, STATUS_IN_PROTOCOL,
+                 "Server busy: too many single-use states are under way");
     return false;
 }
 

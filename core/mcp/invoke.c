@@ -45,8 +45,24 @@ static void peer_gone(struct reply *reply)
         asking_lost(request->mcp, request->session, reply, inv->over_channel);
 }
 
+/* Somebody may come back for its answer, until it has become a task. */
+static void count_unanswered(struct invocation *inv)
+{
+    inv->counted = true;
+    atomic_fetch_add(&inv->request->mcp->unanswered, 1);
+}
+
+static void uncount_unanswered(struct invocation *inv)
+{
+    if (inv->counted)
+        atomic_fetch_sub(&inv->request->mcp->unanswered, 1);
+    inv->counted = false;
+}
+
 static void join_session(struct invocation *inv, struct session *session)
 {
+    if (inv->request->run == NULL)
+        count_unanswered(inv);
     inv->session = session_ref(session);
     pthread_mutex_lock(&session->mutex);
     inv->next = session->invocations;
@@ -54,7 +70,7 @@ static void join_session(struct invocation *inv, struct session *session)
     pthread_mutex_unlock(&session->mutex);
 }
 
-void invocation_leave(struct invocation *inv)
+static void leave_session(struct invocation *inv)
 {
     struct session *session = inv->session;
 
@@ -70,6 +86,12 @@ void invocation_leave(struct invocation *inv)
     session_unref(session);
 }
 
+void invocation_leave(struct invocation *inv)
+{
+    leave_session(inv);
+    uncount_unanswered(inv);
+}
+
 void invocation_replace(struct invocation *inv, struct invocation *next)
 {
     struct session *session = inv->session;
@@ -82,7 +104,9 @@ void invocation_replace(struct invocation *inv, struct invocation *next)
     next->next = inv->next;
     next->cancelled = inv->cancelled;
     next->session = session;
+    next->counted = inv->counted;
     inv->session = NULL;
+    inv->counted = false;
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -168,8 +192,7 @@ static void finished(struct call *call, const struct call_result *result)
     switch (result->end) {
     case CALL_BUSY:
         input_give_back(inv);
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %.*s",
-                      BYTES_FMT(result->text));
+        respond_busy(request, STATUS_IN_PROTOCOL, "Server busy: %.*s", BYTES_FMT(result->text));
         break;
     case CALL_BROKEN:
         respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "%.*s",
@@ -256,8 +279,10 @@ static int32_t start_task(struct call *call)
     if (!inv->may_be_task)
         return MCP_ENOTSUP;
     int32_t code = tasks_start(inv->request, call_abi(call));
-    if (code == MCP_OK)
+    if (code == MCP_OK) {
         call_lift_deadline(call);
+        uncount_unanswered(inv); /* mcp_stop_tasks waits for it, if need be */
+    }
     return code;
 }
 
@@ -400,8 +425,8 @@ static struct call *enter(struct invocation *inv)
     if (request->run != NULL)
         task_run_postpone(request->run);
     else
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                      "Server busy: the provider of this is being replaced; try again");
+        respond_busy(request, STATUS_IN_PROTOCOL,
+                     "Server busy: the provider of this is being replaced; try again");
     return NULL;
 }
 

@@ -62,6 +62,7 @@ struct invocation {
     struct arena *arena; /* the request's */
     bool takes_stream; /* the client of this request does */
     bool over_channel; /* it came over a channel: who loses it cancels */
+    bool counted; /* in mcp->unanswered */
     bool cancelled; /* by its client; guarded by session->mutex */
     struct asking *asking; /* that it goes on from; NULL: the first call */
     struct session *session; /* referenced; NULL: 2026-07-28 */

@@ -45,7 +45,7 @@ void lifecycle_initialize(struct request *request)
         declared != NULL && declared->type == JSON_OBJECT ? json_raw(json, declared) : BYTES("{}"),
         mcp->listeners);
     if (session == NULL) {
-        respond_error(request, 503, RPC_SERVER_BUSY, no_data, "Too many sessions: try again later");
+        respond_busy(request, 503, "Too many sessions: try again later");
         return;
     }
     if (request->message->channel != NULL &&

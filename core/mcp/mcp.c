@@ -4,7 +4,9 @@
 #include "mcp/mcp.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "mcp/asking.h"
 #include "mcp/channel.h"
 #include "mcp/listeners.h"
@@ -18,6 +20,7 @@
 
 /* An id longer than this is no id but an attempt. */
 #define ID_MAX 256
+#define UNANSWERED_STEP_US 2000
 
 /* ---- the one object ---- */
 
@@ -191,6 +194,16 @@ void mcp_tick(struct mcp *mcp)
     if (mcp->tasks != NULL)
         tasks_tick(mcp->tasks);
     askings_expire(mcp);
+}
+
+bool mcp_wait_unanswered(struct mcp *mcp, int64_t deadline_ns)
+{
+    while (atomic_load(&mcp->unanswered) > 0) {
+        if (clock_now() >= deadline_ns)
+            return false;
+        usleep(UNANSWERED_STEP_US);
+    }
+    return true;
 }
 
 void mcp_end_streams(struct mcp *mcp)

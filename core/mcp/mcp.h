@@ -44,6 +44,10 @@ void mcp_refuse(struct reply *reply, int status, int code, const char *text);
 /* Now and then, from one thread: forgets sessions that have been idle. */
 void mcp_tick(struct mcp *mcp);
 
+/* Waits until the calls of sessions have ended, also those whose client has hung up and
+ * might have come back for the answer; false at the deadline. */
+bool mcp_wait_unanswered(struct mcp *mcp, int64_t deadline_ns);
+
 /* Ends all long-lived streams in the way their revision wants, for shutdown. */
 void mcp_end_streams(struct mcp *mcp);
 

@@ -72,6 +72,7 @@ struct mcp {
     struct tasks *tasks; /* NULL: there are none */
     struct watches *watches;
     struct askings *askings;
+    atomic_uint unanswered; /* invocations of sessions that somebody may wait for */
 };
 
 /* ---- methods ---- */
@@ -148,6 +149,10 @@ void respond_shared(const struct request *request, struct bytes result,
 /* Sends an error. `data` is JSON or empty. */
 void respond_error(const struct request *request, int status, int code, struct bytes data,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* We cannot now: an error of code RPC_SERVER_BUSY that says when to come back, in its
+ * data and in Retry-After. */
+void respond_busy(const struct request *request, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* 202, no body. */
 void respond_accepted(struct reply *reply);
 /* Sends an error that belongs to no request: no id. */

@@ -11,9 +11,13 @@
 /* When a client that met a full server should come back (RFC 9110, 10.2.3). */
 #define RETRY_AFTER_S 1
 
-static void send_buf(struct reply *reply, int status, struct buf *out)
+/* The header says the same; but some clients see none of it. */
+#define BUSY_DATA "{\"retryAfterSeconds\":1}"
+static const struct bytes busy_data = {BUSY_DATA, sizeof BUSY_DATA - 1};
+
+static void send_buf(struct reply *reply, int status, bool busy, struct buf *out)
 {
-    struct answer answer = {.status = status, .retry_after_s = status == 503 ? RETRY_AFTER_S : 0};
+    struct answer answer = {.status = status, .retry_after_s = busy ? RETRY_AFTER_S : 0};
 
     if (out->failed) {
         buf_free(out);
@@ -36,7 +40,7 @@ void respond_begin(const struct request *request, struct buf *out)
 void respond_finish(const struct request *request, struct buf *out)
 {
     BUF_LIT(out, "}");
-    send_buf(request->reply, 200, out);
+    send_buf(request->reply, 200, false, out);
 }
 
 void respond_shared(const struct request *request, struct bytes result,
@@ -80,7 +84,7 @@ __attribute__((format(printf, 6, 0))) static void send_error(struct reply *reply
         buf_add_bytes(&out, data);
     }
     BUF_LIT(&out, "}}");
-    send_buf(reply, status, &out);
+    send_buf(reply, status, bytes_equal(data, busy_data), &out);
 }
 
 void respond_error(const struct request *request, int status, int code, struct bytes data,
@@ -97,12 +101,26 @@ void respond_error(const struct request *request, int status, int code, struct b
     va_end(args);
 }
 
+void respond_busy(const struct request *request, int status, const char *format, ...)
+{
+    va_list args;
+
+    if (request->id.data == NULL && status == STATUS_IN_PROTOCOL) {
+        respond_accepted(request->reply);
+        return;
+    }
+    va_start(args, format);
+    send_error(request->reply, request->id, status, RPC_SERVER_BUSY, busy_data, format, args);
+    va_end(args);
+}
+
 void refuse(struct reply *reply, int status, int code, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    send_error(reply, (struct bytes){NULL, 0}, status, code, (struct bytes){NULL, 0}, format, args);
+    send_error(reply, (struct bytes){NULL, 0}, status, code,
+               code == RPC_SERVER_BUSY ? busy_data : (struct bytes){NULL, 0}, format, args);
     va_end(args);
 }
 

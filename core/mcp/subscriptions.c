@@ -71,14 +71,13 @@ static bool watch(struct request *request, struct watcher *watcher, struct bytes
                       request->revision->modern ? "stream" : "session", WATCHES_MAX);
         return false;
     case WATCH_NO_ROOM:
-        respond_error(request, request->revision->modern ? 503 : STATUS_IN_PROTOCOL,
-                      RPC_SERVER_BUSY, no_data,
-                      "Server busy: all clients together have too many resource subscriptions");
+        respond_busy(request, request->revision->modern ? 503 : STATUS_IN_PROTOCOL,
+                     "Server busy: all clients together have too many resource subscriptions");
         return false;
     case WATCH_CLOSED:
         break;
     }
-    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "The session has ended");
+    respond_busy(request, STATUS_IN_PROTOCOL, "The session has ended");
     return false;
 }
 
@@ -115,8 +114,7 @@ void resources_subscribe(struct request *request)
     struct watcher *watcher =
         session_watcher(request->session, request->mcp->watches, &session_ops);
     if (watcher == NULL)
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                      "The session has ended, or there is no memory");
+        respond_busy(request, STATUS_IN_PROTOCOL, "The session has ended, or there is no memory");
     else if (watch(request, watcher, uri))
         respond_empty(request);
 }
@@ -347,8 +345,7 @@ static void listen(struct request *request, const struct filter *filter, struct 
         begin(request, filter, listener, watcher);
     } else {
         listener_withdraw(listener);
-        respond_error(request, 503, RPC_SERVER_BUSY, no_data,
-                      "Too many open streams: try again later");
+        respond_busy(request, 503, "Too many open streams: try again later");
     }
     listener_unref(listener);
 }

@@ -72,8 +72,7 @@ static void create(struct request *request)
 
     if (task == NULL) {
         free(creation);
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data, "Server busy: %s",
-                      why.text);
+        respond_busy(request, STATUS_IN_PROTOCOL, "Server busy: %s", why.text);
         return;
     }
     *creation = (struct creation){.task = task,

@@ -172,8 +172,7 @@ static void look_up(struct request *request, struct bytes id, const struct task_
     }
     if (waits)
         return;
-    respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                  "Server busy: the task cannot be read now");
+    respond_busy(request, STATUS_IN_PROTOCOL, "Server busy: the task cannot be read now");
     if (look_up != NULL)
         request->reply->ops->release(request->reply);
     free(look_up);

@@ -241,8 +241,8 @@ static struct waiter *take_any(struct tasks *tasks)
 void tasks_end_waits(struct tasks *tasks)
 {
     for (struct waiter *waiter; (waiter = take_any(tasks)) != NULL;) {
-        respond_error(waiter->request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                      "The server is shutting down; the task goes on");
+        respond_busy(waiter->request, STATUS_IN_PROTOCOL,
+                     "The server is shutting down; the task goes on");
         release(waiter);
     }
 }
@@ -260,8 +260,7 @@ static void result_live(struct request *request, struct task *task)
     }
     if (waiter == NULL || task->home->stopping) {
         pthread_mutex_unlock(&task->home->mutex);
-        respond_error(request, STATUS_IN_PROTOCOL, RPC_SERVER_BUSY, no_data,
-                      "Server busy: ask for the result later");
+        respond_busy(request, STATUS_IN_PROTOCOL, "Server busy: ask for the result later");
         return;
     }
     *waiter = (struct waiter){

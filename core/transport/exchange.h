@@ -119,12 +119,15 @@ struct http {
     struct mcp *mcp;
     int *listen_fds;
     size_t listen_count;
+    bool passed; /* they are the service manager's */
     struct io *io;
     unsigned io_count;
     struct streams *streams;
     atomic_uint connections;
     atomic_uint working; /* exchanges from mcp_receive until their last byte is sent */
     unsigned max_connections;
+    atomic_bool draining; /* no request follows another on its connection */
+    atomic_uint draining_threads; /* I/O threads that have seen that */
 };
 
 /* ---- exchange.c ---- */
@@ -157,6 +160,16 @@ const char *filter_methods(enum target target);
 
 bool host_is_allowed(const struct config *config, struct bytes host);
 bool origin_is_allowed(const struct config *config, struct bytes origin);
+
+/* ---- sockets.c ---- */
+
+/* Fills listen_fds; what it has opened when it fails, sockets_close closes. */
+bool sockets_open(struct http *http, const struct activation *activation, struct error *err);
+/* Says in the log where we listen. */
+void sockets_tell(const struct http *http);
+/* Refuses who comes from now on. */
+void sockets_shut(const struct http *http);
+void sockets_close(struct http *http);
 
 /* ---- io.c ---- */
 

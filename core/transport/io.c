@@ -25,6 +25,7 @@
 
 #define EVENTS 64
 #define ACCEPTS 32 /* connections taken at one go, so that the others get their turn */
+#define LAST_ACCEPTS 8192 /* and at the end: more than a queue of the kernel's has */
 /* A call that takes longer than this has its peer watched: quick ones do not pay
  * for it. */
 #define WATCH_AFTER_NS (10 * NS_PER_MS)
@@ -38,6 +39,10 @@
  * so that the answer is not lost in a reset. */
 #define DISCARD_MAX ((size_t)16 << 20)
 #define DISCARD_NS NS_PER_S
+/* When mcpd ends: how long a connection may be silent, in case a request is on its
+ * way, and how long one may take that has begun to arrive. */
+#define LINGER_NS (100 * NS_PER_MS)
+#define LAST_REQUEST_NS NS_PER_S
 
 /* ---- connections ---- */
 
@@ -51,6 +56,21 @@ void connection_set_deadline(struct connection *connection, int64_t deadline_ns)
 static int64_t in_ms(uint32_t ms)
 {
     return clock_now_coarse() + (int64_t)ms * NS_PER_MS;
+}
+
+static bool is_draining(const struct io *io)
+{
+    return atomic_load_explicit(&io->http->draining, memory_order_relaxed);
+}
+
+/* For a request that arrives. */
+static void set_reading_deadline(struct connection *connection, uint32_t ms)
+{
+    int64_t deadline = in_ms(ms), last = clock_now_coarse() + LAST_REQUEST_NS;
+
+    if (is_draining(connection->io) && deadline > last)
+        deadline = last;
+    connection_set_deadline(connection, deadline);
 }
 
 static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **context)
@@ -70,7 +90,7 @@ static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **c
         io->connections->previous = connection;
     io->connections = connection;
     connection->phase = PHASE_HEADERS;
-    connection_set_deadline(connection, in_ms(io->http->config->http.header_timeout_ms));
+    set_reading_deadline(connection, io->http->config->http.header_timeout_ms);
 }
 
 static void unwatch(struct connection *connection)
@@ -130,8 +150,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
     filter_target(connection, target);
     if (connection->phase == PHASE_IDLE) {
         connection->phase = PHASE_HEADERS;
-        connection_set_deadline(connection,
-                                in_ms(connection->io->http->config->http.header_timeout_ms));
+        set_reading_deadline(connection, connection->io->http->config->http.header_timeout_ms);
     }
     return NULL;
 }
@@ -158,6 +177,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 static enum MHD_Result queue_answer(struct connection *connection, struct exchange *ex)
 {
     unsigned status = (unsigned)ex->answer.status;
+
+    ex->close |= is_draining(connection->io);
     struct MHD_Response *response = exchange_response(ex);
 
     if (response == NULL)
@@ -184,8 +205,7 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     int status = filter_request(ex, connection->mhd, method, version, &why);
     if (status == 0) {
         connection->phase = PHASE_BODY;
-        connection_set_deadline(connection,
-                                in_ms(connection->io->http->config->http.body_timeout_ms));
+        set_reading_deadline(connection, connection->io->http->config->http.body_timeout_ms);
         return MHD_YES;
     }
     ex->receiving = true; /* an answer from here needs nobody to be woken */
@@ -411,9 +431,20 @@ static bool peer_reads(struct connection *connection)
     return info.tcpi_bytes_acked != before;
 }
 
+/* A request that has come while we were about to close. */
+static bool has_something_to_read(const struct connection *connection)
+{
+    char byte;
+
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void deadline_passed(struct connection *connection)
 {
-    if (connection->phase == PHASE_WORKING && connection->watched) {
+    if (connection->phase == PHASE_IDLE && is_draining(connection->io) &&
+        has_something_to_read(connection)) {
+        connection_set_deadline(connection, clock_now_coarse() + LINGER_NS);
+    } else if (connection->phase == PHASE_WORKING && connection->watched) {
         tell_it_waits(connection);
     } else if (connection->phase == PHASE_WORKING) {
         watch(connection);
@@ -453,11 +484,11 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void accept_some(struct io *io, int listen_fd)
+static void accept_some(struct io *io, int listen_fd, int most)
 {
     struct http *http = io->http;
 
-    for (int i = 0; i < ACCEPTS; i++) {
+    for (int i = 0; i < most; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
         int fd =
@@ -480,11 +511,40 @@ static void accept_some(struct io *io, int listen_fd)
     }
 }
 
+/* Who has not begun to ask goes soon; who is asking is to be quick. A connection that
+ * is new has not asked yet, but will. */
+static void hurry(struct connection *connection)
+{
+    int64_t limit = clock_now_coarse();
+
+    switch (connection->phase) {
+    case PHASE_IDLE:
+        limit += LINGER_NS;
+        break;
+    case PHASE_HEADERS:
+    case PHASE_BODY:
+        limit += LAST_REQUEST_NS;
+        break;
+    default:
+        return;
+    }
+    if (connection->deadline_ns > limit)
+        connection_set_deadline(connection, limit);
+}
+
+/* The sockets themselves are shut by http_stop_accepting. */
 static void stop_accepting(struct io *io)
 {
-    /* The sockets themselves are shut by http_stop_accepting. */
-    for (size_t i = 0; i < io->http->listen_count; i++)
-        epoll_ctl(io->epoll, EPOLL_CTL_DEL, io->http->listen_fds[i], NULL);
+    struct http *http = io->http;
+
+    for (size_t i = 0; i < http->listen_count; i++) {
+        epoll_ctl(io->epoll, EPOLL_CTL_DEL, http->listen_fds[i], NULL);
+        if (!http->passed)
+            accept_some(io, http->listen_fds[i], LAST_ACCEPTS); /* nobody else would */
+    }
+    for (struct connection *c = io->connections; c != NULL; c = c->next)
+        hurry(c);
+    atomic_fetch_add(&http->draining_threads, 1);
 }
 
 /* What an event is about: a listening socket, the eventfd and libmicrohttpd's
@@ -496,7 +556,7 @@ static void handle(struct io *io, const struct epoll_event *event)
     eventfd_t ignored;
 
     if (what >= fds && what < fds + io->http->listen_count)
-        accept_some(io, *what);
+        accept_some(io, *what, ACCEPTS);
     else if (what == &io->wake)
         eventfd_read(io->wake, &ignored);
     else if (what != &io->mhd_epoll)

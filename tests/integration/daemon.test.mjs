@@ -44,7 +44,7 @@ test('mcpd(8) names every environment variable, status and error code', () => {
     const named = {
         variables: [every(code, /getenv\("([A-Z_]+)"\)/g), /^\.It Ev ([A-Z_]+)$/gm],
         codes: [used, /^\.It Li \\(-32\d\d\d)$/gm],
-        statuses: [every(code, /(?:return|refuse\([^,()]+,|respond_error\(request,|_status =|\.status =|STATUS_IN_PROTOCOL|"HTTP\/1\.1) (\d\d\d)\b/g), /^\.It Li (\d\d\d)$/gm],
+        statuses: [every(code, /(?:return|refuse\([^,()]+,|respond_(?:error|busy)\(request,|_status =|\.status =|STATUS_IN_PROTOCOL|"HTTP\/1\.1) (\d\d\d)\b/g), /^\.It Li (\d\d\d)$/gm],
     };
     for (const [what, [wanted, pattern]] of Object.entries(named)) {
         assert.ok(wanted.length >= 4, `${what}: ${wanted}`);
@@ -253,7 +253,7 @@ for (const signal of ['SIGTERM', 'SIGINT'])
         assert.equal(stream.error, undefined);
     });
 test('a call that does not end in time does not keep it', async () => {
-    const daemon = await Daemon.start({ plugins: ['probe'] });
+    const daemon = await Daemon.start({ plugins: ['probe'], config: { server: { shutdown_timeout_ms: 2000 } } });
     const call = callTool(daemon.port, 'wait', { ms: 50_000, label: 'endless' }).catch((error) => error);
     await daemon.waitLog(/endless started/);
     await daemon.stop({ ms: 40_000 });

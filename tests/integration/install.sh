@@ -64,6 +64,7 @@ expected_files() {
 644 usr/share/mcp/provider.schema.json
 644 usr/share/man/man3/mcp_plugin.3
 644 usr/lib/systemd/system/mcpd.service
+644 usr/lib/systemd/system/mcpd.socket
 644 usr/lib/sysusers.d/mcpd.conf
 644 usr/lib/tmpfiles.d/mcpd.conf
 644 etc/mcp/mcpd.json
@@ -124,7 +125,7 @@ version_is_ours() { "$mcpd" --version | grep -qF "$(sed -n 's/^VERSION := //p' M
 
 paths_are_those() {
     ! grep -rnE '(^|[^A-Za-z0-9_./-])/(usr/(sbin|lib|share)/mcp|etc/mcp|var/lib/mcp)' \
-        "$opt/lib" "$opt/share" "$opt/etc" --include='*.service' --include='*.conf' --include='*.json' \
+        "$opt/lib" "$opt/share" "$opt/etc" --include='*.service' --include='*.socket' --include='*.conf' --include='*.json' \
         --include='*.pc' --include='*.mk'
 }
 
@@ -134,7 +135,7 @@ plugin_directory_is_that() {
 
 unit_is_sound() {
     # Complaints about documentation come from machines without man.
-    systemd-analyze verify "$opt/lib/systemd/system/mcpd.service" 2>&1 |
+    systemd-analyze verify "$opt/lib/systemd/system/mcpd.service" "$opt/lib/systemd/system/mcpd.socket" 2>&1 |
         grep -v "Command 'man" | tee /dev/stderr | grep -q . && return 1
     return 0
 }

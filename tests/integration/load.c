@@ -13,6 +13,10 @@
  * input: "floor N" (version N is certainly served), "ceiling N" (version N is
  * about to be installed), "stop". Times count from "record 1" to "record 0" when
  * these are given. At the end it prints one line of JSON.
+ *
+ * After "retry 1" a call is made again when its connection was kept from an earlier
+ * one and was closed without a byte of an answer, as any client may (RFC 9112, 9.3.1):
+ * that counts as "retried". On a new connection it is a failure.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,6 +48,7 @@ struct connection {
     long floor; /* what was known when the call began */
     double began; /* seconds; of the call, or when the next one may begin */
     bool waiting; /* for its pause to end */
+    bool used; /* it has brought an answer */
     size_t size;
     char answer[ANSWER_MAX];
 };
@@ -57,7 +62,8 @@ static int epoll_fd;
 
 static long known, ceiling = -1; /* versions */
 static unsigned long calls, recorded, failed, wrong;
-static bool recording = true;
+static bool recording = true, retrying;
+static unsigned long retried, opened;
 static unsigned long histogram[SLOTS];
 static double longest;
 static char first_error[600];
@@ -123,10 +129,30 @@ static void connect_one(struct connection *c)
         c->began = now() + 0.05;
         return;
     }
+    c->used = false;
+    opened++;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
+}
+
+static void drop(struct connection *c)
+{
+    close(c->fd);
+    c->fd = -1;
+    c->waiting = true;
+}
+
+/* True: the call is made again. */
+static bool retry(struct connection *c)
+{
+    if (!retrying || !c->used || c->size > 0 || c->waiting)
+        return false;
+    retried++;
+    drop(c);
+    c->began = 0;
+    return true;
 }
 
 static void begin(struct connection *c)
@@ -139,11 +165,11 @@ static void begin(struct connection *c)
     c->size = 0;
     c->floor = known;
     c->began = now();
-    if (write(c->fd, c->tool->request, c->tool->request_size) != (ssize_t)c->tool->request_size) {
+    if (send(c->fd, c->tool->request, c->tool->request_size, MSG_NOSIGNAL) !=
+            (ssize_t)c->tool->request_size &&
+        !retry(c)) {
         fail(&failed, "write: %s", strerror(errno));
-        close(c->fd);
-        c->fd = -1;
-        c->waiting = true;
+        drop(c);
     }
 }
 
@@ -179,7 +205,9 @@ static void finished(struct connection *c, const char *body)
         fail(&failed, "no %s in %s", c->tool->expected, body);
     else if (c->tool->stamped)
         check_stamp(c, body);
-    c->waiting = true;
+    c->waiting = c->used = true;
+    if (strcasestr(c->answer, "\r\nConnection: close\r\n") != NULL)
+        drop(c);
 }
 
 static void readable(struct connection *c)
@@ -187,6 +215,8 @@ static void readable(struct connection *c)
     ssize_t size = read(c->fd, c->answer + c->size, ANSWER_MAX - 1 - c->size);
 
     if (size < 0 && errno == EAGAIN)
+        return;
+    if (size <= 0 && retry(c))
         return;
     if (size <= 0) {
         if (!c->waiting)
@@ -237,6 +267,8 @@ static bool command(void)
             ceiling = number;
         else if (sscanf(line, "record %ld", &number) == 1)
             recording = number != 0;
+        else if (sscanf(line, "retry %ld", &number) == 1)
+            retrying = number != 0;
         size -= (size_t)(end + 1 - line);
         memmove(line, end + 1, size + 1);
     }
@@ -301,10 +333,11 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("{\"calls\":%lu,\"recorded\":%lu,\"failed\":%lu,\"wrong\":%lu,\"seconds\":%.3f,\"p50_"
+    printf("{\"calls\":%lu,\"recorded\":%lu,\"retried\":%lu,\"opened\":%lu,\"failed\":%lu,"
+           "\"wrong\":%lu,\"seconds\":%.3f,\"p50_"
            "ms\":%.2f,"
            "\"p99_ms\":%.2f,\"max_ms\":%.2f,\"first_error\":\"%s\"}\n",
-           calls, recorded, failed, wrong, now() - start, percentile(0.5), percentile(0.99),
-           longest * 1000, first_error);
+           calls, recorded, retried, opened, failed, wrong, now() - start, percentile(0.5),
+           percentile(0.99), longest * 1000, first_error);
     return failed || wrong ? 1 : 0;
 }

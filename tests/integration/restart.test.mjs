@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// The end of mcpd and its next life: what SIGTERM waits for and for how long, sockets
+// that systemd holds, restarts under load that lose nobody.
+import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
+import { Activated } from './lib/activated.mjs';
+import { Daemon } from './lib/daemon.mjs';
+import { Connection, requestBytes } from './lib/http.mjs';
+import { Load } from './lib/load.mjs';
+import { callTool, LEGACY, modernMessage, Session, textOf } from './lib/mcp.mjs';
+
+// ---- What SIGTERM waits for -------------------------------------------------------------
+
+test('a call whose client has closed its stream is waited for', async () => {
+    const daemon = await Daemon.start({ plugins: ['probe'] });
+    const session = await Session.open(daemon.port, LEGACY[0]);
+    const response = await session.request('tools/call', { name: 'wait', arguments: { ms: 2500 * SCALE, label: 'left' } }, { ms: 10_000 });
+    assert.equal(response.headers['content-type'], 'text/event-stream', 'it has waited long enough to be a stream');
+    response.connection.destroy();
+    await sleep(300);
+    await daemon.stop();
+    assert.match(daemon.logSince(0), /left finished/);
+    assert.doesNotMatch(daemon.logSince(0), /left cancelled|still running/);
+}, { timeout: 40_000 });
+
+test('the same where nothing can be resumed: a session of 2025-06-18 that hung up', async () => {
+    const daemon = await Daemon.start({ plugins: ['probe'] });
+    const session = await Session.open(daemon.port, LEGACY[1]);
+    const connection = await Connection.open(daemon.port);
+    const asked = session.request('tools/call', { name: 'wait', arguments: { ms: 1500 * SCALE, label: 'gone' } }, { connection }).catch(() => {});
+    await daemon.waitLog(/gone started/);
+    connection.destroy();
+    await sleep(200);
+    await daemon.stop();
+    assert.match(daemon.logSince(0), /gone finished/);
+    await asked;
+}, { timeout: 40_000 });
+
+test('server.shutdown_timeout_ms is the limit, and counts from the last reload', async () => {
+    const daemon = await Daemon.start({ plugins: ['probe'] });
+    daemon.writeConfig({ server: { shutdown_timeout_ms: 700 } });
+    daemon.reload();
+    await daemon.waitLog(/configuration reloaded/);
+    const call = callTool(daemon.port, 'wait', { ms: 50_000, label: 'long' }).catch((error) => error);
+    await daemon.waitLog(/long started/);
+    const start = performance.now();
+    await daemon.stop();
+    const took = performance.now() - start;
+    await call;
+    assert.ok(took > 650 && took < 4000 * SCALE, `${took} ms`);
+    assert.match(daemon.logSince(0), /still running after 0\.700 s \(server\.shutdown_timeout_ms\)/);
+    assert.match(daemon.logSince(0), /long cancelled/);
+}, { timeout: 60_000 });
+
+test('a request that has begun to arrive is answered, and its connection ends with the answer', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo', 'probe'] });
+    const busy = callTool(daemon.port, 'wait', { ms: 1200 * SCALE, label: 'holds' });
+    await daemon.waitLog(/holds started/);
+    const bytes = requestBytes({ port: daemon.port, ...modernMessage('tools/call', { name: 'echo', arguments: { text: 'half' } }) });
+    const connection = await Connection.open(daemon.port);
+    connection.write(bytes.subarray(0, bytes.length - 20));
+    await sleep(100);
+    const stopped = daemon.stop();
+    await sleep(300);
+    connection.write(bytes.subarray(bytes.length - 20));
+    const response = await connection.response();
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.connection, 'close');
+    assert.match(await response.text(), /half/);
+    assert.equal(textOf(await busy), 'waited');
+    await stopped;
+}, { timeout: 40_000 });
+
+// ---- Sockets that are passed ------------------------------------------------------------
+
+const LISTEN = { listen: [{ address: '127.0.0.1', port: 0 }] };
+
+test('a passed socket is served, and not closed with mcpd', async () => {
+    const held = await Activated.hold(['127.0.0.1:0', '127.0.0.1:0'], { plugins: ['echo'], config: LISTEN });
+    await held.start();
+    await held.waitLog(/listening on 127\.0\.0\.1:\d+ \(a socket of the service manager's\)/);
+    for (const port of held.ports) assert.equal(textOf(await callTool(port, 'echo', { text: 'a' })), 'a');
+    assert.equal(held.lines.filter((line) => /warning|"listen"/i.test(line)).length, 0, held.lines.join('\n'));
+    assert.equal(await held.end(), 'ended 0');
+    // Nobody serves; whoever connects now waits, and the next life answers.
+    const early = callTool(held.ports[1], 'echo', { text: 'waited for you' }, { ms: 20_000 * SCALE });
+    await sleep(300);
+    await held.start();
+    assert.equal(textOf(await early), 'waited for you');
+    assert.equal(await held.end(), 'ended 0');
+    held.release();
+}, { timeout: 60_000 });
+
+test('what is passed counts; a difference to "listen" is told', async () => {
+    const held = await Activated.hold(['127.0.0.1:0'], { plugins: ['echo'], config: { listen: [{ address: '127.0.0.1', port: 1 }] } });
+    await held.start();
+    await held.waitLog(/listening on/);
+    const log = held.lines.join('\n');
+    assert.match(log, new RegExp(`passes a socket on 127\\.0\\.0\\.1:${held.ports[0]}, which "listen" does not name: it is served`));
+    assert.match(log, /"listen" names 127\.0\.0\.1:1, but the service manager passes no such socket: mcpd does not listen there/);
+    assert.equal(textOf(await callTool(held.ports[0], 'echo', { text: 'a' })), 'a');
+    await held.end();
+    held.release();
+});
+
+test('a passed socket that other machines can reach needs the same consent as "listen"', async () => {
+    const held = await Activated.hold(['0.0.0.0:0'], { plugins: ['echo'], config: LISTEN });
+    await held.start();
+    await held.waitLog(/cannot start: the service manager passes a socket on 0\.0\.0\.0:\d+, which other machines can reach.*allow_remote/);
+    assert.equal(await held.end(0), 'ended 1');
+    held.release();
+});
+
+test('variables that are meant for another process are not taken', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo'], env: { LISTEN_FDS: '1', LISTEN_PID: '1', LISTEN_FDNAMES: 'x' } });
+    assert.equal(textOf(await callTool(daemon.port, 'echo', { text: 'a' })), 'a');
+    await daemon.stop();
+});
+
+// ---- Restarts under load -----------------------------------------------------------------
+
+const RESTARTS = Number(process.env.RESTARTS || (SLOW_BINARY ? 5 : 20));
+
+test(`${RESTARTS} restarts under load: no connection is refused, every call is answered`, async () => {
+    const held = await Activated.hold(['127.0.0.1:0'], { plugins: ['echo', 'probe'], config: LISTEN });
+    await held.start();
+    await held.waitLog(/listening on/);
+    const load = new Load(held.ports[0], {
+        echo: [{ text: 'under load' }, 'under load'],
+        deaf: [{ ms: 20 }, 'slept'],
+    }, { connections: 16, pause: 2 });
+    load.tell('retry', 1);
+    await sleep(500);
+    for (let i = 0; i < RESTARTS; i++) {
+        const mark = held.lines.length;
+        assert.equal(await held.end(), 'ended 0', held.lines.slice(mark).join('\n'));
+        await held.start();
+        await held.waitLog(/listening on/, 20_000, mark);
+        await sleep(100);
+    }
+    const result = await load.stop();
+    console.log(`      ${RESTARTS} restarts: ${result.calls} calls answered, ${result.failed} failed, ${result.retried} made again after a kept ` +
+        `connection was closed, ${result.opened} connections opened; the longest wait ${result.max_ms} ms`);
+    assert.equal(result.failed, 0, result.first_error);
+    assert.equal(result.wrong, 0);
+    assert.ok(result.calls > RESTARTS * 20, `${result.calls}`);
+    assert.equal(await held.end(), 'ended 0');
+    held.release();
+}, { timeout: 120_000 });
+
+await done();
