@@ -3,10 +3,12 @@
 #include "plugin/worker_link.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -101,7 +103,7 @@ static void log_output(void *context, struct bytes line)
 {
     struct worker_link *link = ((struct worker *)context)->link;
     if (may_log(link))
-        log_info("%s: its worker process wrote: %.*s", link->provider.id, BYTES_FMT(line));
+        log_notice("%s: its worker process wrote: %.*s", link->provider.id, BYTES_FMT(line));
 }
 
 /* ---- the request of the control thread ---- */
@@ -130,6 +132,27 @@ static void fail_request(struct worker_link *link, const struct worker *worker,
         answer_request(link, DONE_FAILED);
     }
     pthread_mutex_unlock(&link->mutex);
+}
+
+/* ---- what it waits for ---- */
+
+/* What a worker has to be looked at for, in the low bits of its address. */
+enum { AT_SOCKET, AT_END, AT_OUTPUT, AT_MASK = 3 };
+#define EVENTS 16
+
+static void watch_fd(const struct worker_link *link, int operation, int fd, uint32_t events,
+                     const struct worker *worker, unsigned what)
+{
+    struct epoll_event event = {.events = events, .data.u64 = (uintptr_t)worker | what};
+    if (fd >= 0)
+        epoll_ctl(link->epoll_fd, operation, fd, &event);
+}
+
+static void watch_worker(const struct worker_link *link, const struct worker *worker)
+{
+    watch_fd(link, EPOLL_CTL_ADD, worker->wire.fd, EPOLLIN, worker, AT_SOCKET);
+    watch_fd(link, EPOLL_CTL_ADD, worker->process.pid_fd, EPOLLIN, worker, AT_END);
+    watch_fd(link, EPOLL_CTL_ADD, worker->process.output_fd, EPOLLIN, worker, AT_OUTPUT);
 }
 
 /* ---- starting a worker ---- */
@@ -199,6 +222,7 @@ static void start_next(struct worker_link *link)
     }
     worker->next = link->workers;
     link->workers = worker;
+    watch_worker(link, worker);
     pthread_mutex_lock(&link->mutex);
     bool first = link->request.active && link->request.type == FRAME_LOAD;
     load_frame(link, &frame, ++link->requests, first);
@@ -307,6 +331,7 @@ static void bury(struct worker_link *link, struct worker *worker)
         struct pollfd end = {.fd = worker->process.pid_fd, .events = POLLIN};
         poll(&end, 1, DYING_MS);
     }
+    watch_fd(link, EPOLL_CTL_DEL, worker->wire.fd, 0, NULL, 0);
     worker_reap(&worker->process, &status, log_output, worker);
     worker_describe_end(status, &why);
     if (worker->why.text[0] != '\0')
@@ -542,39 +567,59 @@ static int64_t next_look(const struct worker_link *link, int64_t now)
 
 /* ---- the thread ---- */
 
-#define WORKERS_MAX 8 /* one serves, the others have been replaced */
-
-static void wait_for_something(struct worker_link *link, int64_t until_ns)
+/* Whether it shall be told that the socket takes more. */
+static void watch_kept(const struct worker_link *link)
 {
-    struct pollfd fds[1 + 3 * WORKERS_MAX] = {{.fd = link->wake_fd, .events = POLLIN}};
-    nfds_t count = 1;
+    for (struct worker *w = link->workers; w != NULL; w = w->next) {
+        bool kept = wire_has_kept(&w->wire);
+        if (kept != w->wants_room)
+            watch_fd(link, EPOLL_CTL_MOD, w->wire.fd, kept ? EPOLLIN | EPOLLOUT : EPOLLIN, w,
+                     AT_SOCKET);
+        w->wants_room = kept;
+    }
+}
+
+static void attend(struct worker *worker)
+{
+    const uint32_t *ready = worker->ready;
+    if ((ready[AT_SOCKET] & EPOLLOUT) != 0)
+        wire_flush(&worker->wire);
+    if ((ready[AT_SOCKET] & ~(uint32_t)EPOLLOUT) != 0)
+        listen_to(worker);
+    if (ready[AT_OUTPUT] != 0)
+        worker_read_output(&worker->process, log_output, worker);
+    /* What it said before it died comes first. */
+    if (ready[AT_END] != 0 && !worker->lost && (ready[AT_SOCKET] & EPOLLIN) == 0)
+        worker->lost = true;
+}
+
+/* Until `until_ns` at the latest, to the next millisecond. */
+static int timeout_until(int64_t until_ns, int64_t now)
+{
+    if (until_ns == INT64_MAX)
+        return -1;
+    int64_t rest = until_ns > now ? (until_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    return rest < INT_MAX ? (int)rest : INT_MAX;
+}
+
+static void wait_for_something(struct worker_link *link, int timeout_ms)
+{
+    struct epoll_event events[EVENTS];
     eventfd_t wakes;
 
-    for (struct worker *w = link->workers; w != NULL && count + 3 <= sizeof(fds) / sizeof(fds[0]);
-         w = w->next) {
-        short events = wire_has_kept(&w->wire) ? POLLIN | POLLOUT : POLLIN;
-        fds[count++] = (struct pollfd){.fd = w->wire.fd, .events = events};
-        fds[count++] = (struct pollfd){.fd = w->process.pid_fd, .events = POLLIN};
-        fds[count++] = (struct pollfd){.fd = w->process.output_fd, .events = POLLIN};
+    watch_kept(link);
+    int count = epoll_wait(link->epoll_fd, events, EVENTS, timeout_ms);
+    for (int i = 0; i < count; i++) {
+        uintptr_t what = (uintptr_t)events[i].data.u64;
+        struct worker *worker = (struct worker *)(what & ~(uintptr_t)AT_MASK);
+        if (worker == NULL)
+            eventfd_read(link->wake_fd, &wakes);
+        else
+            worker->ready[what & AT_MASK] = events[i].events;
     }
-    int64_t rest = until_ns == INT64_MAX ? INT64_MAX : until_ns - clock_now();
-    const struct timespec timeout = {.tv_sec = rest > 0 ? rest / NS_PER_S : 0,
-                                     .tv_nsec = rest > 0 ? rest % NS_PER_S : 0};
-    if (ppoll(fds, count, until_ns == INT64_MAX ? NULL : &timeout, NULL) <= 0)
-        return;
-    if (fds[0].revents != 0)
-        eventfd_read(link->wake_fd, &wakes);
-    size_t i = 1;
-    for (struct worker *w = link->workers; w != NULL && i + 3 <= count; w = w->next, i += 3) {
-        if ((fds[i].revents & POLLOUT) != 0)
-            wire_flush(&w->wire);
-        if ((fds[i].revents & ~POLLOUT) != 0)
-            listen_to(w);
-        if (fds[i + 2].revents != 0)
-            worker_read_output(&w->process, log_output, w);
-        /* What it said before it died comes first. */
-        if (fds[i + 1].revents != 0 && !w->lost && (fds[i].revents & POLLIN) == 0)
-            w->lost = true;
+    for (struct worker *w = link->workers; w != NULL && count > 0; w = w->next) {
+        attend(w);
+        memset(w->ready, 0, sizeof(w->ready));
     }
 }
 
@@ -583,7 +628,6 @@ static bool has_time_to_check(struct worker_link *link, int64_t *last, int64_t n
     bool due = now - *last >= TICK_NS;
     for (const struct worker *w = link->workers; w != NULL && !due; w = w->next)
         due = w->due_ns != 0 && w->due_ns < now;
-    (void)link;
     if (due)
         *last = now;
     return due;
@@ -612,7 +656,7 @@ static void *run(void *argument)
         int64_t now = clock_now();
         if (link->start_ns != 0 && link->start_ns <= now)
             start_next(link);
-        wait_for_something(link, next_look(link, now));
+        wait_for_something(link, timeout_until(next_look(link, now), now));
         now = clock_now();
         bool check = has_time_to_check(link, &checked, now);
         for (struct worker *w = link->workers, *next; w != NULL; w = next) {
@@ -633,6 +677,7 @@ static void *run(void *argument)
 
 bool link_start_thread(struct worker_link *link, struct error *err)
 {
+    watch_fd(link, EPOLL_CTL_ADD, link->wake_fd, EPOLLIN, NULL, 0);
     link->start_ns = clock_now();
     link->running = thread_start(&link->thread, "mcpd-link", run, link, err);
     return link->running;

@@ -85,6 +85,8 @@ struct worker {
     int64_t started_ns;
     int64_t due_ns; /* when FRAME_LOAD must have been answered; 0: it has been */
     int64_t kill_ns; /* a replaced one: when it goes at the latest; 0: it is not replaced */
+    uint32_t ready[3]; /* what epoll said of its socket, its end, its output */
+    bool wants_room; /* epoll shall say when the socket takes more */
     bool lost; /* its socket is closed, or we have had enough of it */
     char step[65]; /* what it ran last, of control */
     struct error why; /* why it dies, when it said so or we decided it; else "" */
@@ -111,7 +113,7 @@ struct worker_link {
     uint32_t start_timeout_ms, pool, queue, max_deaths, memory_mib;
     pthread_t thread;
     bool running; /* the thread is */
-    int wake_fd;
+    int wake_fd, epoll_fd;
 
     pthread_mutex_t mutex; /* guards the next eight */
     pthread_cond_t answered;

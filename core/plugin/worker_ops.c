@@ -3,6 +3,7 @@
  * a link. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -141,6 +142,8 @@ static void link_free(struct provider *provider)
         worker_unref(link->current);
     if (link->wake_fd >= 0)
         close(link->wake_fd);
+    if (link->epoll_fd >= 0)
+        close(link->epoll_fd);
     free((char *)link->config.data);
     image_free(link->image);
     pthread_cond_destroy(&link->answered);
@@ -197,8 +200,10 @@ static struct worker_link *link_new(struct image *image, const char *provider_id
     provider->settings = settings;
     take_settings(link, config, settings);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    link->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
-        provider->prefix != NULL && link->config.data != NULL && link->wake_fd >= 0)
+        provider->prefix != NULL && link->config.data != NULL && link->wake_fd >= 0 &&
+        link->epoll_fd >= 0)
         return link;
     provider_unref(provider);
     return NULL;

@@ -10,6 +10,9 @@
 
 #define IN_SIZE ((size_t)64 << 10)
 #define OUT_MAX ((size_t)64 << 20)
+/* After a large frame, the room for it is kept for so many receptions without one: fresh
+ * memory costs as much as the copying. */
+#define SMALL_ONES 64
 /* What is collected before it goes, held or not. */
 #define HELD_MAX ((size_t)64 << 10)
 
@@ -191,14 +194,17 @@ static bool make_room(struct wire *wire)
     const char *fault;
     size_t size;
 
-    if (have == 0 && wire->capacity > 4 * IN_SIZE) { /* after a large frame */
+    if (have == 0 && wire->capacity > 4 * IN_SIZE && ++wire->small_ones > SMALL_ONES) {
         free(wire->in);
         wire->in = NULL;
         wire->capacity = wire->start = wire->end = 0;
+        wire->small_ones = 0;
     }
     if (have > 0 && frame_read(&frame, (struct bytes){wire->in + wire->start, have}, wire->peer,
                                atomic_load(&wire->max), &size, &fault) == FRAME_PART)
         want = size > IN_SIZE ? size : IN_SIZE;
+    if (want > 4 * IN_SIZE)
+        wire->small_ones = 0;
     if (wire->start > 0 && have > 0)
         memmove(wire->in, wire->in + wire->start, have);
     wire->start = 0;

@@ -33,6 +33,7 @@ struct wire {
     /* The receiving thread's own. */
     char *in;
     size_t start, end, capacity;
+    unsigned small_ones; /* receptions since a large frame */
 };
 
 /* Takes the descriptor. */

@@ -291,6 +291,7 @@ static void become_worker(pid_t parent)
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         signal(faults[i], SIG_DFL);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a pipe: its lines shall not wait for its end */
 }
 
 static void limit_memory(uint64_t mib)
