@@ -16,6 +16,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/pulse.h"
 #include "config/config.h"
 #include "mcp/mcp.h"
 #include "plugin/dispatch.h"
@@ -295,6 +296,7 @@ static bool start(struct daemon *d, struct error *err)
 
 static void end(struct daemon *d)
 {
+    pulse_watch_stop();
     if (d->plugins != NULL)
         plugins_stop(d->plugins, clock_now() + STOP_NS);
     if (d->dispatching)
@@ -445,7 +447,7 @@ int main(int argc, char **argv)
         return EXIT_CANNOT;
     d.started = config_ref(d.config);
     block_signals(&signals, d.options.stdio);
-    if (!start(&d, &err)) {
+    if (!start(&d, &err) || !pulse_watch_start(&err)) {
         log_error("cannot start: %s", err.text);
         end(&d);
         return EXIT_CANNOT;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/pulse.h"
 #include "base/thread.h"
 #include "plugin/call_private.h"
 
@@ -165,11 +166,22 @@ static void sleep_until(int64_t due_ns)
     watch.wakes_at = INT64_MIN; /* awake: no need to wake it */
 }
 
-static void *run(void *unused)
+static void wake_for_pulse(void *unused)
 {
     (void)unused;
     pthread_mutex_lock(&watch.mutex);
+    pthread_cond_broadcast(&watch.wake);
+    pthread_mutex_unlock(&watch.mutex);
+}
+
+static void *run(void *unused)
+{
+    struct pulse pulse;
+    (void)unused;
+    pulse_join(&pulse, "mcpd-deadline", wake_for_pulse, NULL);
+    pthread_mutex_lock(&watch.mutex);
     while (!watch.stopping) {
+        pulse_beat();
         int64_t due_ns = watch.count > 0 ? watch.heap[1]->due_ns : NEVER;
         if (due_ns <= clock_now())
             act(watch.heap[1]);
@@ -177,6 +189,7 @@ static void *run(void *unused)
             sleep_until(due_ns);
     }
     pthread_mutex_unlock(&watch.mutex);
+    pulse_leave(&pulse);
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/thread.h"
 #include "plugin/private_dir.h"
 #include "plugin/replace.h"
@@ -275,19 +276,24 @@ static int64_t round_of(struct plugins *plugins, uint64_t ticket)
 static void *run(void *argument)
 {
     struct plugins *plugins = argument;
+    struct pulse pulse;
+    pulse_join(&pulse, "mcpd-control", wake, plugins);
     for (;;) {
+        pulse_beat();
         pthread_mutex_lock(&plugins->mutex);
         bool stopping = plugins->stopping;
         uint64_t ticket = plugins->asked;
         bool asked = ticket != plugins->done;
         pthread_mutex_unlock(&plugins->mutex);
         if (stopping)
-            return NULL;
+            break;
         int64_t next_ns = round_of(plugins, ticket);
         if (asked)
             next_ns = earlier(next_ns, clock_now() + SETTLE_NS);
         wait_until(plugins, next_ns);
     }
+    pulse_leave(&pulse);
+    return NULL;
 }
 
 /* ---- from other threads ---- */

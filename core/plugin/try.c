@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/utf8.h"
 #include "plugin/host.h"
 #include "plugin/load.h"
@@ -249,6 +250,7 @@ static void wait_for_end(struct trial *trial, uint32_t timeout_ms)
 {
     int64_t until = clock_now() + (int64_t)timeout_ms * NS_PER_MS;
     while (!has_ended(trial)) {
+        pulse_beat(); /* it waits, but it has a limit */
         int64_t left = (until - clock_now() + NS_PER_MS - 1) / NS_PER_MS;
         if (left <= 0) {
             trial->overdue = true;

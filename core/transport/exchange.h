@@ -102,6 +102,7 @@ struct connection {
 struct io {
     struct http *http;
     pthread_t thread;
+    char name[16]; /* of the thread */
     bool started;
     struct MHD_Daemon *daemon;
     int epoll, mhd_epoll, wake;

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/thread.h"
 #include "transport/exchange.h"
 
@@ -575,13 +576,21 @@ static int next_timeout(struct io *io)
     return left <= 0 ? 0 : (int)((left < CHECK_NS ? left : CHECK_NS) / NS_PER_MS) + 1;
 }
 
+static void wake_for_pulse(void *io)
+{
+    io_wake(io);
+}
+
 static void *run(void *arg)
 {
     struct io *io = arg;
     struct epoll_event events[EVENTS];
+    struct pulse pulse;
     bool accepting = true;
 
+    pulse_join(&pulse, io->name, wake_for_pulse, io);
     while (!atomic_load_explicit(&io->stopping, memory_order_acquire)) {
+        pulse_beat();
         int count = epoll_wait(io->epoll, events, EVENTS, next_timeout(io));
         for (int i = 0; i < count; i++)
             handle(io, &events[i]);
@@ -594,6 +603,7 @@ static void *run(void *arg)
         if (io->check_ns != NO_DEADLINE && clock_now_coarse() >= io->check_ns)
             check_deadlines(io);
     }
+    pulse_leave(&pulse);
     /* libmicrohttpd aborts when it is stopped with a suspended connection. */
     for (struct connection *c = io->connections; c != NULL; c = c->next)
         if (c->suspended)
@@ -642,10 +652,8 @@ bool io_open(struct io *io, struct http *http, struct error *err)
 
 bool io_start(struct io *io, unsigned number, struct error *err)
 {
-    char name[16];
-
-    snprintf(name, sizeof name, "mcpd-io-%u", number);
-    io->started = thread_start(&io->thread, name, run, io, err);
+    snprintf(io->name, sizeof io->name, "mcpd-io-%u", number);
+    io->started = thread_start(&io->thread, io->name, run, io, err);
     return io->started;
 }
 

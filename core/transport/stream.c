@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/thread.h"
 #include "transport/exchange.h"
 
@@ -327,14 +328,22 @@ static void tick(struct streams *streams, int64_t now)
     }
 }
 
+static void wake_for_pulse(void *streams)
+{
+    eventfd_write(((struct streams *)streams)->wake, 1);
+}
+
 static void *run(void *arg)
 {
     struct streams *streams = arg;
+    struct pulse pulse;
     struct epoll_event events[128];
     int64_t next_tick = clock_now() + TICK_NS;
     eventfd_t ignored;
 
+    pulse_join(&pulse, "mcpd-streams", wake_for_pulse, streams);
     while (!atomic_load(&streams->stopping) || atomic_load(&streams->count) > 0) {
+        pulse_beat();
         int timeout = streams->all != NULL || atomic_load(&streams->stopping) ? 200 : -1;
         int count = epoll_wait(streams->epoll, events, 128, timeout);
         for (int i = 0; i < count; i++) {
@@ -353,6 +362,7 @@ static void *run(void *arg)
         next_tick = now + TICK_NS;
         tick(streams, now);
     }
+    pulse_leave(&pulse);
     return NULL;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The end of mcpd and its next life: what SIGTERM waits for and for how long, sockets
-// that systemd holds, restarts under load that lose nobody.
-import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
+// that systemd holds, restarts under load that lose nobody, and the watchdog.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { assert, done, finallyDo, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Activated } from './lib/activated.mjs';
-import { Daemon } from './lib/daemon.mjs';
+import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
 import { Connection, requestBytes } from './lib/http.mjs';
 import { Load } from './lib/load.mjs';
 import { callTool, LEGACY, modernMessage, Session, textOf } from './lib/mcp.mjs';
@@ -146,5 +148,50 @@ test(`${RESTARTS} restarts under load: no connection is refused, every call is a
     assert.equal(await held.end(), 'ended 0');
     held.release();
 }, { timeout: 120_000 });
+
+// ---- The watchdog ------------------------------------------------------------------------
+
+test('WATCHDOG=1 comes at half the limit, and stops while a thread does not come round', async () => {
+    const LIMIT = 400 * SCALE; // ms
+    const socket = path.join(temporaryDirectory(), 'notify');
+    const sink = spawn(path.join(TOOLS, 'notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    finallyDo(() => sink.kill('SIGKILL'));
+    const pings = [];
+    let bound = false;
+    sink.stdout.on('data', (text) => {
+        bound ||= String(text).includes('bound');
+        for (const _ of String(text).matchAll(/^WATCHDOG=1$/gm)) pings.push(performance.now());
+    });
+    await until(() => bound, 3000, 'the socket');
+    const daemon = await Daemon.start({ plugins: ['echo', 'pressure'], env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: String(LIMIT * 1000) },
+        config: { http: { threads: 2 }, providers: { pressure: { isolation: 'inproc' } } } });
+    await until(() => pings.length >= 6, 10_000, 'six pings of an idle mcpd');
+    const gaps = pings.slice(1).map((at, i) => at - pings[i]).sort((a, b) => a - b);
+    console.log(`      limit ${LIMIT} ms: pings each ${gaps[gaps.length >> 1].toFixed(0)} ms at the median, ${gaps.at(-1).toFixed(0)} ms at the longest`);
+    assert.ok(gaps[gaps.length >> 1] > LIMIT / 2 - 50 && gaps.at(-1) < LIMIT, gaps.join(' '));
+    const held = callTool(daemon.port, 'hold', { ms: LIMIT * 5 }, { ms: LIMIT * 20 });
+    await daemon.waitLog(/mcpd-io-\d has not come round for \d+ ms/);
+    const stuck = pings.length;
+    await sleep(LIMIT * 2);
+    assert.equal(pings.length, stuck, 'no ping while a thread is stuck');
+    assert.equal(textOf(await held), 'worked');
+    await daemon.waitLog(/all threads come round again/);
+    await until(() => pings.length > stuck + 1, 5000, 'pings again');
+    await daemon.stop();
+}, { timeout: 60_000 });
+
+test('a watchdog that is meant for another process is not fed', async () => {
+    const socket = path.join(temporaryDirectory(), 'notify');
+    const sink = spawn(path.join(TOOLS, 'notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    finallyDo(() => sink.kill('SIGKILL'));
+    let text = '';
+    sink.stdout.on('data', (part) => (text += part));
+    await until(() => text.includes('bound'), 3000, 'the socket');
+    const daemon = await Daemon.start({ plugins: ['echo'], env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' } });
+    await until(() => text.includes('READY=1'), 3000, 'READY=1');
+    await sleep(400 * SCALE);
+    assert.doesNotMatch(text, /WATCHDOG=1/);
+    await daemon.stop();
+});
 
 await done();
