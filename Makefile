@@ -136,7 +136,7 @@ unit: $(unit_bin) all ## Build and run the unit tests only
 # drives it, else replay_main.c feeds it the files that it is given.
 fuzz_bin := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(fuzz_bin): $(B)/%: $(B)/%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay_main.o) $(B)/libmcpd.a
-	$(call say,LINK)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(mcpd_ldlibs)
+	$(call say,LINK)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(mcpd_ldlibs)
 fuzz-programs: $(fuzz_bin)
 
 # What each kind of test builds besides: test-plugins, check-abi, ...

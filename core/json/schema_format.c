@@ -506,11 +506,13 @@ static bool is_foreign_group(struct bytes text)
 static bool check_regex(struct bytes text)
 {
     for (size_t i = 0; i + 1 < text.size; i++) {
-        if (text.data[i] == '\\' && in_set(text.data[++i], "aeghijlmoqyzAEFGHIJKLMNOQRTUVXYZ"))
+        if (text.data[i] == '\\') { /* and what it escapes, which may be a '(' */
+            if (in_set(text.data[++i], "aeghijlmoqyzAEFGHIJKLMNOQRTUVXYZ"))
+                return false;
+        } else if (text.data[i] == '(' && text.data[i + 1] == '?' &&
+                   is_foreign_group((struct bytes){text.data + i + 2, text.size - i - 2})) {
             return false;
-        if (text.data[i] == '(' && text.data[i + 1] == '?' &&
-            is_foreign_group((struct bytes){text.data + i + 2, text.size - i - 2}))
-            return false;
+        }
     }
     size_t size;
     struct pattern *pattern = pattern_new(text, &size, NULL);

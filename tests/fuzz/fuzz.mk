@@ -18,3 +18,6 @@ $(B)/tests/fuzz/fuzz_front_matter: $(fuzz_common) \
     $(addprefix $(B)/tests/fuzz/plugins/,skills/front_matter.o common/document.o common/yaml.o common/yaml_types.o)
 
 $(B)/tests/fuzz/fuzz_orders: $(B)/core/worker/calls.o
+
+fuzz_peer := $(addprefix $(B)/tests/fuzz/,peer.o peer_provider.o)
+$(B)/tests/fuzz/fuzz_message: $(fuzz_peer)

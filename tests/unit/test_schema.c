@@ -370,6 +370,8 @@ START_TEST(formats_are_asserted_on_demand)
         {"json-pointer", "/a~1b", "a"},
         {"relative-json-pointer", "1/a", "01/a"},
         {"regex", "^a$", "\\\\Z"},
+        {"regex", "\\\\(?x", "(?x)"}, /* an escape, and no group of PCRE2 alone */
+        {"regex", "\\\\(", "\\\\"}, /* and one that is the last */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char schema[100], instance[100];
