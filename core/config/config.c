@@ -75,6 +75,15 @@ void config_unref(struct config *config)
     free(config);
 }
 
+bool config_is_apart(const struct config *config, const struct config_provider *settings,
+                     bool bundled)
+{
+    if (settings != NULL && settings->isolation != ISOLATION_UNSAID)
+        return settings->isolation == ISOLATION_PROCESS;
+    const char *rule = config->plugins.default_isolation;
+    return strcmp(rule, "process") == 0 || (strcmp(rule, "inproc") != 0 && !bundled);
+}
+
 /* ---- the command line ---- */
 
 /* Digits only: strtoul would take signs and white space. */

@@ -21,7 +21,27 @@ struct config_listen {
     bool allow_remote; /* said to be meant for other machines too */
 };
 
-enum isolation { ISOLATION_INPROC, ISOLATION_PROCESS };
+/* Where a provider runs. What the operator does not say is plugins.default_isolation's
+ * affair (config_isolation). */
+enum isolation { ISOLATION_UNSAID, ISOLATION_INPROC, ISOLATION_PROCESS };
+
+/* What a worker process may reach besides what its plugin's manifest asks for
+ * (plugin/sandbox.h). */
+struct config_sandbox {
+    bool enabled;
+    bool network; /* agreed to, if the manifest asks */
+    bool unix_sockets; /* likewise */
+    const char *const *read;
+    size_t read_count;
+    const char *const *write;
+    size_t write_count;
+    uint32_t open_files;
+    uint32_t file_size_mib; /* 0: no bound */
+};
+#define CONFIG_SANDBOX_DEFAULT                                                                     \
+    {                                                                                              \
+        .enabled = true, .open_files = 256, .file_size_mib = 1024                                  \
+    }
 
 /* One provider: an instance of a plugin under a name of the operator's. */
 struct config_provider {
@@ -32,6 +52,7 @@ struct config_provider {
     bool enabled;
     uint32_t timeout_ms; /* longest time of a call; 0: calls.timeout_ms */
     uint32_t memory_mib; /* what its worker process may use; 0: no bound */
+    struct config_sandbox sandbox;
     struct bytes config; /* the "config" object as JSON without comments; "{}" */
     /* Where it stands, for complaints. */
     const char *file;
@@ -118,6 +139,8 @@ struct config {
         const char *private_directory; /* where running copies live; NULL: chosen by mcpd */
         uint32_t drain_timeout_ms; /* how long an old generation may finish its calls */
         uint32_t start_timeout_ms; /* how long a new one may take to start */
+        const char *default_isolation; /* "auto", "inproc" or "process" */
+        bool require_sandbox; /* no worker that cannot be wholly confined */
         uint32_t max_worker_deaths; /* within a minute, before a provider is given up */
     } plugins;
 
@@ -142,6 +165,11 @@ struct config *config_default(void);
 
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* NULL is allowed */
+
+/* Whether a provider runs in a worker process; `settings` may be NULL, and `bundled` says
+ * whether its plugin is one of mcpd's own. */
+bool config_is_apart(const struct config *config, const struct config_provider *settings,
+                     bool bundled);
 
 /* What the command line overrides; before the config is shared. `listen` is
  * "ADDRESS:PORT", "[IPv6]:PORT" or "PORT". */

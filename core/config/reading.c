@@ -209,7 +209,47 @@ static struct bytes read_plugin_config(struct reading *r, const struct json *jso
 static enum isolation read_isolation(const struct json *json, const struct json_node *node)
 {
     const struct json_node *value = json_get(json, node, "isolation");
-    return value != NULL && json_is(json, value, "process") ? ISOLATION_PROCESS : ISOLATION_INPROC;
+    if (value == NULL)
+        return ISOLATION_UNSAID;
+    return json_is(json, value, "process") ? ISOLATION_PROCESS : ISOLATION_INPROC;
+}
+
+/* An array of strings. False: out of memory. */
+static bool read_paths(struct reading *r, const struct json *json, const struct json_node *object,
+                       const char *name, const char *const **paths, size_t *count)
+{
+    const struct json_node *array = json_get(json, object, name);
+    if (array == NULL || array->type != JSON_ARRAY || array->count == 0)
+        return true;
+    const char **strings = arena_calloc(r->arena, array->count, sizeof(*strings));
+    const struct json_node *end = array + array->span;
+    *paths = strings;
+    for (const struct json_node *item = json_first(array); strings != NULL && item != NULL;
+         item = json_next(item, end)) {
+        if (item->type != JSON_STRING)
+            continue;
+        const char *path = config_copy_string(r->arena, json_string(json, item, r->arena));
+        if (path == NULL)
+            return false;
+        strings[(*count)++] = path;
+    }
+    return strings != NULL;
+}
+
+static bool read_sandbox(struct reading *r, const struct json *json, const struct json_node *node,
+                         struct config_sandbox *sandbox)
+{
+    const struct json_node *object = json_get(json, node, "sandbox");
+    *sandbox = (struct config_sandbox)CONFIG_SANDBOX_DEFAULT;
+    sandbox->enabled = read_bool(json, object, "enabled", true);
+    sandbox->network = read_bool(json, object, "network", false);
+    sandbox->unix_sockets = read_bool(json, object, "unix_sockets", false);
+    sandbox->open_files =
+        read_number(json, object, "open_files", UINT32_MAX, sandbox->open_files);
+    sandbox->file_size_mib =
+        read_number(json, object, "file_size_mib", UINT32_MAX, sandbox->file_size_mib);
+    return read_paths(r, json, object, "read", &sandbox->read, &sandbox->read_count) &&
+           read_paths(r, json, object, "write", &sandbox->write, &sandbox->write_count);
 }
 
 static bool read_provider(struct reading *r, const struct document *doc, const char *id,
@@ -236,7 +276,8 @@ static bool read_provider(struct reading *r, const struct document *doc, const c
         .node = node,
         .config_node = config,
     };
-    return provider->plugin != NULL && provider->prefix != NULL && provider->config.data != NULL;
+    return read_sandbox(r, json, node, &provider->sandbox) && provider->plugin != NULL &&
+           provider->prefix != NULL && provider->config.data != NULL;
 }
 
 static bool read_providers(struct reading *r, const struct document *doc)

@@ -79,7 +79,7 @@ const char *complaint_place_of(struct reading *r, const struct document *doc, co
 
 /* ---- settings.c ---- */
 
-enum setting_kind { SETTING_NUMBER, SETTING_STRING, SETTING_STRINGS };
+enum setting_kind { SETTING_NUMBER, SETTING_BOOL, SETTING_STRING, SETTING_STRINGS };
 enum setting_when { ON_RELOAD, ON_RESTART };
 
 /* A key whose value goes into the struct as it is. */
@@ -89,7 +89,7 @@ struct setting {
     enum setting_when when; /* it takes effect */
     size_t offset; /* in struct config */
     size_t count_offset; /* SETTING_STRINGS: of the size_t beside it */
-    uint32_t number; /* default */
+    uint32_t number; /* default; of SETTING_BOOL too */
     const char *string; /* default; NULL: none */
 };
 
@@ -97,6 +97,7 @@ extern const struct setting config_settings[];
 extern const size_t config_setting_count;
 
 uint32_t setting_number(const struct config *config, const struct setting *setting);
+bool setting_bool(const struct config *config, const struct setting *setting);
 const char *setting_string(const struct config *config, const struct setting *setting);
 size_t setting_strings(const struct config *config, const struct setting *setting,
                        const char ***strings);

@@ -140,21 +140,49 @@ void config_check_main(struct reading *r, const struct document *doc)
 
 /* ---- providers ---- */
 
+/* Where a key of a provider stands, from the root of its file. */
+static void provider_pointer(const struct config_provider *provider, const char *key, char *out,
+                             size_t size)
+{
+    if (provider->node != provider->document->root)
+        snprintf(out, size, "/providers/%.64s%s", provider->id, key);
+    else
+        snprintf(out, size, "%s", key);
+}
+
+static void check_timeout(struct reading *r, const struct config_provider *provider)
+{
+    const struct json_node *value = json_get(provider->document, provider->node, "timeout_ms");
+    struct document doc = {provider->file, *provider->document};
+    char pointer[128];
+    if (provider->timeout_ms <= r->config->calls.timeout_ms)
+        return;
+    provider_pointer(provider, "/timeout_ms", pointer, sizeof(pointer));
+    complaint_at(r, &doc, value, pointer,
+                 "expected at most calls.timeout_ms, which is %u, got %u: raise that or lower "
+                 "this",
+                 r->config->calls.timeout_ms, provider->timeout_ms);
+}
+
+/* Two words of one operator against each other. */
+static void check_sandbox(struct reading *r, const struct config_provider *provider)
+{
+    const struct json_node *value =
+        json_at(provider->document, provider->node, "/sandbox/enabled");
+    struct document doc = {provider->file, *provider->document};
+    char pointer[128];
+    if (provider->sandbox.enabled || !r->config->plugins.require_sandbox)
+        return;
+    provider_pointer(provider, "/sandbox/enabled", pointer, sizeof(pointer));
+    complaint_at(r, &doc, value, pointer,
+                 "expected true, for plugins.require_sandbox is true, got false: take one of the "
+                 "two back");
+}
+
 void config_check_providers(struct reading *r)
 {
-    const struct config *config = r->config;
-    for (size_t i = 0; i < config->provider_count; i++) {
-        const struct config_provider *provider = &config->providers[i];
-        if (provider->timeout_ms <= config->calls.timeout_ms)
-            continue;
-        const struct json_node *value = json_get(provider->document, provider->node, "timeout_ms");
-        struct document doc = {provider->file, *provider->document};
-        char pointer[128] = "/timeout_ms";
-        if (provider->node != provider->document->root)
-            snprintf(pointer, sizeof(pointer), "/providers/%.64s/timeout_ms", provider->id);
-        complaint_at(r, &doc, value, pointer,
-                     "expected at most calls.timeout_ms, which is %u, got %u: raise that or lower "
-                     "this",
-                     config->calls.timeout_ms, provider->timeout_ms);
+    for (size_t i = 0; i < r->config->provider_count; i++) {
+        check_timeout(r, &r->config->providers[i]);
+        check_sandbox(r, &r->config->providers[i]);
     }
 }

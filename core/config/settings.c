@@ -13,6 +13,11 @@
         .pointer = (key), .kind = SETTING_NUMBER, .when = (effect),                                \
         .offset = offsetof(struct config, member), .number = (otherwise)                           \
     }
+#define BOOL(key, member, effect, otherwise)                                                       \
+    {                                                                                              \
+        .pointer = (key), .kind = SETTING_BOOL, .when = (effect),                                  \
+        .offset = offsetof(struct config, member), .number = (otherwise)                           \
+    }
 #define STRING(key, member, effect, otherwise)                                                     \
     {                                                                                              \
         .pointer = (key), .kind = SETTING_STRING, .when = (effect),                                \
@@ -72,6 +77,8 @@ const struct setting config_settings[] = {
     STRING("/plugins/private_directory", plugins.private_directory, ON_RESTART, NULL),
     NUMBER("/plugins/drain_timeout_ms", plugins.drain_timeout_ms, ON_RELOAD, 30000),
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
+    STRING("/plugins/default_isolation", plugins.default_isolation, ON_RELOAD, "auto"),
+    BOOL("/plugins/require_sandbox", plugins.require_sandbox, ON_RELOAD, false),
     NUMBER("/plugins/max_worker_deaths", plugins.max_worker_deaths, ON_RELOAD, 10),
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
@@ -89,6 +96,11 @@ static const void *member_const(const struct config *config, size_t offset)
 uint32_t setting_number(const struct config *config, const struct setting *setting)
 {
     return *(const uint32_t *)member_const(config, setting->offset);
+}
+
+bool setting_bool(const struct config *config, const struct setting *setting)
+{
+    return *(const bool *)member_const(config, setting->offset);
 }
 
 const char *setting_string(const struct config *config, const struct setting *setting)
@@ -109,6 +121,8 @@ void settings_default(struct config *config)
         const struct setting *setting = &config_settings[i];
         if (setting->kind == SETTING_NUMBER)
             *(uint32_t *)member(config, setting->offset) = setting->number;
+        else if (setting->kind == SETTING_BOOL)
+            *(bool *)member(config, setting->offset) = setting->number != 0;
         else if (setting->kind == SETTING_STRING)
             *(const char **)member(config, setting->offset) = setting->string;
     }
@@ -144,6 +158,10 @@ static bool read_setting(struct config *config, const struct setting *setting, s
         if (json_int64(json, value, &number) && number >= 0 && number <= UINT32_MAX)
             *(uint32_t *)member(config, setting->offset) = (uint32_t)number;
         return true;
+    case SETTING_BOOL:
+        if (value->type == JSON_TRUE || value->type == JSON_FALSE)
+            *(bool *)member(config, setting->offset) = value->type == JSON_TRUE;
+        return true;
     case SETTING_STRING:
         if (value->type != JSON_STRING)
             return true;
@@ -175,6 +193,8 @@ bool setting_equal(const struct setting *setting, const struct config *a, const 
 {
     if (setting->kind == SETTING_NUMBER)
         return setting_number(a, setting) == setting_number(b, setting);
+    if (setting->kind == SETTING_BOOL)
+        return setting_bool(a, setting) == setting_bool(b, setting);
     if (setting->kind == SETTING_STRING)
         return strings_equal(setting_string(a, setting), setting_string(b, setting));
 

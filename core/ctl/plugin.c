@@ -4,8 +4,19 @@
 
 #include "ctl/ctl.h"
 #include "plugin/manifest.h"
+#include "plugin/needs.h"
 
 #define PLUGIN_MAX ((size_t)1 << 30)
+
+static void print_needs(const char *text)
+{
+    struct buf lines;
+    buf_init(&lines, 65536);
+    needs_describe(bytes_of(text), &lines);
+    if (lines.size > 0)
+        fputs(lines.data, stdout);
+    buf_free(&lines);
+}
 
 static enum ctl_status inspect(const char *file)
 {
@@ -26,6 +37,8 @@ static enum ctl_status inspect(const char *file)
            manifest.abi_minor);
     if (manifest.required[0] != '\0')
         printf("requires: %s\n", manifest.required);
+    if (manifest.needs[0] != '\0')
+        print_needs(manifest.needs);
 out:
     buf_free(&content);
     return status;
@@ -47,7 +60,8 @@ const struct ctl_command ctl_plugin_inspect = {
     .arguments = "FILE.so",
     .summary = "print what a plugin file says of itself, without running it",
     .help = "Reads the ELF headers and the manifest, as mcpd does before it loads a plugin,\n"
-            "and prints id, version and ABI of the plugin. Nothing of it is run.\n"
+            "and prints id, version and ABI of the plugin, and what a worker process must let it\n"
+            "reach (its \"needs\"). Nothing of it is run.\n"
             "\n"
             "Exit status: 0 a plugin, 1 none (and why), 2 the file cannot be read.\n",
     .run = plugin_inspect,

@@ -163,6 +163,8 @@ static bool check_manifest(struct image *image, const char *name, struct bytes c
                          manifest.required);
     memcpy(image->id, manifest.id, sizeof(image->id));
     memcpy(image->version, manifest.version, sizeof(image->version));
+    if (manifest.needs[0] != '\0' && (image->needs = strdup(manifest.needs)) == NULL)
+        return error_set(err, "out of memory");
     return true;
 }
 
@@ -300,5 +302,6 @@ void image_free(struct image *image)
         unlink(image->path);
     free(image->path);
     free(image->source);
+    free(image->needs);
     free(image);
 }

@@ -252,6 +252,23 @@ static bool copy_text(char *out, size_t size, struct bytes text)
     return true;
 }
 
+/* What has another form than an object is none of ours: manifests are older than this. */
+static bool read_needs(struct manifest *manifest, const struct json *json, struct error *err)
+{
+    const struct json_node *needs = json_get(json, json->root, "needs");
+    struct buf text;
+
+    manifest->needs[0] = '\0';
+    if (needs == NULL || needs->type != JSON_OBJECT)
+        return true;
+    buf_init(&text, sizeof(manifest->needs) - 1);
+    json_write_compact(&text, json, needs);
+    bool fits = copy_text(manifest->needs, sizeof(manifest->needs), buf_bytes(&text));
+    buf_free(&text);
+    return fits || error_set(err, "has a manifest whose \"needs\" are longer than %d bytes",
+                             MANIFEST_NEEDS_MAX - 1);
+}
+
 static bool read_members(struct manifest *manifest, const struct json *json, struct arena *arena,
                          struct error *err)
 {
@@ -276,7 +293,7 @@ static bool read_members(struct manifest *manifest, const struct json *json, str
                     json_string(json, json_first(requires), arena)) ||
          !is_printable(bytes_of(manifest->required))))
         return error_set(err, "has a manifest whose \"requires\" does not hold extension ids");
-    return true;
+    return read_needs(manifest, json, err);
 }
 
 static bool read_note(struct manifest *manifest, struct bytes note, struct error *err)

@@ -13,11 +13,14 @@
 /* 1 to 64 of a-z 0-9 - _ */
 bool plugin_id_legal(struct bytes id);
 
+#define MANIFEST_NEEDS_MAX 8192
+
 struct manifest {
     char id[65];
     char version[65]; /* printable ASCII */
     unsigned abi_major, abi_minor; /* built against */
     char required[65]; /* the first host extension of "requires"; "" when there is none */
+    char needs[MANIFEST_NEEDS_MAX]; /* "needs" as JSON (plugin/needs.h); "" when there is none */
 };
 
 /* Checks that `file` is a whole ELF shared object that this process can load

@@ -15,9 +15,11 @@
 #include "base/log.h"
 #include "base/pulse.h"
 #include "base/thread.h"
+#include "plugin/bundled.h"
 #include "plugin/private_dir.h"
 #include "plugin/replace.h"
 #include "plugin/watch.h"
+#include "plugin/worker_link.h"
 
 /* How long nothing must have happened to a file before it is looked at. Renamed
  * into place it is whole; written, it may be paused; gone, it may come again at
@@ -461,8 +463,20 @@ void plugins_stop(struct plugins *plugins, int64_t deadline_ns)
 
 /* ---- mcpd --check ---- */
 
+/* In the worker, and the sandbox, that it will have. */
+static bool check_apart(struct image *image, struct config *config,
+                        const struct config_provider *settings, struct error *err)
+{
+    struct provider *provider = worker_link_load(image, settings->id, config, settings, NULL, err);
+    if (provider == NULL)
+        return false;
+    provider->ops->stop(provider);
+    provider_unref(provider);
+    return true;
+}
+
 static bool check_provider(const struct scan *scan, const struct private_dir *private,
-                           const struct config *config, const struct config_provider *settings,
+                           struct config *config, const struct config_provider *settings,
                            uint64_t number, struct error *err)
 {
     char name[PLUGIN_ID_MAX + 16];
@@ -470,8 +484,11 @@ static bool check_provider(const struct scan *scan, const struct private_dir *pr
     if (faccessat(scan->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
         return error_set(err, SCAN_NO_FILE, settings->plugin, scan->path);
     struct image *image = image_open(scan->fd, name, private->path, number, err);
-    bool ok = image != NULL &&
-              image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
+    if (image == NULL)
+        return false;
+    if (config_is_apart(config, settings, bundled_has(name, image->hash)))
+        return check_apart(image, config, settings, err);
+    bool ok = image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
     image_free(image);
     return ok;
 }

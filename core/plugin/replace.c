@@ -195,9 +195,10 @@ static bool apply_prefix(struct serving *serving, struct slot *slot, struct prov
 }
 
 /* Whether it runs in a process of its own. */
-static bool is_apart(const struct config_provider *settings)
+static bool is_apart(const struct serving *serving, const struct slot *slot,
+                     const struct plugin_file *file)
 {
-    return settings != NULL && settings->isolation == ISOLATION_PROCESS;
+    return config_is_apart(serving->config, slot->settings, file->bundled);
 }
 
 /* A new generation from the file as it is now. NULL: err says why. `hash` becomes
@@ -212,7 +213,7 @@ static struct provider *load(struct serving *serving, struct slot *slot,
         return NULL;
     memcpy(hash, image->hash, 32);
     struct provider *provider;
-    if (is_apart(slot->settings)) {
+    if (is_apart(serving, slot, file)) {
         provider =
             worker_link_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
     } else if (image_try(image, slot->id, slot->settings, serving->config->plugins.start_timeout_ms,
@@ -318,11 +319,10 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     if (slot_refused(slot, file->hash))
         return;
     bool works = same_plugin && !atomic_load(&current->broken) &&
-                 current->elsewhere == is_apart(slot->settings);
+                 current->elsewhere == is_apart(serving, slot, file);
     bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
-    /* A bound on memory holds from the start of a process. */
-    if (works && current->elsewhere && current->settings != NULL)
-        works = current->settings->memory_mib == slot->settings->memory_mib;
+    if (works && current->elsewhere)
+        works = worker_link_fits(current, serving->config, slot->settings);
     bool same_config = same_plugin && memcmp(slot->running, slot->wanted, 32) == 0;
     if (same_file && same_config) {
         slot_recovered(slot);

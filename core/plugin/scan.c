@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plugin/bundled.h"
 #include "plugin/load.h"
 #include "plugin/manifest.h"
 
@@ -187,6 +188,7 @@ void scan_look(struct scan *scan, struct plugin_file *file)
                   "%s: a plugin's file is named after its id, 1 to %d of a-z 0-9 - _, and .so: "
                   "rename it",
                   file->name, PLUGIN_ID_MAX);
+    file->bundled = file->readable && bundled_has(file->name, file->hash);
     file->seen.device = st.st_dev;
     file->seen.inode = st.st_ino;
     file->seen.size = st.st_size;

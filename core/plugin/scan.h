@@ -27,6 +27,7 @@ struct plugin_file {
     /* Its content, if it could be read, else why not. */
     bool readable;
     unsigned char hash[32];
+    bool bundled; /* it is one of mcpd's own (plugin/bundled.h) */
     struct error why;
     /* When to look at it (again), in CLOCK_MONOTONIC; 0: nothing has happened. */
     int64_t due_ns;

@@ -14,7 +14,7 @@ struct layout {
 };
 
 static const struct layout layouts[FRAME_TYPES] = {
-    [FRAME_LOAD] = {"LOAD", FROM_MCPD, 6, 6, true, TEXT_MAX},
+    [FRAME_LOAD] = {"LOAD", FROM_MCPD, 6, 7, true, TEXT_MAX},
     [FRAME_GET_OFFERS] = {"GET_OFFERS", FROM_MCPD, 0, 0, true, 0},
     [FRAME_RECONFIGURE] = {"RECONFIGURE", FROM_MCPD, 0, 1, true, TEXT_MAX},
     [FRAME_STOP] = {"STOP", FROM_MCPD, 0, 0, true, 0},

@@ -28,7 +28,7 @@
 
 #include "base/buf.h"
 
-#define FRAME_VERSION 1
+#define FRAME_VERSION 2
 #define FRAME_HEAD 64
 #define FRAME_NUMBERS 6
 #define FRAME_TEXTS 10
@@ -60,7 +60,7 @@ enum frame_type {
 
 /* Places of the numbers and texts. */
 enum { LOAD_VERSION, LOAD_GENERATION, LOAD_WORKERS, LOAD_QUEUE, LOAD_MAX_RESULT, LOAD_FLAGS };
-enum { LOAD_PATH, LOAD_SOURCE, LOAD_ID, LOAD_PLUGIN_VERSION, LOAD_PROVIDER, LOAD_CONFIG };
+enum { LOAD_PATH, LOAD_SOURCE, LOAD_ID, LOAD_PLUGIN_VERSION, LOAD_PROVIDER, LOAD_CONFIG, LOAD_SANDBOX };
 #define LOAD_LOG_LEVEL 7u /* of the flags: a mask */
 #define LOAD_WANTS_OFFERS 8u
 #define LOAD_MEMORY_SHIFT 32 /* MiB it may use; 0: no bound */

@@ -180,7 +180,8 @@ static void load_frame(struct worker_link *link, struct frame *frame, uint64_t i
                   [LOAD_ID] = bytes_of(image->id),
                   [LOAD_PLUGIN_VERSION] = bytes_of(image->version),
                   [LOAD_PROVIDER] = bytes_of(link->provider.id),
-                  [LOAD_CONFIG] = link->config},
+                  [LOAD_CONFIG] = link->config,
+                  [LOAD_SANDBOX] = buf_bytes(&link->sandbox)},
     };
 }
 

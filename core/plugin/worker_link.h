@@ -52,6 +52,11 @@ struct provider *worker_link_load(struct image *image, const char *provider_id,
                                   struct config *config, const struct config_provider *settings,
                                   struct provider_owner *owner, struct error *err);
 
+/* Whether its workers have what this configuration says that is settled at their start:
+ * the bound on memory and the sandbox. `settings` may be NULL. */
+bool worker_link_fits(const struct provider *provider, const struct config *config,
+                      const struct config_provider *settings);
+
 /* ---- for the parts of the link ---- */
 
 /* A call that a worker has been given. Belongs to a place in its table for ever. */
@@ -111,6 +116,7 @@ struct worker_link {
     struct image *image;
     const char *file_name;
     uint32_t start_timeout_ms, pool, queue, max_deaths, memory_mib;
+    struct buf sandbox; /* sandbox_write's text */
     pthread_t thread;
     bool running; /* the thread is */
     int wake_fd, epoll_fd;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plugin/sandbox.h"
 #include "plugin/worker_private.h"
 
 /* How long stop may take, as in mcpd itself nothing else waits for it. */
@@ -145,6 +146,7 @@ static void link_free(struct provider *provider)
     if (link->epoll_fd >= 0)
         close(link->epoll_fd);
     free((char *)link->config.data);
+    buf_free(&link->sandbox);
     image_free(link->image);
     pthread_cond_destroy(&link->answered);
     pthread_mutex_destroy(&link->mutex);
@@ -161,6 +163,11 @@ static const struct provider_ops worker_ops = {
 
 /* ---- loading ---- */
 
+static uint32_t memory_of(const struct config_provider *settings)
+{
+    return settings != NULL ? settings->memory_mib : 1024;
+}
+
 /* What the configuration says of workers; without one, as config_default. */
 static void take_settings(struct worker_link *link, const struct config *config,
                           const struct config_provider *settings)
@@ -169,8 +176,46 @@ static void take_settings(struct worker_link *link, const struct config *config,
     link->queue = config != NULL ? config->calls.queue : 256;
     link->start_timeout_ms = config != NULL ? config->plugins.start_timeout_ms : 10000;
     link->max_deaths = config != NULL ? config->plugins.max_worker_deaths : 10;
-    link->memory_mib = settings != NULL ? settings->memory_mib : 1024;
+    link->memory_mib = memory_of(settings);
     link->config = copy_of(config_of(settings));
+}
+
+/* What its workers are told of their sandbox. False: out of memory. */
+static bool write_sandbox(const struct image *image, const struct config *config,
+                          const struct config_provider *settings, sandbox_remark *remark,
+                          void *context, struct buf *out)
+{
+    struct sandbox sandbox;
+    buf_init(out, (size_t)2 << 20);
+    bool ok = sandbox_plan(&sandbox, image->needs != NULL ? bytes_of(image->needs) : BYTES(""),
+                           config, settings, remark, context);
+    if (ok)
+        sandbox_write(&sandbox, out);
+    sandbox_free(&sandbox);
+    return ok && !out->failed;
+}
+
+static void say(void *context, const char *text)
+{
+    log_warning("%s: %s", (const char *)context, text);
+}
+
+static void say_nothing(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+bool worker_link_fits(const struct provider *provider, const struct config *config,
+                      const struct config_provider *settings)
+{
+    const struct worker_link *link = (const struct worker_link *)provider;
+    struct buf sandbox;
+    bool fits = write_sandbox(link->image, config, settings, say_nothing, NULL, &sandbox) &&
+                link->memory_mib == memory_of(settings) &&
+                bytes_equal(buf_bytes(&sandbox), buf_bytes(&link->sandbox));
+    buf_free(&sandbox);
+    return fits;
 }
 
 static struct worker_link *link_new(struct image *image, const char *provider_id,
@@ -203,7 +248,8 @@ static struct worker_link *link_new(struct image *image, const char *provider_id
     link->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
         provider->prefix != NULL && link->config.data != NULL && link->wake_fd >= 0 &&
-        link->epoll_fd >= 0)
+        link->epoll_fd >= 0 &&
+        write_sandbox(image, config, settings, say, provider->id, &link->sandbox))
         return link;
     provider_unref(provider);
     return NULL;

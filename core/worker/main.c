@@ -20,6 +20,7 @@
 #include "plugin/dispatch.h"
 #include "plugin/inproc.h"
 #include "plugin/worker_process.h"
+#include "worker/sandbox.h"
 #include "worker/worker.h"
 
 #define EXIT_BROKEN 3 /* the plugin called exit */
@@ -347,6 +348,37 @@ static struct image *make_image(const struct frame *load)
     return image;
 }
 
+/* Before anything of the plugin is there. The wire is all that it needs to have. */
+static void confine(const struct frame *frame)
+{
+    const struct sandbox_kernel kernel = sandbox_probe();
+    struct sandbox sandbox;
+    struct failure failure = {.in_config = false};
+    struct error err;
+    char *image = text_of(frame, LOAD_PATH);
+    bool first = (frame->numbers[LOAD_FLAGS] & LOAD_WANTS_OFFERS) != 0;
+
+    if (!sandbox_read(&sandbox, frame->texts[LOAD_SANDBOX]))
+        worker_end_broken("does not understand what sandbox it shall have: restart mcpd");
+    bool lacks = sandbox.enabled && sandbox_lacks(&kernel, &sandbox, &err);
+    if (lacks && !sandbox.required)
+        log_at(first ? LOG_WARNING : LOG_INFO,
+               "its worker process is not wholly confined, for this kernel lacks %s", err.text);
+    if (lacks && sandbox.required)
+        error_set(&failure.why,
+                  "cannot be wholly confined, which plugins.require_sandbox demands: this kernel "
+                  "lacks %s",
+                  err.text);
+    else if (sandbox.enabled && !sandbox_enter(&sandbox, &kernel, image, &err))
+        error_set(&failure.why, "cannot be confined: %s", err.text);
+    if (failure.why.text[0] != '\0') {
+        send_done(frame->id, DONE_FAILED, 0, &failure);
+        _exit(EXIT_SUCCESS);
+    }
+    sandbox_free(&sandbox);
+    free(image);
+}
+
 static struct provider *load(const struct frame *frame)
 {
     static struct provider_owner owner = {.changed = send_changed, .updated = send_updated};
@@ -403,6 +435,7 @@ int main(int argc, char **argv)
     call_set_limits((uint32_t)frame.numbers[LOAD_MAX_RESULT]);
     if (!crypto_init())
         worker_end_broken("found that the system gives no random numbers");
+    confine(&frame);
     struct provider *provider = load(&frame);
     if (!thread_start(&reader, "mcpd-reader", read_frames, NULL, &err))
         worker_end_broken(err.text);

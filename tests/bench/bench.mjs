@@ -70,7 +70,7 @@ function prepare(plugins, config = {}) {
     for (const file of plugins) install(pluginDirectory, file);
     const configFile = path.join(directory, 'mcpd.json');
     fs.writeFileSync(configFile, JSON.stringify({
-        listen: [{ address: '127.0.0.1', port: 0 }], ...config, plugins: { directory: pluginDirectory },
+        listen: [{ address: '127.0.0.1', port: 0 }], ...config, plugins: { directory: pluginDirectory, default_isolation: 'inproc' },
     }));
     return { directory, pluginDirectory, configFile };
 }

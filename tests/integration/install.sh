@@ -47,6 +47,9 @@ expected_files() {
 755 usr/sbin/mcpd
 755 usr/bin/mcpctl
 755 usr/libexec/mcp/mcpd-worker
+755 usr/libexec/mcp/bundled/filesystem.so
+755 usr/libexec/mcp/bundled/database.so
+755 usr/libexec/mcp/bundled/skills.so
 755 usr/lib/mcp/plugins/filesystem.so
 755 usr/lib/mcp/plugins/database.so
 755 usr/lib/mcp/plugins/skills.so

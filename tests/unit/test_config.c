@@ -94,7 +94,7 @@ START_TEST(test_providers_in_order)
     ck_assert_str_eq(p[1].prefix, "");
     ck_assert_uint_eq(p[1].timeout_ms, 0);
     ck_assert(p[1].enabled);
-    ck_assert_int_eq(p[1].isolation, ISOLATION_INPROC);
+    ck_assert_int_eq(p[1].isolation, ISOLATION_UNSAID);
     ck_assert_uint_eq(p[1].memory_mib, 1024);
     ck_assert(bytes_equal(p[1].config, BYTES("{}")));
     ck_assert_ptr_null(p[1].config_node);

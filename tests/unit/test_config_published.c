@@ -105,6 +105,22 @@ static void check_number(const struct published *p, const struct setting *settin
     ck_assert_msg(strstr(p->shipped, expected) != NULL, "etc/mcpd.json does not show %s", expected);
 }
 
+static void check_bool(const struct published *p, const struct setting *setting)
+{
+    const struct json_node *schema = key_schema(p, setting->pointer);
+    const struct json_node *value = json_get(&p->schema, schema, "default");
+    const char *word = setting_bool(p->defaults, setting) ? "true" : "false";
+    char expected[64];
+    ck_assert_ptr_nonnull(value);
+    ck_assert_int_eq(value->type == JSON_TRUE, setting_bool(p->defaults, setting));
+    snprintf(expected, sizeof(expected), "boolean, default %s%s.", word,
+             setting->when == ON_RESTART ? "; restart" : "");
+    ck_assert_msg(bytes_equal(manual_entry(p, setting->pointer), bytes_of(expected)), "%s",
+                  setting->pointer);
+    snprintf(expected, sizeof(expected), "\"%s\": %s", strrchr(setting->pointer, '/') + 1, word);
+    ck_assert_msg(strstr(p->shipped, expected) != NULL, "etc/mcpd.json does not show %s", expected);
+}
+
 static void check_string(const struct published *p, const struct setting *setting)
 {
     const struct json_node *schema = key_schema(p, setting->pointer);
@@ -131,6 +147,8 @@ START_TEST(test_schema_and_manual_agree_with_the_code)
                       config_settings[i].pointer);
         if (config_settings[i].kind == SETTING_NUMBER)
             check_number(&p, &config_settings[i]);
+        else if (config_settings[i].kind == SETTING_BOOL)
+            check_bool(&p, &config_settings[i]);
         else if (config_settings[i].kind == SETTING_STRING)
             check_string(&p, &config_settings[i]);
         else
@@ -176,7 +194,7 @@ START_TEST(test_schema_has_no_other_keys)
     /* $schema, listen, providers. */
     ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/properties")->count,
                       sizeof(sections) / sizeof(sections[0]) + 3);
-    ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/$defs/provider/properties")->count, 8);
+    ck_assert_uint_eq(json_at(&p.schema, p.schema.root, "/$defs/provider/properties")->count, 9);
     published_close(&p);
 }
 END_TEST

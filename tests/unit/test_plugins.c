@@ -117,7 +117,9 @@ static struct config *make_config(const char *providers, unsigned drain_ms)
     buf_init(&lines, 1u << 20);
     int size = snprintf(text, sizeof(text),
                         "{\"plugins\":{\"directory\":\"%s/plugins\",\"private_directory\":"
-                        "\"%s/private\",\"drain_timeout_ms\":%u},\n\"providers\":{\n%s}}",
+                        "\"%s/"
+                        "private\",\"drain_timeout_ms\":%u,\"default_isolation\":\"inproc\"},"
+                        "\n\"providers\":{\n%s}}",
                         base, base, drain_ms, providers != NULL ? providers : "");
     write_in_place("mcpd.json", text, (size_t)size);
     struct config *made = config_load(in_base("mcpd.json"), note_complaint, &lines);

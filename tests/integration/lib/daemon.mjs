@@ -90,7 +90,8 @@ export class Daemon {
         const whole = {
             ...config,
             listen: config.listen ?? [{ address: '127.0.0.1', port: 0 }],
-            plugins: { directory: this.pluginDirectory, ...config.plugins },
+            // Most tests are about plugins in mcpd's own process; those about workers say so.
+            plugins: { directory: this.pluginDirectory, default_isolation: 'inproc', ...config.plugins },
         };
         if (ISOLATION) whole.providers = this.#isolated(config.providers ?? {});
         this.writeFile(this.configFile, JSON.stringify(whole, null, 2));
