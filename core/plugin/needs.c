@@ -24,7 +24,7 @@ static struct bytes member_text(struct reading_needs *r, const struct json_node 
     const struct json_node *value = json_get(&r->needs, object, name);
     if (value == NULL || value->type != JSON_STRING)
         return (struct bytes){NULL, 0};
-    return json_string(&r->needs, value, &r->arena);
+    return arena_copy(&r->arena, json_string(&r->needs, value, &r->arena)); /* with a NUL */
 }
 
 /* What the pointer in the entry's member leads to in the configuration. */
@@ -162,6 +162,12 @@ static bool asks(struct reading_needs *r, const char *name)
     bool any = value != NULL && value->type == JSON_TRUE;
     if (value != NULL && value->type == JSON_OBJECT)
         read_pointer(r, value, take_any, &any);
+    if (value == NULL || value->type != JSON_ARRAY)
+        return any;
+    const struct json_node *end = value + value->span;
+    for (const struct json_node *entry = json_first(value); entry != NULL;
+         entry = json_next(entry, end))
+        read_pointer(r, entry, take_any, &any);
     return any;
 }
 

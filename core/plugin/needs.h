@@ -14,8 +14,8 @@
  * "config", a JSON Pointer to a string or an array of strings; "prefix", with what those
  * begin that count, and what is taken off; "parent": true, the directory that the path
  * is in; "if_false", a pointer: the entry counts only if there is false there.
- * "network" and "unix_sockets" are true, or such an object, which asks if it yields
- * anything. Other members, and what has another form, are passed over: manifests are
+ * "network" and "unix_sockets" are true, or such an object or an array of them, which asks
+ * if it yields anything. Other members, and what has another form, are passed over: manifests are
  * older than this.
  */
 #ifndef PLUGIN_NEEDS_H

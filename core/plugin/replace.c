@@ -320,9 +320,9 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
         return;
     bool works = same_plugin && !atomic_load(&current->broken) &&
                  current->elsewhere == is_apart(serving, slot, file);
-    bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
     if (works && current->elsewhere)
         works = worker_link_fits(current, serving->config, slot->settings);
+    bool same_file = works && memcmp(current->file_hash, file->hash, 32) == 0;
     bool same_config = same_plugin && memcmp(slot->running, slot->wanted, 32) == 0;
     if (same_file && same_config) {
         slot_recovered(slot);

@@ -40,6 +40,7 @@ static void make_environment(void)
  * upgrade of the files. -1: there is none. */
 static int program_fd = -1;
 static int program_failure;
+static char beside[4096]; /* where it was looked for first */
 
 static int open_above(const char *path)
 {
@@ -54,13 +55,12 @@ static int open_above(const char *path)
 /* Beside mcpd itself, as in the build directory, or where it is installed. */
 static void find_program(void)
 {
-    char path[4096];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PROGRAM_NAME) - 1);
+    ssize_t size = readlink("/proc/self/exe", beside, sizeof(beside) - sizeof(PROGRAM_NAME) - 1);
     if (size > 0) {
-        path[size] = '\0';
-        char *slash = strrchr(path, '/');
+        beside[size] = '\0';
+        char *slash = strrchr(beside, '/');
         snprintf(slash + 1, sizeof(PROGRAM_NAME), PROGRAM_NAME);
-        program_fd = open_above(path);
+        program_fd = open_above(beside);
     }
     if (program_fd < 0)
         program_fd = open_above(MCPD_LIBEXEC_DIR "/" PROGRAM_NAME);
@@ -156,9 +156,10 @@ bool worker_start(struct worker_process *process, int *socket_fd, struct error *
     pthread_once(&once, find_program);
     if (program_fd < 0)
         return error_set(err,
-                         "its worker cannot be started: " PROGRAM_NAME
-                         " is neither beside mcpd nor in " MCPD_LIBEXEC_DIR ": %s",
-                         strerror(program_failure));
+                         "its worker cannot be started: there is neither %s nor " MCPD_LIBEXEC_DIR
+                         "/" PROGRAM_NAME " (%s): install mcpd anew, or say \"isolation\": "
+                         "\"inproc\"",
+                         beside, strerror(program_failure));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
         !open_ends(sockets, pair[0], pair[1]) || pipe2(pair, O_CLOEXEC) != 0 ||
         !open_ends(output, pair[0], pair[1]) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0)

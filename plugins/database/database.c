@@ -464,4 +464,15 @@ static void stop(void *self)
     database->ops->stop(database->backend);
 }
 
-BUNDLED_PLUGIN("database", "Database");
+/* The directory of the file: -wal and -shm are beside it, and another file may be renamed
+ * into its place. */
+BUNDLED_PLUGIN_WITH(
+    "database", "Database",
+    "\"abi\":\"1.0\",\"needs\":{"
+    "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true}],"
+    "\"write\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true,"
+    "\"if_false\":\"/read_only\"}],"
+    "\"network\":{\"config\":\"/url\",\"prefix\":\"postgres\"},"
+    "\"unix_sockets\":[{\"config\":\"/url\",\"prefix\":\"postgresql:///\"},"
+    "{\"config\":\"/url\",\"prefix\":\"postgres:///\"}]}",
+    .get_extension = NULL);

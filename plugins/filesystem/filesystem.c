@@ -264,4 +264,7 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools[row].run(fs, call);
 }
 
-BUNDLED_PLUGIN("filesystem", "Files");
+BUNDLED_PLUGIN_WITH("filesystem", "Files",
+                    "\"abi\":\"1.0\",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+                    "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
+                    .get_extension = NULL);

@@ -451,5 +451,5 @@ static const void *get_extension(void *self, const char *id)
 
 BUNDLED_PLUGIN_WITH("skills", "Skills",
                     "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.completion/1\","
-                    "\"mcp.skills/1\"]",
+                    "\"mcp.skills/1\"],\"needs\":{\"read\":[{\"config\":\"/directories\"}]}",
                     .get_extension = get_extension);

@@ -91,25 +91,9 @@ export class Daemon {
             ...config,
             listen: config.listen ?? [{ address: '127.0.0.1', port: 0 }],
             // Most tests are about plugins in mcpd's own process; those about workers say so.
-            plugins: { directory: this.pluginDirectory, default_isolation: 'inproc', ...config.plugins },
+            plugins: { directory: this.pluginDirectory, default_isolation: ISOLATION || 'inproc', ...config.plugins },
         };
-        if (ISOLATION) whole.providers = this.#isolated(config.providers ?? {});
         this.writeFile(this.configFile, JSON.stringify(whole, null, 2));
-    }
-
-    /** Adds where it runs to each provider, also to those that have no entry. */
-    #isolated(providers) {
-        const all = { ...providers };
-        const named = new Set(Object.entries(providers).map(([id, entry]) => entry.plugin ?? id));
-        for (const file of fs.readdirSync(path.join(this.directory, 'providers.d'))) {
-            const entry = JSON.parse(fs.readFileSync(path.join(this.directory, 'providers.d', file), 'utf8'));
-            named.add(entry.plugin ?? path.basename(file, '.json'));
-        }
-        for (const file of fs.readdirSync(this.pluginDirectory)) {
-            const plugin = path.basename(file, '.so');
-            if (!named.has(plugin)) all[plugin] = {};
-        }
-        return Object.fromEntries(Object.entries(all).map(([id, entry]) => [id, { isolation: ISOLATION, ...entry }]));
     }
 
     writeFile(file, text) {
@@ -122,7 +106,7 @@ export class Daemon {
     provider(name, value) {
         const file = path.join(this.directory, 'providers.d', `${name}.json`);
         if (value === null) fs.rmSync(file);
-        else this.writeFile(file, JSON.stringify(ISOLATION ? { isolation: ISOLATION, ...value } : value, null, 2));
+        else this.writeFile(file, JSON.stringify(value, null, 2));
     }
 
     path(name) {
