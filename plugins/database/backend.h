@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The database plugin from inside: what the tools (database.c) ask of a kind of
- * database (sqlite.c), and what both share.
+ * database (sqlite.c, postgres.c), and what both share.
  *
  * A backend keeps a small pool of sessions (connections). A call takes one,
  * uses it alone, and gives it back; so the tools are thread-safe and calls run
@@ -19,7 +19,7 @@
 /* The configuration of an instance. */
 struct settings {
     const struct mcp_host *host;
-    char *url;
+    char *url; /* NULL: host, database and so on name it (PostgreSQL) */
     bool read_only;
     int64_t max_rows;
     int64_t max_bytes; /* of one result, as JSON */
@@ -47,6 +47,8 @@ struct job {
     int64_t deadline_ns; /* as clock_now */
     int64_t allowed_ms; /* from the beginning to the deadline */
     struct complaint complaint;
+    bool numbers_as_text; /* see struct backend_ops */
+    bool uncertain; /* it failed, but nobody knows whether it took effect */
 };
 
 enum job_state { JOB_RUNS, JOB_CANCELLED, JOB_TIMED_OUT };
@@ -63,13 +65,15 @@ struct statement {
 
 /* ---- parameters.c: the values that go into a statement ---- */
 
-enum value_kind { VALUE_NULL, VALUE_INTEGER, VALUE_REAL, VALUE_TEXT, VALUE_BLOB };
+enum value_kind { VALUE_NULL, VALUE_BOOLEAN, VALUE_INTEGER, VALUE_REAL, VALUE_TEXT, VALUE_BLOB };
 
 struct value {
     enum value_kind kind;
     int64_t integer;
     double real;
-    struct mcp_bytes bytes; /* text: valid until the call ends; blob: in `owned` */
+    /* Text, also of numbers if they are wanted as text: valid until the call ends. Blob: in
+     * `owned`. */
+    struct mcp_bytes bytes;
     char *owned; /* free(3) it, or hand it on */
 };
 
@@ -128,6 +132,8 @@ void rows_value_real(struct rows *rows, double value);
 /* A string, or as a blob if it is not UTF-8. */
 void rows_value_text(struct rows *rows, const char *data, size_t size);
 void rows_value_blob(struct rows *rows, const void *data, size_t size);
+/* For any other value, as JSON into what this returns. */
+struct text *rows_value(struct rows *rows);
 bool rows_end(struct rows *rows);
 
 /* What a statement changed; for those that write. */
@@ -148,6 +154,11 @@ struct session;
 struct backend_ops {
     const char *scheme; /* of its URLs: "sqlite" */
     const char *dialect; /* for descriptions: "SQLite" */
+    const char *parameters; /* for descriptions, inside a JSON string */
+    const char *values;
+    /* Numbers in parameters are as the client wrote them, of any size; JSON objects and
+     * arrays are texts. */
+    bool numbers_as_text;
 
     /* Checks the URL; opens nothing. False: the host has been told. */
     struct backend *(*create)(const struct settings *settings);
@@ -174,5 +185,6 @@ struct backend_ops {
 };
 
 extern const struct backend_ops sqlite_backend;
+extern const struct backend_ops postgres_backend;
 
 #endif

@@ -14,25 +14,72 @@
 #include "backend.h"
 #include "bundled.h"
 #include "reading.h"
+#include "secret.h"
 
 #define STATEMENTS_MAX 100
 
 static const char config_schema[] =
-    "{\"type\":\"object\",\"required\":[\"url\"],\"additionalProperties\":false,\"properties\":{"
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"url\":{\"type\":\"string\",\"description\":\"sqlite:/// and the absolute path of the "
-    "file\"},"
-    "\"read_only\":{\"type\":\"boolean\",\"default\":true},"
-    "\"max_rows\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1000,"
-    "\"description\":\"Rows of one result, at most\"},"
-    "\"max_bytes\":{\"type\":\"integer\",\"minimum\":1024,\"maximum\":16777216,"
-    "\"default\":1048576,\"description\":\"Bytes of one result as JSON, at most\"},"
-    "\"max_value_bytes\":{\"type\":\"integer\",\"minimum\":1024,\"maximum\":1000000000,"
-    "\"default\":4194304,\"description\":\"Bytes of one string or blob that a query handles\"},"
-    "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600000,\"default\":10000,"
-    "\"description\":\"Longest time of one call\"},"
-    "\"busy_timeout_ms\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":3600000,"
-    "\"default\":2000,\"description\":\"How long to wait for another writer\"},"
-    "\"max_connections\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":64,\"default\":4}}}";
+    "file, or postgresql://user@host:port/database\"},"
+    "\"host\":{\"type\":\"string\",\"description\":\"Of PostgreSQL: a name, an address, or "
+    "the directory of a Unix socket\"},"
+    "\"port\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535,\"default\":5432},"
+    "\"user\":{\"type\":\"string\"},"
+    "\"password\":" SECRET_SCHEMA(
+        "Rather from a file or the environment than here") ","
+                                                           "\"database\":{\"type\":\"string\"},"
+                                                           "\"sslmode\":{\"enum\":[\"disable\","
+                                                           "\"allow\",\"prefer\",\"require\","
+                                                           "\"verify-ca\","
+                                                           "\"verify-full\"],\"default\":"
+                                                           "\"prefer\"},"
+                                                           "\"sslrootcert\":{\"type\":\"string\"},"
+                                                           "\"read_only\":{\"type\":\"boolean\","
+                                                           "\"default\":true},"
+                                                           "\"max_rows\":{\"type\":\"integer\","
+                                                           "\"minimum\":1,\"maximum\":1000000,"
+                                                           "\"default\":1000,"
+                                                           "\"description\":\"Rows of one result, "
+                                                           "at most\"},"
+                                                           "\"max_bytes\":{\"type\":\"integer\","
+                                                           "\"minimum\":1024,\"maximum\":16777216,"
+                                                           "\"default\":1048576,\"description\":"
+                                                           "\"Bytes of one result as JSON, at "
+                                                           "most\"},"
+                                                           "\"max_value_bytes\":{\"type\":"
+                                                           "\"integer\",\"minimum\":1024,"
+                                                           "\"maximum\":1000000000,"
+                                                           "\"default\":4194304,\"description\":"
+                                                           "\"Bytes of one string or blob that a "
+                                                           "query handles\"},"
+                                                           "\"timeout_ms\":{\"type\":\"integer\","
+                                                           "\"minimum\":1,\"maximum\":3600000,"
+                                                           "\"default\":10000,"
+                                                           "\"description\":\"Longest time of one "
+                                                           "call\"},"
+                                                           "\"busy_timeout_ms\":{\"type\":"
+                                                           "\"integer\",\"minimum\":0,\"maximum\":"
+                                                           "3600000,"
+                                                           "\"default\":2000,\"description\":\"How "
+                                                           "long to wait for another writer\"},"
+                                                           "\"min_connections\":{\"type\":"
+                                                           "\"integer\",\"minimum\":0,\"maximum\":"
+                                                           "64,\"default\":1},"
+                                                           "\"max_connections\":{\"type\":"
+                                                           "\"integer\",\"minimum\":1,\"maximum\":"
+                                                           "64,\"default\":4},"
+                                                           "\"temp_file_limit\":{\"type\":"
+                                                           "\"integer\",\"minimum\":0,\"maximum\":"
+                                                           "1099511627776,"
+                                                           "\"default\":1073741824,\"description\":"
+                                                           "\"Bytes of temporary files of one "
+                                                           "query\"},"
+                                                           "\"allow_privileged_role\":{\"type\":"
+                                                           "\"boolean\",\"default\":false,"
+                                                           "\"description\":\"Lets mcpd use a role "
+                                                           "that can reach files or programs of "
+                                                           "the server\"}}}";
 
 struct database {
     struct settings settings;
@@ -40,7 +87,7 @@ struct database {
     struct backend *backend;
 };
 
-static const struct backend_ops *const backends[] = {&sqlite_backend};
+static const struct backend_ops *const backends[] = {&sqlite_backend, &postgres_backend};
 
 bool complain(struct complaint *complaint, const char *format, ...)
 {
@@ -93,6 +140,7 @@ bool job_complain(struct job *job, enum job_state state)
 static struct session *begin_call(struct database *database, struct mcp_call *call, struct job *job)
 {
     job_init(job, &database->settings, call);
+    job->numbers_as_text = database->ops->numbers_as_text;
     struct session *session = database->ops->acquire(database->backend, job);
     if (session == NULL)
         fail_call(call, "%s", job->complaint.text);
@@ -105,7 +153,11 @@ static void end_call(const struct job *job, bool good, const struct text *json)
     if (good && !json->failed)
         job->call->ops->finish_structured(job->call, (struct mcp_bytes){NULL, 0}, text_bytes(json));
     else
-        fail_call(job->call, "%s", good ? "mcpd is out of memory." : job->complaint.text);
+        fail_call(job->call, "%s%s",
+                  good || !job->uncertain ? ""
+                                          : "It is not known whether the query took effect: look "
+                                            "before trying again. ",
+                  good ? "mcpd is out of memory." : job->complaint.text);
 }
 
 static int32_t execute_query(struct database *database, struct mcp_call *call)
@@ -235,6 +287,11 @@ static int32_t execute_transaction(struct database *database, struct mcp_call *c
     database->ops->release(session);
     if (good)
         call->ops->finish_structured(call, (struct mcp_bytes){NULL, 0}, text_bytes(&json));
+    else if (job.uncertain)
+        fail_call(call,
+                  "It is not known whether the transaction took effect: look before trying "
+                  "again. %s",
+                  job.complaint.text);
     else if (failed >= 0)
         fail_call(call, "Query %d of %d failed, and everything was rolled back. %s", failed + 1,
                   count, job.complaint.text);
@@ -252,10 +309,10 @@ typedef int32_t tool_function(struct database *database, struct mcp_call *call);
 static tool_function *const tools[] = {execute_query, get_schema, execute_transaction};
 enum { EXECUTE_QUERY, GET_SCHEMA, EXECUTE_TRANSACTION };
 
+/* With what the backend says of them. */
 #define PARAMETERS                                                                                 \
     "\"parameters\":{\"anyOf\":[{\"type\":\"array\",\"items\":{}},{\"type\":\"object\"}],"         \
-    "\"description\":\"Values for the ? of the query, in order, or an object with values for its " \
-    ":names. A blob is {\\\"$base64\\\": \\\"...\\\"}.\"}"
+    "\"description\":\"%s\"}"
 #define RESULT                                                                                     \
     "{\"type\":\"object\",\"properties\":{\"columns\":{\"type\":\"array\",\"items\":{"             \
     "\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},"                          \
@@ -273,17 +330,16 @@ static void define_execute_query(struct text *json, const struct database *datab
     text_addf(json,
               "{\"name\":\"execute_query\",\"title\":\"Execute a query\",\"description\":"
               "\"Executes one %s statement%s and returns its rows, at most %" PRId64
-              ". Put values into parameters, not into the query. Integers have all their digits; "
-              "blobs come as {\\\"$base64\\\": \\\"...\\\"}.\",",
+              ". Put values into parameters, not into the query. %s\",",
               database->ops->dialect, settings->read_only ? ", which can only read," : "",
-              settings->max_rows);
+              settings->max_rows, database->ops->values);
     text_addf(json,
               "\"inputSchema\":{\"type\":\"object\",\"properties\":{"
               "\"query\":{\"type\":\"string\",\"minLength\":1,\"description\":\"One statement\"}"
               "," PARAMETERS ",\"max_rows\":{\"type\":\"integer\",\"minimum\":1,"
               "\"maximum\":%" PRId64 ",\"default\":%" PRId64 "}},"
               "\"required\":[\"query\"],\"additionalProperties\":false},",
-              settings->max_rows, settings->max_rows);
+              database->ops->parameters, settings->max_rows, settings->max_rows);
     text_adds(json, "\"outputSchema\":" RESULT ",\"annotations\":{\"title\":\"Execute a query\",");
     text_adds(json, settings->read_only ? "\"readOnlyHint\":true,\"openWorldHint\":false}}"
                                         : "\"readOnlyHint\":false,\"destructiveHint\":true,"
@@ -300,6 +356,7 @@ static void define_get_schema(struct text *json)
         "\"description\":\"Only this table or view\"}},\"additionalProperties\":false},"
         "\"outputSchema\":{\"type\":\"object\",\"properties\":{\"tables\":{\"type\":\"array\","
         "\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},"
+        "\"schema\":{\"type\":\"string\"},\"comment\":{\"type\":\"string\"},"
         "\"type\":{\"type\":\"string\",\"enum\":[\"table\",\"view\"]},"
         "\"columns\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
         "\"name\":{\"type\":\"string\"},\"type\":{\"type\":\"string\"},"
@@ -307,7 +364,8 @@ static void define_get_schema(struct text *json)
         "\"default\":{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"null\"}],"
         "\"description\":\"As SQL\"},"
         "\"primary_key\":{\"type\":\"integer\",\"description\":\"Place in the primary key, "
-        "from 1; 0: not in it\"},\"generated\":{\"type\":\"boolean\"}},"
+        "from 1; 0: not in it\"},\"generated\":{\"type\":\"boolean\"},"
+        "\"identity\":{\"type\":\"boolean\"},\"comment\":{\"type\":\"string\"}},"
         "\"required\":[\"name\",\"type\",\"nullable\",\"default\",\"primary_key\"]}},"
         "\"indexes\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
         "\"foreign_keys\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
@@ -333,7 +391,7 @@ static void define_execute_transaction(struct text *json, const struct database 
               "\"properties\":{\"query\":{\"type\":\"string\",\"minLength\":1}," PARAMETERS "},"
               "\"required\":[\"query\"],\"additionalProperties\":false}}},"
               "\"required\":[\"queries\"],\"additionalProperties\":false},",
-              STATEMENTS_MAX);
+              STATEMENTS_MAX, database->ops->parameters);
     text_adds(json, "\"outputSchema\":{\"type\":\"object\",\"properties\":{\"results\":{"
                     "\"type\":\"array\",\"items\":" RESULT "}},\"required\":[\"results\"]},"
                     "\"annotations\":{\"title\":\"Execute a transaction\",\"readOnlyHint\":false,"
@@ -392,10 +450,15 @@ static bool configure(struct settings *settings)
         !config_integer(host, "/busy_timeout_ms", 0, 3600000, &settings->busy_timeout_ms) ||
         !config_integer(host, "/max_connections", 1, 64, &settings->max_connections))
         return false;
-    if (url.size == 0)
-        return config_fail(host, "",
+    if (url.size == 0) {
+        int32_t kind;
+        struct mcp_bytes name;
+        return host->config(host, "/database", &kind, &name) == MCP_OK ||
+               config_fail(host, "",
                            "\"url\" is missing: name the database, such as "
-                           "\"sqlite:///srv/sales.db\"");
+                           "\"sqlite:///srv/sales.db\" or "
+                           "\"postgresql://reader@localhost/sales\"");
+    }
     if (memchr(url.data, '\0', url.size) != NULL)
         return config_fail(host, "/url", "there is a NUL character in it");
     settings->url = strndup(url.data, url.size);
@@ -404,15 +467,19 @@ static bool configure(struct settings *settings)
 
 static const struct backend_ops *choose_backend(const struct settings *settings)
 {
+    if (settings->url == NULL)
+        return &postgres_backend;
     for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
         size_t length = strlen(backends[i]->scheme);
         if (strncmp(settings->url, backends[i]->scheme, length) == 0 &&
             settings->url[length] == ':')
             return backends[i];
     }
+    if (strncmp(settings->url, "postgres:", strlen("postgres:")) == 0)
+        return &postgres_backend;
     config_fail(settings->host, "/url",
-                "expected sqlite:/// and a path; no other kind of database is known to this "
-                "plugin");
+                "expected sqlite:/// and a path, or postgresql://user@host/database; no other "
+                "kind of database is known to this plugin");
     return NULL;
 }
 
@@ -421,7 +488,7 @@ static void destroy(void *self)
     struct database *database = self;
     if (database->backend != NULL)
         database->ops->destroy(database->backend);
-    free(database->settings.url);
+    secret_free(database->settings.url); /* it may have a password */
     free(database);
 }
 

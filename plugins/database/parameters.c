@@ -64,6 +64,10 @@ static bool read_number(struct job *job, const char *which, struct mcp_bytes num
                         struct value *out)
 {
     char digits[400];
+    if (job->numbers_as_text) {
+        *out = (struct value){.kind = VALUE_REAL, .bytes = number};
+        return true;
+    }
     if (number.size >= sizeof(digits))
         return complain(&job->complaint, "Parameter %s has too many digits.", which);
     memcpy(digits, number.data, number.size);
@@ -115,11 +119,18 @@ static bool read_object(struct job *job, const char *which, const char *pointer,
         snprintf(member, sizeof(member), "%s/$float", pointer);
         if (job->call->ops->argument(job->call, member, &kind, &text) == MCP_OK &&
             kind == MCP_JSON_STRING &&
-            (bytes_are(text, "Infinity") || bytes_are(text, "-Infinity"))) {
+            (bytes_are(text, "Infinity") || bytes_are(text, "-Infinity") ||
+             (job->numbers_as_text && bytes_are(text, "NaN")))) {
             *out = (struct value){.kind = VALUE_REAL,
-                                  .real = text.data[0] == '-' ? -INFINITY : INFINITY};
+                                  .real = text.data[0] == 'N'   ? (double)NAN
+                                          : text.data[0] == '-' ? (double)-INFINITY
+                                                                : (double)INFINITY};
             return true;
         }
+    }
+    if (job->numbers_as_text) {
+        *out = (struct value){.kind = VALUE_TEXT, .bytes = json};
+        return true;
     }
     return complain(&job->complaint,
                     "Parameter %s must be a string, a number, true, false, null, or "
@@ -140,7 +151,7 @@ static int read_value(struct job *job, const char *which, const char *pointer, s
         return 1;
     case MCP_JSON_FALSE:
     case MCP_JSON_TRUE:
-        *out = (struct value){.kind = VALUE_INTEGER, .integer = kind == MCP_JSON_TRUE};
+        *out = (struct value){.kind = VALUE_BOOLEAN, .integer = kind == MCP_JSON_TRUE};
         return 1;
     case MCP_JSON_NUMBER:
         return read_number(job, which, value, out) ? 1 : -1;

@@ -112,6 +112,12 @@ static void next_key(struct rows *rows)
     text_add(rows->json, key.data, key.size);
 }
 
+struct text *rows_value(struct rows *rows)
+{
+    next_key(rows);
+    return rows->json;
+}
+
 void rows_value_null(struct rows *rows)
 {
     next_key(rows);

@@ -364,6 +364,9 @@ static bool schema(struct session *session, struct mcp_bytes table, struct text 
 const struct backend_ops sqlite_backend = {
     .scheme = "sqlite",
     .dialect = "SQLite",
+    .parameters = "Values for the ? of the query, in order, or an object with values for its "
+                  ":names. A blob is {\\\"$base64\\\": \\\"...\\\"}.",
+    .values = "Integers have all their digits; blobs come as {\\\"$base64\\\": \\\"...\\\"}.",
     .create = create,
     .start = start,
     .stop = stop,

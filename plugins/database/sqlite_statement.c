@@ -76,6 +76,7 @@ static bool bind_value(struct session *session, sqlite3_stmt *statement, int ind
     case VALUE_NULL:
         rc = sqlite3_bind_null(statement, index);
         break;
+    case VALUE_BOOLEAN:
     case VALUE_INTEGER:
         rc = sqlite3_bind_int64(statement, index, value->integer);
         break;

@@ -956,7 +956,7 @@ START_TEST(wrong_configurations_are_told_with_their_place)
     static const char *const wrong[][3] = {
         {"{}", "", "\"url\" is missing"},
         {"{\"url\":7}", "/url", "expected a string"},
-        {"{\"url\":\"postgresql://localhost/x\"}", "/url", "expected sqlite:///"},
+        {"{\"url\":\"mysql://localhost/x\"}", "/url", "expected sqlite:///"},
         {"{\"url\":\"/srv/sales.db\"}", "/url", "expected sqlite:///"},
         {"{\"url\":\"sqlite:sales.db\"}", "/url", "relative"},
         {"{\"url\":\"sqlite://sales.db\"}", "/url", "relative"},

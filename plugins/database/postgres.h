@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PostgreSQL backend from inside:
+ *
+ *   postgres.c            the configuration, and the functions of backend.h
+ *   postgres_pool.c       sessions: bounded, checked, replaced
+ *   postgres_connect.c    a new connection, and who may not be its role
+ *   postgres_wire.c       batches of statements, waiting for results, cancelling
+ *   postgres_complain.c   what went wrong, in words
+ *   postgres_statement.c  one statement of a client
+ *   postgres_kind.c       what kind of statement it is
+ *   postgres_types.c      which types there are
+ *   postgres_value.c      their values as JSON
+ *   postgres_json.c       which JSON can stand in a result
+ *   postgres_schema.c     get_schema
+ *
+ * A call of a reader is one batch, sent at once: BEGIN READ ONLY and the statement,
+ * then ROLLBACK, then DISCARD ALL, each with a synchronisation of its own. The call is
+ * answered when the first of them is reached; what the others answer is read before the
+ * next result on that connection. So each call has a transaction and a clean session, at
+ * the price of one round trip.
+ */
+#ifndef DATABASE_POSTGRES_H
+#define DATABASE_POSTGRES_H
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+#include "backend.h"
+
+struct types;
+
+struct session {
+    struct backend *backend;
+    PGconn *pg;
+    PGcancel *cancel;
+    int wake; /* an eventfd, written to when the call is cancelled */
+    struct job *job; /* while a call has it */
+    int unread; /* synchronisations whose results nobody has asked for yet */
+    bool in_transaction; /* a transaction of several statements */
+    bool begin_first; /* ... whose BEGIN goes with its first statement */
+    bool stopped; /* the statement has been cancelled, for the row cap or the job */
+    bool broken; /* to be closed */
+    size_t row_bytes; /* at most that many have arrived of a row that is not whole yet */
+    int64_t grace_ns; /* when to give up waiting for what was cancelled; 0: not cancelled */
+    int64_t idle_since_ns;
+    struct session *next; /* among the idle */
+};
+
+#define OPTIONS_MAX 24
+
+struct backend {
+    const struct settings *settings;
+    const char *keywords[OPTIONS_MAX + 1]; /* for PQconnectStartParams */
+    char *values[OPTIONS_MAX + 1];
+    size_t options;
+    char place[300]; /* "user@host:port/database", for the log */
+    int64_t min_connections;
+    int64_t temp_file_limit; /* bytes */
+    bool allow_privileged_role;
+    struct types *types;
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t freed; /* a session, or the right to open one */
+    pthread_cond_t tick; /* the keeper is to look */
+    struct session *idle; /* the one used last first */
+    int64_t sessions; /* idle, in use, being opened */
+    bool stopping;
+    bool temp_warned;
+    pthread_t keeper;
+    bool keeps;
+};
+
+/* ---- postgres_connect.c ---- */
+
+enum connect_end {
+    CONNECT_DONE,
+    CONNECT_UNREACHABLE, /* now; perhaps not later */
+    CONNECT_REFUSED /* by the server or by us; trying again does not help */
+};
+
+/* Opens a connection before `deadline_ns`. `job` may be NULL. Complains when it fails;
+ * with details for the operator, which are nothing for a caller. */
+enum connect_end session_open(struct backend *backend, struct job *job, int64_t deadline_ns,
+                              struct session **out, struct complaint *complaint);
+void session_close(struct session *session);
+
+/* ---- postgres_pool.c ---- */
+
+bool pool_start(struct backend *backend);
+void pool_stop(struct backend *backend);
+struct session *pool_acquire(struct backend *backend, struct job *job);
+void pool_release(struct session *session);
+
+/* ---- postgres_wire.c ---- */
+
+/* What goes with a statement; all arrays have `count` elements. */
+struct bound {
+    int count;
+    Oid *types;
+    const char **values;
+    int *lengths;
+    int *formats;
+};
+
+/* Adds a statement to the batch, and ends a part of the batch. False: the connection is
+ * broken. */
+bool wire_send(struct session *session, const char *sql, const struct bound *bound);
+bool wire_sync(struct session *session);
+
+/* Waits for the next result, which may be NULL: the end of one statement's results. What
+ * belongs to earlier batches is read before, and is no result here. A job that is over
+ * has its statement cancelled. False: the connection is broken, or a row was too large. */
+bool wire_result(struct session *session, int64_t deadline_ns, PGresult **out);
+/* Reads results up to the end of the part, and drops them; an error among them is kept in
+ * *error if that is not NULL. */
+bool wire_finish(struct session *session, int64_t deadline_ns, PGresult **error);
+/* Reads what nobody has asked for yet. False: broken. */
+bool wire_drain(struct session *session, int64_t deadline_ns);
+/* Asks the server to stop what it does. */
+void wire_cancel(struct session *session);
+/* True while the connection is whole, without asking the server. */
+bool wire_alive(struct session *session);
+/* The deadline of the job, or of what must be done in any case. */
+int64_t wire_deadline(const struct session *session);
+
+/* Runs statements of our own, outside of transactions. NULL: failed; the complaint has
+ * what the server said. */
+PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql,
+                   const struct bound *bound, struct complaint *complaint);
+
+/* ---- postgres_complain.c ---- */
+
+/* Of a result with an error; returns false. */
+bool complain_result(struct session *session, const PGresult *result);
+/* Of a connection that is broken, or a row that was too large; returns false. */
+bool complain_broken(struct session *session);
+/* Of an error, with its SQLSTATE: for the operator. */
+bool complain_plainly(struct complaint *complaint, const PGresult *result);
+
+/* ---- postgres_kind.c ---- */
+
+/* NULL, or why a statement of this kind is not for clients; by its first word, for
+ * PostgreSQL takes one statement at a time from us. */
+const char *statement_refusal(const char *sql, bool read_only);
+
+/* ---- postgres_statement.c ---- */
+
+bool postgres_execute(struct session *session, const struct statement *statement,
+                      struct rows *rows);
+bool postgres_commit(struct session *session);
+void postgres_rollback(struct session *session);
+/* Sends what begins and what ends a reading transaction around statements. */
+bool send_reading(struct session *session, const char *sql, const struct bound *bound);
+/* After the results of the statement. False: complained. */
+bool finish_reading(struct session *session);
+
+/* ---- postgres_types.c ---- */
+
+enum type_kind {
+    TYPE_TEXT, /* everything that has no better form */
+    TYPE_INTEGER,
+    TYPE_REAL,
+    TYPE_BOOLEAN,
+    TYPE_BYTES,
+    TYPE_JSON,
+    TYPE_ARRAY
+};
+
+struct type {
+    Oid oid;
+    enum type_kind kind;
+    enum type_kind element; /* of an array */
+    char delimiter; /* of an array */
+    char name[64]; /* "": not known */
+};
+
+struct types *types_new(struct backend *backend);
+void types_free(struct types *types);
+/* Copies what is known into `out`, in the order of `oids`; asks the server for the rest,
+ * over a connection of its own. */
+void types_look_up(struct types *types, const Oid *oids, size_t count, int64_t deadline_ns,
+                   struct type *out);
+
+/* ---- postgres_value.c, postgres_json.c ---- */
+
+/* Adds a value, as PostgreSQL writes it, as JSON. */
+void value_add(struct text *json, const struct type *type, const char *data, size_t size);
+/* True when this JSON can stand in a result as it is, and mean the same. */
+bool json_embeddable(const char *data, size_t size);
+
+/* ---- postgres_schema.c ---- */
+
+bool postgres_schema(struct session *session, struct mcp_bytes table, struct text *json,
+                     size_t max_size);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* A new connection, and who may not be its role. */
+#include "postgres.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Roles that can reach what no transaction guards: files and programs of the server,
+ * other roles' sessions, everything. */
+static const char role_sql[] =
+    "SELECT (SELECT string_agg(CASE WHEN rolsuper THEN 'superuser' || "
+    "CASE WHEN rolname = session_user THEN '' ELSE ' through ' || rolname END "
+    "WHEN rolname IN ('pg_read_server_files', 'pg_write_server_files', "
+    "'pg_execute_server_program', 'pg_signal_backend') THEN rolname "
+    "WHEN rolreplication THEN 'REPLICATION' ELSE 'CREATEROLE' END, ', ' ORDER BY rolname) "
+    "FROM pg_catalog.pg_roles WHERE "
+    "(rolsuper OR rolreplication OR rolcreaterole OR rolname IN ('pg_read_server_files', "
+    "'pg_write_server_files', 'pg_execute_server_program', 'pg_signal_backend')) AND "
+    "(pg_catalog.pg_has_role(session_user, oid, 'MEMBER') AND "
+    "(rolname = session_user OR NOT (SELECT rolsuper FROM pg_catalog.pg_roles "
+    "WHERE rolname = session_user)))), "
+    "session_user, "
+    "(SELECT CASE WHEN setting = '-1' THEN -1 ELSE setting::bigint END "
+    "FROM pg_catalog.pg_settings WHERE name = 'temp_file_limit')";
+
+static void tell(const struct backend *backend, int32_t level, const char *text)
+{
+    const struct mcp_host *host = backend->settings->host;
+    host->log(host, level, (struct mcp_bytes){text, strlen(text)});
+}
+
+/* What is only said is not for clients; but a warning that our own ROLLBACK had nothing to
+ * roll back (no_active_sql_transaction) says that a statement left its transaction. */
+static void hear(void *data, const PGresult *result)
+{
+    struct session *session = data;
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (state != NULL && strcmp(state, "25P01") == 0)
+        session->broken = true;
+}
+
+void session_close(struct session *session)
+{
+    if (session->pg != NULL)
+        PQfinish(session->pg);
+    if (session->cancel != NULL)
+        PQfreeCancel(session->cancel);
+    if (session->wake >= 0)
+        close(session->wake);
+    free(session);
+}
+
+/* ---- the connection itself ---- */
+
+static bool is_over(struct job *job, int64_t deadline_ns)
+{
+    return clock_now() >= deadline_ns || (job != NULL && job_state(job) != JOB_RUNS);
+}
+
+/* Waits for the socket, for 50 ms at most, to look whether the job is over. */
+static void wait_socket(int fd, short events)
+{
+    struct pollfd pfd = {.fd = fd, .events = events};
+    poll(&pfd, 1, 50);
+}
+
+static bool shake_hands(PGconn *pg, struct job *job, int64_t deadline_ns)
+{
+    for (;;) {
+        switch (PQconnectPoll(pg)) {
+        case PGRES_POLLING_OK:
+            return true;
+        case PGRES_POLLING_FAILED:
+            return false;
+        case PGRES_POLLING_WRITING:
+            wait_socket(PQsocket(pg), POLLOUT);
+            break;
+        default:
+            wait_socket(PQsocket(pg), POLLIN);
+        }
+        if (is_over(job, deadline_ns))
+            return false;
+    }
+}
+
+/* The SQLSTATE in "FATAL:  28P01: password ..."; false: the server has said nothing. */
+static bool find_state(const char *message, char state[6])
+{
+    for (const char *at = message; (at = strstr(at, ":  ")) != NULL; at += 3)
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
+            memcpy(state, at + 3, 5);
+            state[5] = '\0';
+            return true;
+        }
+    return false;
+}
+
+/* libpq's lines about a connection as one, without where in the server's source they
+ * come from. */
+static void say_why(const struct backend *backend, const char *message, struct complaint *complaint)
+{
+    char line[1024];
+    size_t size = 0;
+    const char *end = strstr(message, "\nLOCATION:");
+    size_t length = end != NULL ? (size_t)(end - message) : strlen(message);
+    for (size_t i = 0; i < length && size + 1 < sizeof(line); i++)
+        line[size++] = message[i] == '\n' ? ' ' : message[i];
+    while (size > 0 && line[size - 1] == ' ')
+        size--;
+    line[size] = '\0';
+    complain(complaint, "no connection to %s: %s", backend->place,
+             size > 0 ? line : "it took too long");
+}
+
+static enum connect_end judge_failure(const struct session *session, struct complaint *complaint)
+{
+    char state[6];
+    const char *message = PQerrorMessage(session->pg);
+    say_why(session->backend, message, complaint);
+    if (!find_state(message, state))
+        return CONNECT_UNREACHABLE;
+    /* Invalid authorisation, no such database, no right to connect: that stays so. */
+    bool refused = strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
+                   strcmp(state, "42501") == 0 || strcmp(state, "42704") == 0;
+    return refused ? CONNECT_REFUSED : CONNECT_UNREACHABLE;
+}
+
+/* ---- what must be true of it ---- */
+
+static bool set_temp_file_limit(struct session *session, int64_t deadline_ns, int64_t now_kib)
+{
+    struct backend *backend = session->backend;
+    char sql[80];
+    struct complaint why;
+    int64_t wanted_kib = backend->temp_file_limit / 1024;
+    if (now_kib >= 0 && now_kib <= wanted_kib)
+        return true;
+    snprintf(sql, sizeof(sql), "SET temp_file_limit = %" PRId64, wanted_kib);
+    PGresult *result = wire_run(session, deadline_ns, sql, NULL, &why);
+    bool set = result != NULL;
+    PQclear(result);
+    return set;
+}
+
+static void warn_of_temp_files(struct backend *backend, const char *role)
+{
+    char line[512];
+    pthread_mutex_lock(&backend->mutex);
+    bool told = backend->temp_warned;
+    backend->temp_warned = true;
+    pthread_mutex_unlock(&backend->mutex);
+    if (told)
+        return;
+    snprintf(line, sizeof(line),
+             "queries may fill the disk of %s with temporary files: its role may not set "
+             "temp_file_limit itself; let a superuser say: ALTER ROLE \"%s\" SET "
+             "temp_file_limit = '%" PRId64 "kB'",
+             backend->place, role, backend->temp_file_limit / 1024);
+    tell(backend, MCP_LOG_WARNING, line);
+}
+
+static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
+                                   struct complaint *complaint)
+{
+    struct backend *backend = session->backend;
+    PGresult *result = wire_run(session, deadline_ns, role_sql, NULL, complaint);
+    if (result == NULL)
+        return CONNECT_UNREACHABLE;
+    enum connect_end end = CONNECT_DONE;
+    const char *powers = PQgetvalue(result, 0, 0), *role = PQgetvalue(result, 0, 1);
+    if (powers[0] != '\0' && !backend->allow_privileged_role) {
+        complain(complaint,
+                 "the role \"%s\" of %s is too powerful (%s): what it may do, no read-only "
+                 "transaction prevents. Make a role that may only do what clients should, or "
+                 "set allow_privileged_role",
+                 role, backend->place, powers);
+        end = CONNECT_REFUSED;
+    } else if (!set_temp_file_limit(session, deadline_ns,
+                                    strtoll(PQgetvalue(result, 0, 2), NULL, 10))) {
+        if (session->broken)
+            end = CONNECT_UNREACHABLE;
+        else
+            warn_of_temp_files(backend, role);
+    }
+    PQclear(result);
+    return end;
+}
+
+static bool prepare(struct session *session)
+{
+    PQsetNoticeReceiver(session->pg, hear, session);
+    session->cancel = PQgetCancel(session->pg);
+    return session->cancel != NULL && PQsetnonblocking(session->pg, 1) == 0 &&
+           PQenterPipelineMode(session->pg) == 1;
+}
+
+enum connect_end session_open(struct backend *backend, struct job *job, int64_t deadline_ns,
+                              struct session **out, struct complaint *complaint)
+{
+    enum connect_end end = CONNECT_UNREACHABLE;
+    struct session *session = calloc(1, sizeof(*session));
+    if (session == NULL || (session->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
+        complain(complaint, "%s", session == NULL ? "out of memory" : strerror(errno));
+        free(session);
+        return end;
+    }
+    session->backend = backend;
+    session->pg = PQconnectStartParams(backend->keywords, (const char *const *)backend->values, 0);
+    if (session->pg == NULL) {
+        complain(complaint, "out of memory");
+        goto out;
+    }
+    PQsetErrorVerbosity(session->pg, PQERRORS_VERBOSE);
+    if (PQstatus(session->pg) == CONNECTION_BAD || !shake_hands(session->pg, job, deadline_ns)) {
+        end = judge_failure(session, complaint);
+        goto out;
+    }
+    if (!prepare(session)) {
+        complain(complaint, "out of memory");
+        goto out;
+    }
+    end = judge_role(session, deadline_ns, complaint);
+    if (end == CONNECT_DONE)
+        *out = session;
+out:
+    if (end != CONNECT_DONE)
+        session_close(session);
+    return end;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/* Running one statement of a client in a transaction of our own. */
+#include "postgres.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUERY_MAX ((size_t)256 * 1024)
+#define PARAMETERS_MAX 65535
+#define BYTEA_OID 17
+
+/* ---- parameters ---- */
+
+/* The values of one statement, as libpq wants them. */
+struct binding {
+    struct bound bound;
+    char **owned;
+};
+
+static void binding_free(struct binding *b)
+{
+    for (int i = 0; b->owned != NULL && i < b->bound.count; i++)
+        free(b->owned[i]);
+    free(b->owned);
+    free(b->bound.types);
+    free(b->bound.values);
+    free(b->bound.lengths);
+    free(b->bound.formats);
+    *b = (struct binding){.owned = NULL};
+}
+
+static bool binding_init(struct binding *b, size_t count)
+{
+    size_t n = count > 0 ? count : 1;
+    *b = (struct binding){.bound.count = (int)count};
+    b->owned = calloc(n, sizeof(b->owned[0]));
+    b->bound.types = calloc(n, sizeof(b->bound.types[0]));
+    b->bound.values = calloc(n, sizeof(b->bound.values[0]));
+    b->bound.lengths = calloc(n, sizeof(b->bound.lengths[0]));
+    b->bound.formats = calloc(n, sizeof(b->bound.formats[0]));
+    return b->owned != NULL && b->bound.types != NULL && b->bound.values != NULL &&
+           b->bound.lengths != NULL && b->bound.formats != NULL;
+}
+
+/* Text, so that the server reads it as whatever type the statement needs there. */
+static bool bind_text(struct job *job, struct binding *b, size_t index, const char *data,
+                      size_t size)
+{
+    if (memchr(data, '\0', size) != NULL)
+        return complain(&job->complaint,
+                        "Parameter %zu has a NUL character in it, which PostgreSQL cannot hold "
+                        "in a text; give it as {\"$base64\": \"...\"} to a bytea.",
+                        index + 1);
+    b->owned[index] = strndup(data, size);
+    b->bound.values[index] = b->owned[index];
+    return b->owned[index] != NULL || complain(&job->complaint, "mcpd is out of memory.");
+}
+
+static const char *special_name(double value)
+{
+    return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+}
+
+static bool bind_value(struct job *job, struct binding *b, size_t index, struct value *value)
+{
+    const char *text;
+    switch (value->kind) {
+    case VALUE_NULL:
+        return true;
+    case VALUE_BLOB:
+        b->bound.types[index] = BYTEA_OID;
+        b->bound.formats[index] = 1;
+        b->bound.lengths[index] = (int)value->bytes.size;
+        b->bound.values[index] = b->owned[index] = value->owned;
+        return true;
+    case VALUE_BOOLEAN:
+        text = value->integer != 0 ? "true" : "false";
+        return bind_text(job, b, index, text, strlen(text));
+    case VALUE_REAL:
+        if (value->bytes.data == NULL) {
+            text = special_name(value->real);
+            return bind_text(job, b, index, text, strlen(text));
+        }
+        break;
+    default:
+        break;
+    }
+    return bind_text(job, b, index, value->bytes.data != NULL ? value->bytes.data : "",
+                     value->bytes.size);
+}
+
+static bool bind(struct job *job, const struct statement *statement, struct binding *b)
+{
+    struct parameters parameters;
+    *b = (struct binding){.owned = NULL};
+    if (!parameters_look(job, statement, &parameters))
+        return false;
+    if (parameters.kind == PARAMETERS_OBJECT)
+        return complain(&job->complaint, "PostgreSQL's parameters have no names: write $1, $2, "
+                                         "... in the query, and give \"parameters\" as an array.");
+    if (parameters.count > PARAMETERS_MAX)
+        return complain(&job->complaint, "A query can have %d parameters at most.", PARAMETERS_MAX);
+    if (!binding_init(b, parameters.count))
+        return complain(&job->complaint, "mcpd is out of memory.");
+    for (size_t i = 0; i < parameters.count; i++) {
+        struct value value;
+        if (!parameters_at(job, statement, i, &value) || !bind_value(job, b, i, &value))
+            return false;
+    }
+    return true;
+}
+
+/* A copy that ends with a NUL. NULL: complained. */
+static char *copy_query(struct session *session, struct mcp_bytes sql)
+{
+    struct job *job = session->job;
+    const char *wrong = NULL;
+    char *copy = NULL;
+    if (sql.size > QUERY_MAX)
+        wrong = "The query is longer than 256 KiB.";
+    else if (memchr(sql.data, '\0', sql.size) != NULL)
+        wrong = "The query has a NUL character in it.";
+    else if ((copy = strndup(sql.data, sql.size)) == NULL)
+        wrong = "mcpd is out of memory.";
+    else
+        wrong = statement_refusal(copy, session->backend->settings->read_only);
+    if (wrong == NULL)
+        return copy;
+    complain(&job->complaint, "%s", wrong);
+    free(copy);
+    return NULL;
+}
+
+/* ---- rows ---- */
+
+/* What a statement's results have led to. */
+struct reading {
+    struct rows *rows;
+    struct type *types;
+    size_t columns;
+    bool begun; /* rows_columns has been called */
+    bool full; /* no further row is wanted */
+    bool failed; /* complained */
+    struct changes changes;
+};
+
+static bool begin_rows(struct session *session, struct reading *reading, const PGresult *result)
+{
+    size_t count = (size_t)PQnfields(result);
+    Oid *oids = calloc(count + 1, sizeof(oids[0]));
+    struct column *columns = calloc(count + 1, sizeof(columns[0]));
+    reading->types = calloc(count + 1, sizeof(reading->types[0]));
+    bool good = oids != NULL && columns != NULL && reading->types != NULL;
+    reading->begun = true;
+    reading->columns = count;
+    if (!good) {
+        complain(&session->job->complaint, "mcpd is out of memory.");
+    } else {
+        for (size_t i = 0; i < count; i++)
+            oids[i] = PQftype(result, (int)i);
+        types_look_up(session->backend->types, oids, count, wire_deadline(session), reading->types);
+        for (size_t i = 0; i < count; i++)
+            columns[i] =
+                (struct column){PQfname(result, (int)i),
+                                reading->types[i].name[0] != '\0' ? reading->types[i].name : NULL};
+        good = rows_columns(reading->rows, columns, count) ||
+               complain(&session->job->complaint,
+                        "The names of the columns alone are larger than max_bytes.");
+    }
+    free(oids);
+    free(columns);
+    return good;
+}
+
+/* False: there is no room for it, or for another one. */
+static bool add_row(struct reading *reading, const PGresult *result)
+{
+    struct rows *rows = reading->rows;
+    if (!rows_begin(rows))
+        return false;
+    for (int i = 0; i < (int)reading->columns && !rows->json->failed; i++) {
+        if (PQgetisnull(result, 0, i))
+            rows_value_null(rows);
+        else
+            value_add(rows_value(rows), &reading->types[i], PQgetvalue(result, 0, i),
+                      (size_t)PQgetlength(result, 0, i));
+    }
+    return rows_end(rows);
+}
+
+/* A reader's statement is stopped at the cap; one that may write goes on to its end, for
+ * stopping it would undo it. */
+static void enough(struct session *session, struct reading *reading)
+{
+    reading->full = true;
+    if (session->backend->settings->read_only)
+        wire_cancel(session);
+}
+
+static void note_changes(struct session *session, struct reading *reading, PGresult *result)
+{
+    const char *status = PQcmdStatus(result);
+    static const char *const writing[] = {"INSERT", "UPDATE", "DELETE", "MERGE"};
+    if (session->backend->settings->read_only)
+        return;
+    for (size_t i = 0; i < sizeof(writing) / sizeof(writing[0]); i++)
+        if (strncmp(status, writing[i], strlen(writing[i])) == 0)
+            reading->changes =
+                (struct changes){.known = true, .rows = strtoll(PQcmdTuples(result), NULL, 10)};
+}
+
+static bool complain_of_leaving(struct session *session)
+{
+    session->broken = true;
+    return complain(&session->job->complaint,
+                    "The query ended the transaction that it ran in, which is not allowed; its "
+                    "connection has been closed.");
+}
+
+/* By what a statement says it was: those of the top level are named there. */
+static bool left_transaction(PGresult *result)
+{
+    static const char *const leaving[] = {"BEGIN",    "START TRANSACTION",   "COMMIT",
+                                          "ROLLBACK", "PREPARE TRANSACTION", "SAVEPOINT",
+                                          "RELEASE"};
+    for (size_t i = 0; i < sizeof(leaving) / sizeof(leaving[0]); i++)
+        if (strcmp(PQcmdStatus(result), leaving[i]) == 0)
+            return true;
+    return false;
+}
+
+/* When no more has been sent: by what the server says. */
+static bool still_inside(struct session *session)
+{
+    PGTransactionStatusType status = PQtransactionStatus(session->pg);
+    return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || complain_of_leaving(session);
+}
+
+static void read_result(struct session *session, struct reading *reading, PGresult *result)
+{
+    struct job *job = session->job;
+    ExecStatusType status = PQresultStatus(result);
+    switch (status) {
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+        if (reading->failed)
+            return;
+        if (!reading->begun)
+            reading->failed = !begin_rows(session, reading, result);
+        if (status == PGRES_SINGLE_TUPLE && !reading->failed && !reading->full &&
+            !add_row(reading, result))
+            enough(session, reading);
+        if (reading->failed)
+            wire_cancel(session);
+        if (status == PGRES_COMMAND_OK && left_transaction(result))
+            reading->failed = !complain_of_leaving(session);
+        if (status != PGRES_SINGLE_TUPLE)
+            note_changes(session, reading, result);
+        return;
+    case PGRES_EMPTY_QUERY:
+        reading->failed = reading->failed ||
+                          !complain(&job->complaint, "There is no SQL statement in the query.");
+        return;
+    case PGRES_FATAL_ERROR:
+        if (reading->full && session->stopped)
+            return; /* by us */
+        if (!reading->failed)
+            complain_result(session, result);
+        reading->failed = true;
+        return;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+        session->broken = true;
+        complain(&job->complaint, "COPY is not possible here.");
+        reading->failed = true;
+        return;
+    default:
+        return;
+    }
+}
+
+/* Of one statement: up to its end. False: broken. */
+static bool read_statement(struct session *session, struct reading *reading)
+{
+    int64_t deadline = wire_deadline(session);
+    if (session->unread > 0 && !wire_drain(session, deadline))
+        return false;
+    if (PQsetSingleRowMode(session->pg) != 1)
+        session->broken = true;
+    for (;;) {
+        PGresult *result;
+        if (session->broken || !wire_result(session, deadline, &result))
+            return false;
+        if (result == NULL)
+            return true;
+        read_result(session, reading, result);
+        PQclear(result);
+    }
+}
+
+/* Of a statement of our own, such as BEGIN. */
+static bool read_own(struct session *session)
+{
+    int64_t deadline = wire_deadline(session);
+    for (;;) {
+        PGresult *result;
+        if (!wire_result(session, deadline, &result))
+            return false;
+        if (result == NULL)
+            return !session->broken;
+        if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+            complain_result(session, result);
+            session->broken = true; /* it does not fail on a whole connection */
+        }
+        PQclear(result);
+    }
+}
+
+/* ---- readers ---- */
+
+bool send_reading(struct session *session, const char *sql, const struct bound *bound)
+{
+    bool good = wire_send(session, "BEGIN READ ONLY", NULL) && wire_send(session, sql, bound) &&
+                wire_sync(session) && wire_send(session, "ROLLBACK", NULL) && wire_sync(session) &&
+                wire_send(session, "DISCARD ALL", NULL) && wire_sync(session);
+    return good && read_own(session);
+}
+
+bool finish_reading(struct session *session)
+{
+    if (!wire_finish(session, wire_deadline(session), NULL))
+        return false;
+    session->unread = 2; /* of ROLLBACK and DISCARD ALL */
+    return true;
+}
+
+static bool execute_reading(struct session *session, const char *sql, const struct bound *bound,
+                            struct reading *reading)
+{
+    return (send_reading(session, sql, bound) && read_statement(session, reading) &&
+            finish_reading(session));
+}
+
+/* ---- writers ---- */
+
+/* Cleans the session for the next call; the answer is read then. */
+static void send_cleaning(struct session *session)
+{
+    if (wire_send(session, "DISCARD ALL", NULL) && wire_sync(session)) {
+        PQflush(session->pg);
+        session->unread++;
+    }
+}
+
+/* A statement that ends the transaction. False: complained. */
+static bool end_transaction(struct session *session, const char *sql)
+{
+    struct job *job = session->job;
+    PGresult *error = NULL;
+    /* It is not cancelled any more: what it answers is what has happened. */
+    int64_t deadline = clock_now() + INT64_C(5000000000);
+    session->job = NULL;
+    bool good = wire_send(session, sql, NULL) && wire_sync(session) &&
+                wire_finish(session, deadline, &error);
+    session->job = job;
+    if (!good || PQtransactionStatus(session->pg) != PQTRANS_IDLE) {
+        session->broken = true;
+        job->uncertain = true;
+        complain(&job->complaint, "The connection to the database was lost while it was told to "
+                                  "keep the changes.");
+        good = false;
+    } else if (error != NULL) {
+        good = complain_result(session, error);
+    }
+    PQclear(error);
+    return good;
+}
+
+bool postgres_commit(struct session *session)
+{
+    session->in_transaction = false;
+    if (session->begin_first) /* nothing was executed */
+        return true;
+    bool good = end_transaction(session, "COMMIT");
+    if (!session->broken)
+        send_cleaning(session);
+    return good;
+}
+
+void postgres_rollback(struct session *session)
+{
+    PGresult *error = NULL;
+    bool begun = session->in_transaction && !session->begin_first;
+    session->in_transaction = false;
+    if (!begun || session->broken)
+        return;
+    struct job *job = session->job;
+    session->job = NULL;
+    session->grace_ns = 0;
+    int64_t deadline = clock_now() + INT64_C(2000000000);
+    if (!wire_send(session, "ROLLBACK", NULL) || !wire_sync(session) ||
+        !wire_finish(session, deadline, &error) || error != NULL)
+        session->broken = true; /* closing it rolls back as well */
+    PQclear(error);
+    session->job = job;
+    if (!session->broken)
+        send_cleaning(session);
+}
+
+static bool execute_writing(struct session *session, const char *sql, const struct bound *bound,
+                            struct reading *reading)
+{
+    bool begin = session->begin_first;
+    session->begin_first = false;
+    return (!begin || wire_send(session, "BEGIN READ WRITE", NULL)) &&
+           wire_send(session, sql, bound) && wire_sync(session) && (!begin || read_own(session)) &&
+           read_statement(session, reading) && wire_finish(session, wire_deadline(session), NULL) &&
+           still_inside(session);
+}
+
+/* ---- both ---- */
+
+/* A writer's only statement has a transaction, too. */
+static bool execute_alone(struct session *session, const char *sql, const struct bound *bound,
+                          struct reading *reading)
+{
+    session->in_transaction = session->begin_first = true;
+    bool good = execute_writing(session, sql, bound, reading);
+    if (good && !reading->failed)
+        return postgres_commit(session);
+    postgres_rollback(session);
+    return good;
+}
+
+static bool run(struct session *session, const char *sql, const struct bound *bound,
+                struct reading *reading)
+{
+    bool good;
+    if (session->backend->settings->read_only)
+        good = execute_reading(session, sql, bound, reading);
+    else if (session->in_transaction)
+        good = execute_writing(session, sql, bound, reading);
+    else
+        good = execute_alone(session, sql, bound, reading);
+    return good && !reading->failed;
+}
+
+bool postgres_execute(struct session *session, const struct statement *statement, struct rows *rows)
+{
+    struct job *job = session->job;
+    struct binding binding = {.owned = NULL};
+    struct reading reading = {.rows = rows};
+    char *sql = copy_query(session, statement->sql);
+    bool good = sql != NULL && bind(job, statement, &binding);
+    if (good) {
+        job->complaint.text[0] = '\0';
+        good = run(session, sql, &binding.bound, &reading);
+        if (!good && job->complaint.text[0] == '\0')
+            complain_broken(session);
+    }
+    if (good)
+        rows_finish(rows, &reading.changes);
+    free(reading.types);
+    binding_free(&binding);
+    free(sql);
+    return good;
+}
