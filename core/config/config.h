@@ -141,7 +141,10 @@ struct config {
         uint32_t start_timeout_ms; /* how long a new one may take to start */
         const char *default_isolation; /* "auto", "inproc" or "process" */
         bool require_sandbox; /* no worker that cannot be wholly confined */
-        uint32_t max_worker_deaths; /* within a minute, before a provider is given up */
+        /* When a provider is out of service: after so many calls in a row that failed by
+         * its fault (0: never), or deaths of its worker within a minute. */
+        uint32_t max_failed_calls, max_worker_deaths;
+        uint32_t trial_after_ms; /* how long, before it is tried again */
     } plugins;
 
     struct config_provider *providers; /* in order: mcpd.json, then providers.d by name */

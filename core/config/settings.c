@@ -79,7 +79,9 @@ const struct setting config_settings[] = {
     NUMBER("/plugins/start_timeout_ms", plugins.start_timeout_ms, ON_RELOAD, 10000),
     STRING("/plugins/default_isolation", plugins.default_isolation, ON_RELOAD, "auto"),
     BOOL("/plugins/require_sandbox", plugins.require_sandbox, ON_RELOAD, false),
+    NUMBER("/plugins/max_failed_calls", plugins.max_failed_calls, ON_RELOAD, 10),
     NUMBER("/plugins/max_worker_deaths", plugins.max_worker_deaths, ON_RELOAD, 10),
+    NUMBER("/plugins/trial_after_ms", plugins.trial_after_ms, ON_RELOAD, 10000),
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

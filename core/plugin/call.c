@@ -91,6 +91,7 @@ struct call *call_new(const struct call_request *request)
     call->arguments = request->arguments;
     call->log_level = request->log_level;
     call->wants_progress = request->wants_progress;
+    call->trial = false;
     call->can_ask = request->can_ask;
     call->nonblocking = entry->provider->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
     call->limit_ms = request->is_task ? 0
@@ -155,6 +156,25 @@ void call_start(struct call *call)
         dispatch_run(call);
 }
 
+/* False: the provider is out of service, and the call has been turned away. */
+static bool pass_breaker(struct call *call)
+{
+    struct breaker *breaker = &call->provider->breaker;
+    char text[BREAKER_TEXT];
+
+    if (breaker_is_closed(breaker))
+        return true;
+    int64_t now = clock_now();
+    enum breaker_word word = breaker_ask(breaker, now);
+    call->trial = word == BREAKER_ADMITS_TRIAL;
+    if (word != BREAKER_REFUSES)
+        return true;
+    breaker_describe(breaker, now, text);
+    call_turn_away(call, CALL_BROKEN, "%s/%s: the provider is %s", call->provider->id, call->name,
+                   text);
+    return false;
+}
+
 void call_enter(struct call *call)
 {
     struct provider *provider = call->provider;
@@ -175,6 +195,8 @@ void call_enter(struct call *call)
                        call->name);
         return;
     }
+    if (!pass_breaker(call))
+        return;
     provider->ops->call(provider, call);
     /* It goes on elsewhere: only now is it worth a place in the watch. */
     if (call->nonblocking && (atomic_load(&call->state) & CALL_IS_DONE) == 0 &&
@@ -191,6 +213,8 @@ void call_side_done(struct call *call, unsigned side)
         return;
     struct provider *provider = call->provider;
     deadline_remove(call);
+    if (call->trial)
+        breaker_undecided(&provider->breaker); /* unless it said something */
     if (call->gate != NULL)
         dispatch_ended(call);
     call_unref(call);
@@ -288,7 +312,11 @@ void call_overdue_text(const struct call *call, char *out, size_t size)
              call->limit_ms);
 }
 
-void call_overdue(struct call *call, const char *text)
+bool call_overdue(struct call *call, const char *text)
 {
-    answer_text(call, CALL_TIMEOUT, text);
+    const struct call_result result = {.end = CALL_TIMEOUT, .text = bytes_of(text)};
+    bool waited = call_answer(call, &result);
+    if (waited)
+        dispatch_count_overdue();
+    return waited;
 }

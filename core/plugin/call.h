@@ -137,6 +137,9 @@ struct call *call_from_abi(const struct mcp_call *abi);
  * refused it, or exited). Harmless if it has ended. */
 void call_end_broken(struct call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same, and the provider's breaker is told that it was its fault. */
+void call_end_faulty(struct call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The same with a text that was made where the plugin runs: CALL_TIMEOUT, CALL_BUSY or
  * CALL_BROKEN. */
 void call_end_as(struct call *call, enum call_end end, struct bytes text);

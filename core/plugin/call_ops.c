@@ -68,6 +68,8 @@ static bool nobody_waits(const struct call *call)
 static int32_t end(struct call *call, const struct call_result *result)
 {
     bool waiting = call_answer(call, result);
+    if (waiting && result->end < CALL_TIMEOUT)
+        provider_call_succeeded(call->provider);
     call_side_done(call, CALL_IS_DONE);
     return waiting ? MCP_OK : MCP_ECANCELLED;
 }
@@ -103,11 +105,25 @@ void call_end_as(struct call *call, enum call_end how, struct bytes text)
         end(call, &result);
 }
 
+void call_end_faulty(struct call *call, const char *format, ...)
+{
+    va_list args;
+    if (!begin_end(call))
+        return;
+    provider_call_failed(call->provider);
+    va_start(args, format);
+    end_broken(call, format, args);
+    va_end(args);
+}
+
 /* Ends a call whose end the plugin got wrong. */
 __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, int32_t code,
                                                             const char *format, ...)
 {
     va_list args;
+    /* It may have been the arguments that made so much of it, or used up the memory. */
+    if (code != MCP_ENOMEM)
+        provider_call_failed(call->provider);
     va_start(args, format);
     end_broken(call, format, args);
     va_end(args);

@@ -41,6 +41,7 @@ struct call {
     const struct json_node *arguments; /* NULL: none were given */
     int log_level;
     bool wants_progress, can_ask, nonblocking;
+    bool trial; /* the provider's breaker let it through to see */
     uint32_t limit_ms; /* its time, for the message; 0: none */
 
     pthread_mutex_t event_mutex; /* recursive, as is the next */
@@ -77,11 +78,11 @@ void call_turn_away(struct call *call, enum call_end end, const char *format, ..
 
 /* The deadline has passed: cancels. */
 void call_late(struct call *call);
-/* ... and the plugin has not ended it: answers for it. The text is made while the
+/* ... and the plugin has not ended it: answers for it, if nobody has. The text is made while the
  * call is sure to be inside its provider. */
 #define CALL_OVERDUE_TEXT 300
 void call_overdue_text(const struct call *call, char *out, size_t size);
-void call_overdue(struct call *call, const char *text);
+bool call_overdue(struct call *call, const char *text);
 
 /* One side of the plugin layer is through: CALL_IS_DONE or CALL_HAS_RETURNED.
  * The second one lets go of the call. */

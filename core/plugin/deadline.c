@@ -145,11 +145,13 @@ static void act(struct call *call)
     call->due_ns = first ? call->abi.deadline_ns + DEADLINE_GRACE_NS : NEVER;
     sift(1, call);
     call_ref(call);
+    struct provider *provider = provider_ref(call->provider);
     pthread_mutex_unlock(&watch.mutex);
     if (first)
         call_late(call);
-    else
-        call_overdue(call, text);
+    else if (call_overdue(call, text))
+        provider_call_failed(provider);
+    provider_unref(provider);
     call_unref(call);
     pthread_mutex_lock(&watch.mutex);
 }

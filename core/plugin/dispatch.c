@@ -62,7 +62,7 @@ static struct {
     pthread_cond_t one_over;
     bool stuck; /* threads of an earlier start are still inside plugins */
     uint64_t calls, refused;
-    _Atomic(uint64_t) late;
+    _Atomic(uint64_t) late, overdue;
 } pool = {.mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .stopping = true};
 
 /* ---- lines ---- */
@@ -412,6 +412,11 @@ void dispatch_count_late(void)
     atomic_fetch_add_explicit(&pool.late, 1, memory_order_relaxed);
 }
 
+void dispatch_count_overdue(void)
+{
+    atomic_fetch_add_explicit(&pool.overdue, 1, memory_order_relaxed);
+}
+
 /* ---- start and stop ---- */
 
 static bool make_workers(uint32_t maximum)
@@ -521,6 +526,7 @@ void dispatch_stats(struct dispatch_stats *out)
                                    .queued = pool.waiting,
                                    .started = pool.calls,
                                    .refused = pool.refused,
-                                   .timed_out = atomic_load(&pool.late)};
+                                   .timed_out = atomic_load(&pool.late),
+                                   .overdue = atomic_load(&pool.overdue)};
     pthread_mutex_unlock(&pool.mutex);
 }

@@ -37,6 +37,7 @@ void gate_unref(struct gate *gate); /* NULL is allowed */
 struct dispatch_stats {
     uint32_t workers, busy, queued; /* threads; those inside a plugin; calls that wait */
     uint64_t started, refused, timed_out; /* calls; those run by the client's thread not counted */
+    uint64_t overdue; /* of those that timed out: ignored it, and were answered for */
 };
 void dispatch_stats(struct dispatch_stats *out);
 
@@ -50,5 +51,7 @@ bool dispatch_withdraw(struct call *call);
 void dispatch_ended(struct call *call);
 /* One more that did not finish in time. */
 void dispatch_count_late(void);
+/* And of those, one more that was answered for after the grace. */
+void dispatch_count_overdue(void);
 
 #endif

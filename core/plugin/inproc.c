@@ -281,7 +281,7 @@ static void inproc_call(struct provider *provider, struct call *call)
         int32_t result = taker.take(link->self, call_abi(call));
         exit_guard_leave(&guard);
         if (result != MCP_OK)
-            call_end_broken(call, "it did not take the call (%s)", inproc_result_name(result));
+            call_end_faulty(call, "it did not take the call (%s)", inproc_result_name(result));
     } else {
         struct error why;
         describe_exit(&guard, taker.name, &why);
@@ -414,6 +414,7 @@ static struct inproc *link_new(struct image *image, const char *provider_id, str
     memcpy(provider->file_hash, image->hash, sizeof(provider->file_hash));
     provider->config = config != NULL ? config_ref(config) : NULL;
     provider->settings = settings;
+    provider_take_limits(provider, config);
     link->code = plugin_code_new();
     if (provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
         provider->prefix != NULL && link->code != NULL)

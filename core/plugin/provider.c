@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "plugin/dispatch.h"
 
 #define RETIRED 0x80000000u
@@ -31,6 +33,7 @@ void provider_init(struct provider *provider, const struct provider_ops *ops)
     atomic_init(&provider->owner, NULL);
     atomic_init(&provider->entered, 0);
     atomic_init(&provider->said, 0);
+    breaker_init(&provider->breaker);
 }
 
 struct provider *provider_ref(struct provider *provider)
@@ -61,7 +64,35 @@ void provider_unref(struct provider *provider)
     free(provider->plugin);
     free(provider->version);
     free(provider->prefix);
+    breaker_destroy(&provider->breaker);
     provider->ops->free(provider);
+}
+
+/* ---- its breaker ---- */
+
+void provider_take_limits(struct provider *provider, const struct config *config)
+{
+    if (config != NULL)
+        breaker_set_limits(&provider->breaker, config->plugins.max_failed_calls,
+                           config->plugins.max_worker_deaths, config->plugins.trial_after_ms);
+}
+
+void provider_call_failed(struct provider *provider)
+{
+    int64_t now = clock_now();
+    char text[BREAKER_TEXT];
+    if (!breaker_failed(&provider->breaker, now))
+        return;
+    breaker_describe(&provider->breaker, now, text);
+    log_error("%s: its calls fail, one after the other (plugins.max_failed_calls): %s; a new file "
+              "or configuration, or a reload of mcpd, brings it back at once",
+              provider->id, text);
+}
+
+void provider_call_succeeded(struct provider *provider)
+{
+    if (breaker_succeeded(&provider->breaker))
+        log_notice("%s: a trial has gone well: it is in service again", provider->id);
 }
 
 unsigned provider_inside(const struct provider *provider)

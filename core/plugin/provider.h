@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "config/config.h"
+#include "plugin/breaker.h"
 #include "plugin/offers.h"
 
 struct call;
@@ -95,6 +96,8 @@ struct provider {
      * keeps those apart that are not thread-safe. */
     bool elsewhere;
     _Atomic(struct provider_owner *) owner; /* who is told of notify() */
+    /* Of this generation; the next one begins anew. */
+    struct breaker breaker;
 
     /* provider.c's own: calls that have entered and not left, and the mark of
      * retirement in the same word. */
@@ -114,6 +117,12 @@ struct provider *provider_ref(struct provider *provider);
 /* The last one frees id, plugin, version and prefix (from malloc), drops offers,
  * config and gates, and then calls ops->free. NULL is allowed. */
 void provider_unref(struct provider *provider);
+
+/* Takes what a configuration says of its breaker; NULL: nothing. */
+void provider_take_limits(struct provider *provider, const struct config *config);
+/* What its breaker is told, and the operator when that changes something. */
+void provider_call_failed(struct provider *provider);
+void provider_call_succeeded(struct provider *provider);
 
 /* How many calls are inside. */
 unsigned provider_inside(const struct provider *provider);

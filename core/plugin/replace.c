@@ -130,6 +130,7 @@ void slots_forgive(struct serving *serving)
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
         slot->refused = false;
         slot->said.text[0] = '\0';
+        slot->renew = slot->current != NULL && !breaker_is_closed(&slot->current->breaker);
     }
 }
 
@@ -271,6 +272,7 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
 static void take_settings(const struct serving *serving, struct slot *slot)
 {
     struct config *before = slot->current->config;
+    provider_take_limits(slot->current, serving->config);
     slot->current->config = config_ref(serving->config);
     slot->current->settings = slot->settings;
     config_unref(before);
@@ -318,7 +320,7 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     }
     if (slot_refused(slot, file->hash))
         return;
-    bool works = same_plugin && !atomic_load(&current->broken) &&
+    bool works = same_plugin && !atomic_load(&current->broken) && !slot->renew &&
                  current->elsewhere == is_apart(serving, slot, file);
     if (works && current->elsewhere)
         works = worker_link_fits(current, serving->config, slot->settings);
@@ -331,6 +333,7 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     }
     if (same_file && slot_reconfigure(serving, slot))
         return;
+    slot->renew = false;
     slot_load(serving, slot, file);
 }
 

@@ -28,6 +28,8 @@ struct slot {
     unsigned char running[32]; /* the digest it runs with */
     struct retiring *out; /* for its way out: that must not fail */
 
+    bool renew; /* an operator asks, and `current` is out of service: another is made */
+
     /* What did not work and is not tried again. */
     bool refused;
     unsigned char refused_hash[32], refused_config[32];

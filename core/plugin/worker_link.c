@@ -23,7 +23,6 @@
 /* A worker that lived so long has the next one started at once. */
 #define LONG_LIFE_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (2 * NS_PER_S)
-#define DEATHS_WINDOW_NS (60 * NS_PER_S)
 /* How long a replaced worker may finish what it does. */
 #define LEAVE_NS (5 * NS_PER_S)
 /* What a worker whose socket is closed has to die of its own. */
@@ -241,17 +240,6 @@ static void start_next(struct worker_link *link)
 
 /* ---- the death of a worker ---- */
 
-/* How many died within the last minute, this one counted. */
-static uint32_t count_death(struct worker_link *link, int64_t now)
-{
-    const uint32_t kept = sizeof(link->recent) / sizeof(link->recent[0]);
-    uint32_t count = 0;
-    link->recent[link->deaths++ % kept] = now;
-    for (uint32_t i = 0; i < kept && i < link->deaths; i++)
-        count += link->recent[i] > now - DEATHS_WINDOW_NS;
-    return count;
-}
-
 /* 0, 10 ms, 20 ms, 40 ms ... for those that did not live long. */
 static int64_t next_pause(struct worker_link *link, bool long_lived)
 {
@@ -263,13 +251,17 @@ static int64_t next_pause(struct worker_link *link, bool long_lived)
     return pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS;
 }
 
+/* The breaker has opened: nobody starts until it lets a call through to try. */
 static void take_out_of_service(struct worker_link *link, uint32_t deaths, const struct error *why)
 {
-    atomic_store(&link->provider.broken, true);
-    log_error("%s: its worker process %s; that is the %u. time within a minute "
-              "(plugins.max_worker_deaths): this provider answers no more calls until its file or "
-              "its configuration changes, or mcpd is told to reload",
-              link->provider.id, why->text, deaths);
+    struct breaker *breaker = &link->provider.breaker;
+    char text[BREAKER_TEXT];
+    breaker_describe(breaker, clock_now(), text);
+    link->start_ns = breaker_next_trial(breaker);
+    log_error("%s: its worker process %s; that is death number %u within a minute "
+              "(plugins.max_worker_deaths): %s; a new file or configuration, or a reload of mcpd, "
+              "brings it back at once",
+              link->provider.id, why->text, deaths, text);
 }
 
 /* What comes after a death: another one, later or never. `worker` is NULL when there was
@@ -298,14 +290,15 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
     pthread_mutex_unlock(&link->mutex);
     if (first || ending || provider_is_retired(&link->provider)) /* who asked is told */
         return;
-    uint32_t deaths = count_death(link, now);
+    uint32_t deaths;
+    bool opened = breaker_died(&link->provider.breaker, now, &deaths);
     int64_t pause = next_pause(link, long_lived);
     if (replaced) {
         log_error("%s: its worker process, which had been replaced, %s (calls in it: %u)",
                   link->provider.id, why->text, inside);
         return;
     }
-    if (deaths >= link->max_deaths) {
+    if (opened || !breaker_is_closed(&link->provider.breaker)) {
         take_out_of_service(link, deaths, why);
         return;
     }

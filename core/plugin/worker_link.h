@@ -22,9 +22,9 @@
  * costs its callers only time. A worker that dies takes its calls with it: they end
  * as CALL_BROKEN with the reason, at once; none is repeated, for nobody knows how far
  * it came. The next worker starts at once when this one had lived for a moment, else
- * after a pause that doubles. plugins.max_worker_deaths within a minute are the end:
- * the provider is `broken` and answers no more until there is another generation (a
- * new file, or SIGHUP).
+ * after a pause that doubles. After plugins.max_worker_deaths within a minute the
+ * provider's breaker opens (breaker.h): no worker is there until its pause is over, and
+ * the one that is started then has the trial call to live through.
  *
  * A call whose deadline and grace are over and that has not ended is a reason to
  * replace the worker: another takes the calls from then on, and this one is killed when
@@ -115,7 +115,7 @@ struct worker_link {
     struct provider provider; /* first */
     struct image *image;
     const char *file_name;
-    uint32_t start_timeout_ms, pool, queue, max_deaths, memory_mib;
+    uint32_t start_timeout_ms, pool, queue, memory_mib;
     struct buf sandbox; /* sandbox_write's text */
     pthread_t thread;
     bool running; /* the thread is */
@@ -134,8 +134,6 @@ struct worker_link {
     /* The thread's. */
     struct worker *workers; /* those whose processes are not reaped */
     int64_t start_ns; /* when to start the next one; 0: not at all */
-    int64_t recent[64]; /* when the latest died, a ring */
-    uint32_t deaths; /* in all */
     uint32_t short_lives; /* one after the other */
     struct {
         int64_t time, tokens;

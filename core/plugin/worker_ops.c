@@ -128,7 +128,7 @@ static bool link_stop(struct provider *provider)
 {
     struct worker_link *link = (struct worker_link *)provider;
     if (ask(link, FRAME_STOP, (struct bytes){NULL, 0}, STOP_NS) == DONE_FAILED &&
-        link->request.failure.why.text[0] != '\0' && !atomic_load(&provider->broken))
+        link->request.failure.why.text[0] != '\0' && breaker_is_closed(&provider->breaker))
         log_warning("%s: its worker process did not stop as it should: it %s", provider->id,
                     link->request.failure.why.text);
     atomic_store(&provider->owner, NULL);
@@ -175,7 +175,6 @@ static void take_settings(struct worker_link *link, const struct config *config,
     link->pool = config != NULL ? config->calls.workers : 4;
     link->queue = config != NULL ? config->calls.queue : 256;
     link->start_timeout_ms = config != NULL ? config->plugins.start_timeout_ms : 10000;
-    link->max_deaths = config != NULL ? config->plugins.max_worker_deaths : 10;
     link->memory_mib = memory_of(settings);
     link->config = copy_of(config_of(settings));
 }
@@ -243,6 +242,8 @@ static struct worker_link *link_new(struct image *image, const char *provider_id
     memcpy(provider->file_hash, image->hash, sizeof(provider->file_hash));
     provider->config = config != NULL ? config_ref(config) : NULL;
     provider->settings = settings;
+    breaker_set_limits(&provider->breaker, 10, 10, 10000);
+    provider_take_limits(provider, config);
     take_settings(link, config, settings);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     link->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A plugin that goes wrong in the way its caller chooses; for worker processes. The tool
- * "faults" takes {"kind": KIND, "ms": N}; "fine" is one beside it that does not. */
+ * "faults" takes {"kind": KIND, "ms": N}; "hasty" is the same with a time of its own, and
+ * "fine" is one beside them that does not go wrong. */
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -124,6 +125,15 @@ static int32_t go_wrong(struct mcp_call *call, struct mcp_bytes kind, long ms)
     if (is(kind, "spin"))
         for (;;)
             wait_ms(100);
+    if (is(kind, "loop"))
+        for (volatile unsigned long n = 0;; n++)
+            continue;
+    if (is(kind, "refuse"))
+        return MCP_EFAIL;
+    if (is(kind, "invalid"))
+        return call->ops->finish_text(call, MCP_STR("\xff\xfe"));
+    if (is(kind, "failure"))
+        return call->ops->finish_failure(call, MCP_STR("the arguments are no good"));
     if (is(kind, "garbage"))
         forge("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP", 64);
     if (is(kind, "forge"))
@@ -160,7 +170,13 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
                                   .tag = 1,
                                   .definition = MCP_STR(SAMPLE_DEFINITION("fine"))};
     (void)self;
+    const struct mcp_tool hasty = {.struct_size = sizeof(hasty),
+                                   .flags = MCP_TOOL_THREAD_SAFE,
+                                   .timeout_ms = 300,
+                                   .definition = MCP_STR(SAMPLE_DEFINITION("hasty"))};
     int32_t code = sample_add(sink, MCP_TOOL_THREAD_SAFE, MCP_STR(SAMPLE_DEFINITION("faults")));
+    if (code == MCP_OK)
+        code = sink->add(sink, &hasty);
     return code == MCP_OK ? sink->add(sink, &fine) : code;
 }
 

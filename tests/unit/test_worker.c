@@ -335,11 +335,57 @@ START_TEST(too_many_deaths)
         } while (strstr(heard.text, "has not started again") != NULL && clock_now() < until);
     }
     int64_t until = in_ms(5000);
-    while (!atomic_load(&provider->broken) && clock_now() < until)
+    while (breaker_is_closed(&provider->breaker) && clock_now() < until)
         sleep_ms(5);
-    ck_assert(atomic_load(&provider->broken));
+    ck_assert(!breaker_is_closed(&provider->breaker));
     call("fine", NULL);
     ck_assert_int_eq(heard.end, CALL_BROKEN);
+    ck_assert_msg(strstr(heard.text, "out of service for") != NULL, "%s", heard.text);
+}
+END_TEST
+
+/* Of the three limits that matter: none but that of deaths. */
+static void crash_until_open(uint32_t deaths)
+{
+    breaker_set_limits(&provider->breaker, 0, deaths, 300);
+    int64_t until = in_ms(20000);
+    while (breaker_is_closed(&provider->breaker) && clock_now() < until) {
+        call("faults", "{\"kind\":\"crash\"}");
+        sleep_ms(30);
+    }
+    ck_assert(!breaker_is_closed(&provider->breaker));
+}
+
+START_TEST(a_trial_brings_it_back)
+{
+    load("faults");
+    crash_until_open(2);
+    int64_t until = in_ms(10000);
+    do {
+        sleep_ms(20);
+        call("fine", NULL);
+    } while (heard.end == CALL_BROKEN && clock_now() < until);
+    ck_assert_str_eq(heard.text, "fine");
+    ck_assert(breaker_is_closed(&provider->breaker));
+    call("fine", NULL);
+    ck_assert_str_eq(heard.text, "fine");
+}
+END_TEST
+
+START_TEST(a_trial_that_dies)
+{
+    load("faults");
+    crash_until_open(2);
+    int64_t opened = breaker_next_trial(&provider->breaker);
+    int64_t until = in_ms(10000);
+    do {
+        sleep_ms(20);
+        call("faults", "{\"kind\":\"crash\"}");
+    } while (strstr(heard.text, "SIGSEGV") == NULL && clock_now() < until);
+    ck_assert(strstr(heard.text, "SIGSEGV") != NULL);
+    ck_assert(!breaker_is_closed(&provider->breaker));
+    /* The next pause is twice as long. */
+    ck_assert_int_ge(breaker_next_trial(&provider->breaker), opened + 600 * NS_PER_MS);
 }
 END_TEST
 
@@ -370,7 +416,8 @@ int main(void)
         {"start", setup, teardown, 60, SUITE_TESTS(hangs_at_the_start)},
         {"death", setup, teardown, 120,
          SUITE_TESTS(a_crash_ends_its_calls_and_another_takes_over, killed_with_many_calls_inside,
-                     forged_frames_are_its_death, too_many_deaths, stopped_after_a_crash)},
+                     forged_frames_are_its_death, too_many_deaths, a_trial_brings_it_back,
+                     a_trial_that_dies, stopped_after_a_crash)},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         suite_add(suite, &cases[i]);
