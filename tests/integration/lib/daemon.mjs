@@ -28,9 +28,8 @@ export function wrapped(args, wrap = true) {
 const HELP = WRAPPER.includes('valgrind') ? { LD_PRELOAD: fromRoot(`${B}/tests/valgrind/openat2.so`) } : {};
 export const ENVIRONMENT = { ...process.env, ...HELP };
 
-/** "process": every provider of every test runs in a worker process, unless the test
- * itself says where it runs. */
-export const ISOLATION = process.env.TEST_ISOLATION || '';
+/** Where providers run of which a test does not say it; "process": in worker processes. */
+export const ISOLATION = process.env.TEST_ISOLATION || 'inproc';
 
 export const FAULT =
     /(AddressSanitizer|ThreadSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|MemorySanitizer|runtime error:|==\d+== ?(ERROR|Invalid|Conditional|Use of uninit|\d+ bytes in .* definitely lost))/;
@@ -91,7 +90,7 @@ export class Daemon {
             ...config,
             listen: config.listen ?? [{ address: '127.0.0.1', port: 0 }],
             // Most tests are about plugins in mcpd's own process; those about workers say so.
-            plugins: { directory: this.pluginDirectory, default_isolation: ISOLATION || 'inproc', ...config.plugins },
+            plugins: { directory: this.pluginDirectory, default_isolation: ISOLATION, ...config.plugins },
         };
         this.writeFile(this.configFile, JSON.stringify(whole, null, 2));
     }
