@@ -79,6 +79,7 @@ void arena_reset(struct arena *a, size_t keep)
     }
     a->chunks = kept;
     a->used = 0;
+    a->no_memory = false;
 }
 
 /* Adds a chunk with room for `size` bytes and makes it the one to allocate from,
@@ -93,8 +94,10 @@ static struct arena_chunk *chunk_add(struct arena *a, size_t size)
         chunk_size = size;
 
     struct arena_chunk *chunk = malloc(sizeof(*chunk) + chunk_size);
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        a->no_memory = true;
         return NULL;
+    }
     chunk->size = chunk_size;
     chunk->used = 0;
     poison(chunk->data, chunk->size);

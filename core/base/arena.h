@@ -2,7 +2,7 @@
 /*
  * Memory that is given back all at once: what belongs to one request, one
  * snapshot, one parsed file. Has a cap; past it, or without memory, the
- * functions return NULL. Not thread-safe.
+ * functions return NULL, and no_memory tells which. Not thread-safe.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -15,6 +15,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used; /* bytes handed out since the last reset */
     size_t max;
+    bool no_memory; /* malloc(3) has refused something since the last reset */
 };
 
 void arena_init(struct arena *a, size_t max);

@@ -24,7 +24,7 @@ void buf_free(struct buf *b)
 void buf_clear(struct buf *b)
 {
     b->size = 0;
-    b->failed = false;
+    b->failed = b->no_memory = false;
     if (b->data != NULL)
         b->data[0] = '\0';
 }
@@ -45,8 +45,10 @@ static bool __attribute__((noinline)) grow(struct buf *b, size_t needed)
         capacity = b->max;
 
     char *data = realloc(b->data, capacity + 1);
-    if (data == NULL)
+    if (data == NULL) {
+        b->no_memory = true;
         return fail(b);
+    }
     if (b->data == NULL)
         data[0] = '\0';
     b->data = data;

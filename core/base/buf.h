@@ -2,7 +2,8 @@
 /*
  * A growing buffer with a cap given at creation. Adding past the cap, or
  * without memory, sets `failed` and leaves the content as it was; further
- * additions do nothing. So a writer adds many times and looks once.
+ * additions do nothing. So a writer adds many times and looks once; who tells a
+ * person why looks at `no_memory` too.
  * Not thread-safe.
  */
 #ifndef BASE_BUF_H
@@ -16,6 +17,7 @@ struct buf {
     size_t capacity;
     size_t max; /* never more than this many bytes */
     bool failed;
+    bool no_memory; /* failed, and not for its cap */
 };
 
 void buf_init(struct buf *b, size_t max);

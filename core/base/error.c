@@ -44,6 +44,15 @@ bool error_set(struct error *err, const char *format, ...)
     format_cut(text, sizeof(text), format, args);
     va_end(args);
     memcpy(err->text, text, strlen(text) + 1);
+    err->no_memory = false;
+    return false;
+}
+
+bool error_no_memory(struct error *err)
+{
+    error_set(err, "out of memory");
+    if (err != NULL)
+        err->no_memory = true;
     return false;
 }
 
@@ -56,5 +65,8 @@ bool error_prefix(struct error *err, const char *format, ...)
     va_start(args, format);
     format_cut(context, sizeof(context), format, args);
     va_end(args);
-    return error_set(err, "%s: %s", context, err->text);
+    bool no_memory = err->no_memory;
+    error_set(err, "%s: %s", context, err->text);
+    err->no_memory = no_memory;
+    return false;
 }

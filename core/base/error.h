@@ -9,11 +9,15 @@
 
 struct error {
     char text[1024]; /* NUL-terminated UTF-8, cut if longer */
+    bool no_memory; /* nothing is wrong with the thing itself: another time it may do */
 };
 
 /* Sets the text and returns false, so that `return error_set(err, ...)` works.
  * err may be NULL. */
 bool error_set(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for want of memory. */
+bool error_no_memory(struct error *err);
 
 /* Puts "context: " before the text. Returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -118,6 +118,7 @@ const struct pattern *subschema_pattern(struct subschema *s, const struct place 
     }
     owned->pattern = pattern_new(text, &size, &why);
     if (owned->pattern == NULL) {
+        c->no_memory = why.no_memory;
         compiler_refuse(c, place, keyword, "\"%.*s\" is no regular expression of ECMA-262: %s",
                         SHOWN_FMT(text), why.text);
         return NULL;

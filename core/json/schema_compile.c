@@ -230,6 +230,8 @@ struct schema *schema_compile(const struct json *json, const struct json_node *r
     struct schema *schema = c.schema;
     schema->root = compiler_compile(&c, &where);
     if (schema->root == NULL || !refs_follow(&c) || !refs_check_loops(&c)) {
+        if (c.no_memory || schema->arena.no_memory || c.scratch.no_memory)
+            error_no_memory(err); /* whatever has been made of it on the way */
         schema_free(schema);
         schema = NULL;
     }

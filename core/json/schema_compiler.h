@@ -64,6 +64,7 @@ struct compiler {
     uint32_t count;
     uint64_t walked; /* nodes looked at to follow references */
     size_t pattern_bytes;
+    bool no_memory; /* for a pattern; the arenas tell of themselves */
 };
 
 /* A subschema that is being compiled. */

@@ -279,7 +279,8 @@ static bool translate(struct translation *t)
             translate_plain(t, &in_class);
         }
     }
-    return !t->out.failed || error_set(t->err, "it is too long");
+    return !t->out.failed ||
+           (t->out.no_memory ? error_no_memory(t->err) : error_set(t->err, "it is too long"));
 }
 
 /* ---- compiling ---- */

@@ -379,28 +379,29 @@ static void check_answer(const struct request *request, const struct asking *ask
     }
 }
 
-/* Keeps a copy. True: it was the last one, and the asking is the caller's. */
-static bool keep_answer(struct asking *asking, struct question *question, struct bytes raw)
+/* Keeps a copy. *last: it was the last one, and the asking is the caller's. False:
+ * out of memory. */
+static bool keep_answer(struct asking *asking, struct question *question, struct bytes raw,
+                        bool *last)
 {
     struct askings *askings = asking->request.mcp->askings;
     char *copy = malloc(raw.size + 1);
-    bool last = false;
 
     if (copy == NULL)
-        return false; /* it will be too late, then */
+        return false;
     memcpy(copy, raw.data, raw.size);
     pthread_mutex_lock(&askings->mutex);
     if (asking->waiting && question->answer.data == NULL) {
         question->answer.data = copy;
         question->answer.size = raw.size;
         copy = NULL;
-        last = --asking->missing == 0;
-        if (last)
+        *last = --asking->missing == 0;
+        if (*last)
             asking->waiting = false;
     }
     pthread_mutex_unlock(&askings->mutex);
     free(copy);
-    return last;
+    return true;
 }
 
 /* Calls the provider again; the asking has been taken. */
@@ -433,15 +434,17 @@ void asking_answer(const struct request *request)
     struct question *question;
     struct asking *asking = find_question(request, &question);
     struct error why;
+    bool last = false;
 
     if (asking == NULL)
         return; /* too late, or nobody asked */
     check_answer(request, asking, question, &why);
-    if (why.text[0] == '\0') {
-        const struct json_node *result = json_get(json, request->root, "result");
-        if (keep_answer(asking, question, json_raw(json, result)))
-            go_on(asking, request->message->reader);
-    } else if (take(asking)) {
+    const struct json_node *result = json_get(json, request->root, "result");
+    if (why.text[0] == '\0' && !keep_answer(asking, question, json_raw(json, result), &last))
+        error_set(&why, "Out of memory");
+    if (last) {
+        go_on(asking, request->message->reader);
+    } else if (why.text[0] != '\0' && take(asking)) {
         question->answer = (struct bytes){strdup("{}"), 2}; /* it is not to be withdrawn */
         withdraw(asking, "Another question was not answered");
         give_up(asking, why.text);
@@ -482,10 +485,12 @@ static bool may_ask(const struct invocation *inv, const struct json *requests, s
 {
     const struct request *request = inv->request;
     const struct json_node *root = requests->root, *end = root + root->span;
-    unsigned missing = abilities_needed(requests) &
-                       ~abilities_declared(request->revision, client_capabilities(request));
+    unsigned declared = abilities_declared(request->revision, client_capabilities(request));
+    unsigned missing = abilities_needed(requests) & ~declared;
     struct buf names;
 
+    if (declared == ABILITIES_UNREAD)
+        return error_set(why, "Out of memory");
     if (missing != 0) {
         buf_init(&names, 1024);
         abilities_describe(&names, missing);

@@ -66,9 +66,11 @@ unsigned abilities_declared(const struct revision *revision, struct bytes capabi
         return 0;
     arena_init(&scratch, SIZE_MAX); /* the text has been parsed before */
     if (json_parse(&json, capabilities, &json_default_limits, &scratch, NULL))
-        found = read_abilities(&json);
+        found = read_abilities(&json) & revision->abilities;
+    else if (scratch.no_memory)
+        found = ABILITIES_UNREAD;
     arena_free(&scratch);
-    return found & revision->abilities;
+    return found;
 }
 
 void abilities_write(struct buf *out, unsigned abilities)

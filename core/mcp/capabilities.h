@@ -12,14 +12,15 @@ enum {
     ABILITY_URL = 2, /* elicitation: a web page */
     ABILITY_SAMPLING = 4,
     ABILITY_SAMPLING_TOOLS = 8, /* ... with tools */
-    ABILITY_ROOTS = 16
+    ABILITY_ROOTS = 16,
+    ABILITIES_UNREAD = 1 << 30 /* nobody knows, for want of memory */
 };
 
 /* What InputRequests, whose form has been checked, need. */
 unsigned abilities_needed(const struct json *requests);
 
 /* What the client of a revision has declared: a ClientCapabilities, raw JSON; .data
- * NULL: nothing. */
+ * NULL: nothing. ABILITIES_UNREAD: out of memory. */
 unsigned abilities_declared(const struct revision *revision, struct bytes capabilities);
 
 /* {"elicitation":{"form":{}},"roots":{}} */

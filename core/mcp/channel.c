@@ -313,15 +313,13 @@ struct channel *channel_open(struct mcp *mcp, const struct channel_ops *ops, voi
     return channel;
 }
 
-void channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader)
+bool channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader)
 {
     struct turn *turn = turn_new(channel, text);
     void (*gone)(struct reply *) = NULL;
 
-    if (turn == NULL) {
-        channel_refuse(channel, RPC_INTERNAL_ERROR, "Out of memory"); /* nobody hears: closed */
-        return;
-    }
+    if (turn == NULL)
+        return false;
     turn->message = (struct message){.verb = MESSAGE_POST,
                                      .body = {turn->text, text.size},
                                      .arena = &turn->arena,
@@ -338,6 +336,7 @@ void channel_receive(struct channel *channel, struct bytes text, struct registry
     if (gone != NULL)
         gone(&turn->reply);
     turn_unref(turn);
+    return true;
 }
 
 void channel_refuse(struct channel *channel, int code, const char *text)

@@ -37,8 +37,9 @@ struct channel_ops {
  * not called. */
 struct channel *channel_open(struct mcp *mcp, const struct channel_ops *ops, void *owner,
                              bool sessions_only);
-/* One message; copies the text. Not after channel_close: it is dropped. */
-void channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader);
+/* One message; copies the text. False: it is dropped, for want of memory or after
+ * channel_close. */
+bool channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader);
 /* An error that belongs to no request, for a message that could not be taken. */
 void channel_refuse(struct channel *channel, int code, const char *text);
 /* How many messages are not answered yet. */

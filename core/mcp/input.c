@@ -95,6 +95,12 @@ static bool invalid(const struct request *request, const char *where, const char
     return false;
 }
 
+static bool no_memory(const struct request *request)
+{
+    respond_error(request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data, "Out of memory");
+    return false;
+}
+
 static bool open_state(struct invocation *inv, const struct json_node *given,
                        struct request_state *state)
 {
@@ -172,7 +178,7 @@ static bool read_answers(struct invocation *inv, const struct json_node *given,
         inv->input_responses = arena_copy(inv->arena, buf_bytes(&out));
     buf_free(&out);
     if (ok && inv->input_responses.data == NULL)
-        return invalid(request, "", "inputResponses: out of memory");
+        return no_memory(request);
     return ok;
 }
 
@@ -219,7 +225,7 @@ bool input_read(struct invocation *inv, const struct invoke_target *target)
     if (!open_state(inv, sealed, &state))
         return false;
     if (!json_parse(&awaited, state.awaited, &json_default_limits, inv->arena, NULL))
-        return invalid(request, "", "requestState: out of memory");
+        return no_memory(request);
     if (!read_answers(inv, given, &awaited) || (once && !redeem(inv, &state)))
         return false;
     inv->state = state.state;
@@ -289,13 +295,16 @@ static bool needs_state(const struct invocation *inv, const struct call_result *
 void input_require(struct invocation *inv, const struct call_result *result)
 {
     const struct request *request = inv->request;
-    unsigned missing = abilities_needed(result->json) &
-                       ~abilities_declared(request->revision, client_capabilities(request));
+    unsigned declared = abilities_declared(request->revision, client_capabilities(request));
+    unsigned missing = abilities_needed(result->json) & ~declared;
     struct error why;
     struct buf out;
 
     if (missing != 0) {
-        respond_missing(inv, missing);
+        if (declared == ABILITIES_UNREAD)
+            no_memory(request);
+        else
+            respond_missing(inv, missing);
         return;
     }
     respond_begin(request, &out);

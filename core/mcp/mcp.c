@@ -327,6 +327,10 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
     request->message = message;
     request->reply = reply;
     if (!json_parse(&request->json, message->body, &json_default_limits, message->arena, &why)) {
+        if (why.kind == JSON_MEMORY) {
+            refuse(reply, 500, RPC_INTERNAL_ERROR, "Out of memory");
+            return;
+        }
         refuse(reply, 400, why.kind == JSON_REPEATED ? RPC_INVALID_REQUEST : RPC_PARSE_ERROR,
                "%s: %s (line %u, column %u)",
                why.kind == JSON_REPEATED ? "Invalid request" : "Parse error", why.text, why.line,

@@ -237,8 +237,12 @@ void sse_post(struct mcp *mcp, struct message *message, struct reply *reply)
         return;
     }
     if (json_check(message->body, &json_default_limits, &why)) {
-        channel_receive(channel, message->body, message->reader);
-        respond_accepted(reply);
+        if (channel_receive(channel, message->body, message->reader))
+            respond_accepted(reply);
+        else
+            refuse(reply, 503, RPC_INTERNAL_ERROR, "Out of memory, or the stream is ending");
+    } else if (why.kind == JSON_MEMORY) {
+        refuse(reply, 503, RPC_INTERNAL_ERROR, "Out of memory");
     } else {
         refuse(reply, 400, RPC_PARSE_ERROR, "Parse error: %s (line %u, column %u)", why.text,
                why.line, why.column);

@@ -67,7 +67,7 @@ static void create(struct request *request)
 {
     struct tasks *tasks = request->mcp->tasks;
     struct creation *creation = malloc(sizeof *creation + request->id.size);
-    struct error why = {"out of memory"};
+    struct error why = {.text = "out of memory"};
     struct task *task = creation != NULL ? task_new(tasks, request, &why) : NULL;
 
     if (task == NULL) {
@@ -84,11 +84,10 @@ static void create(struct request *request)
     request->reply->ops->hold(request->reply);
     pthread_mutex_lock(&tasks->mutex);
     bool open = tasks->store != NULL;
-    if (open)
-        store_add_task(tasks->store, &task->row, created, creation);
+    bool stored = open && store_add_task(tasks->store, &task->row, created, creation);
     pthread_mutex_unlock(&tasks->mutex);
-    if (!open)
-        created(creation, &(struct error){"the server is shutting down"});
+    if (!stored)
+        created(creation, open ? &why : &(struct error){.text = "the server is shutting down"});
 }
 
 /* The annotations of a tool that may be called twice with the same arguments. */
@@ -212,11 +211,12 @@ static bool add_now(struct task *task)
 
     pthread_mutex_lock(&task->home->mutex);
     struct store *store = task->home->store;
-    if (store != NULL)
-        store_add_task(store, &task->row, wake, &waiting);
+    bool added = store != NULL && store_add_task(store, &task->row, wake, &waiting);
+    if (store != NULL && !added)
+        error_set(&waiting.failure, "out of memory");
     pthread_mutex_unlock(&task->home->mutex);
     pthread_mutex_lock(&waiting.mutex);
-    while (store != NULL && !waiting.done)
+    while (added && !waiting.done)
         pthread_cond_wait(&waiting.wake, &waiting.mutex);
     pthread_mutex_unlock(&waiting.mutex);
     if (waiting.failed)

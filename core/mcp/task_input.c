@@ -65,11 +65,16 @@ void task_read_inside(struct task_run *run, struct bytes inside)
 /* Whether the client has declared all that is asked; else *why becomes the error. */
 static bool may_ask(const struct task *task, const struct json *requests, struct buf *why)
 {
-    unsigned missing = abilities_needed(requests) &
-                       ~abilities_declared(task->revision, client_capabilities(task->run->origin));
+    unsigned declared =
+        abilities_declared(task->revision, client_capabilities(task->run->origin));
+    unsigned missing = abilities_needed(requests) & ~declared;
 
     if (missing == 0)
         return true;
+    if (declared == ABILITIES_UNREAD) {
+        task_write_error(why, RPC_INTERNAL_ERROR, "Out of memory");
+        return false;
+    }
     buf_addf(why,
              "{\"code\":%d,\"message\":\"This needs a capability that the client has not "
              "declared: ",

@@ -50,6 +50,9 @@ void task_write(struct buf *out, const struct store_task *row, uint32_t poll_int
     if (form == TASK_DETAILED && payloads[row->status] != NULL && row->payload.size > 0) {
         buf_addf(out, ",\"%s\":", payloads[row->status]);
         buf_add_bytes(out, row->payload);
+    } else if (form == TASK_DETAILED && row->status == TASK_FAILED) {
+        /* There was no memory for its end. */
+        BUF_LIT(out, ",\"error\":{\"code\":-32603,\"message\":\"Out of memory\"}");
     }
 }
 
@@ -165,9 +168,7 @@ static void look_up(struct request *request, struct bytes id, const struct task_
         request->message->keep = true;
         request->reply->ops->hold(request->reply);
         pthread_mutex_lock(&tasks->mutex);
-        waits = tasks->store != NULL;
-        if (waits)
-            store_find_task(tasks->store, id, found, look_up);
+        waits = tasks->store != NULL && store_find_task(tasks->store, id, found, look_up);
         pthread_mutex_unlock(&tasks->mutex);
     }
     if (waits)
@@ -305,7 +306,7 @@ static void update_live(struct request *request, struct task *task)
         task_set(&task->row.payload, NULL, 0);
     }
     if (changed) {
-        task_save(task, NULL, NULL);
+        task_save(task);
         task_changed(task);
     }
     if (complete)

@@ -106,8 +106,8 @@ struct task *tasks_find(struct tasks *tasks, struct bytes id);
 void task_forget(struct task *task); /* takes it from the table */
 /* Takes a text from malloc as payload, inside or message. */
 void task_set(struct bytes *text, char *data, size_t size);
-/* Puts the state in the store's line. `done` NULL: nobody waits. */
-void task_save(struct task *task, store_done *done, void *context);
+/* Puts the state in the store's line; again later when that cannot be. */
+void task_save(struct task *task);
 /* Those who listen are to be told how it stands. */
 void task_changed(const struct task *task);
 /* Puts it behind those that wait, and starts what there is room for. */

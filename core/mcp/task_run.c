@@ -201,7 +201,7 @@ void task_run_postpone(struct task_run *run)
     if (current) {
         task->run = NULL;
         task_postpone(task);
-        task_save(task, NULL, NULL);
+        task_save(task);
     }
     pthread_mutex_unlock(&task->home->mutex);
     if (current)
@@ -234,7 +234,7 @@ static struct task_run *asks(struct task *task, const struct call_result *result
         task->row.status = TASK_INPUT_REQUIRED;
         task->row.updated_ms = clock_wall_ms();
         task_set(&task->row.message, NULL, 0);
-        task_save(task, NULL, NULL);
+        task_save(task);
         task_changed(task);
     } else {
         run = task_end(task, TASK_FAILED, &why,

@@ -73,7 +73,10 @@ bool tasks_tell(struct tasks *tasks, struct bytes id, struct listener *listener)
     struct telling *telling = tasks->store != NULL ? malloc(sizeof *telling) : NULL;
     if (telling != NULL) {
         *telling = (struct telling){tasks, listener_ref(listener)};
-        store_find_task(tasks->store, id, found, telling);
+        if (!store_find_task(tasks->store, id, found, telling)) {
+            listener_unref(listener); /* the caller has another reference */
+            free(telling);
+        }
     }
     pthread_mutex_unlock(&tasks->mutex);
     return true;

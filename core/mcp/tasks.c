@@ -224,20 +224,34 @@ static void saved(void *context, const struct error *failure)
     task_unref(task);
 }
 
-void task_save(struct task *task, store_done *done, void *context)
+static const struct error no_memory = {.text = "out of memory"};
+
+void task_save(struct task *task)
 {
     struct tasks *tasks = task->home;
 
     task->stored = false;
     if (tasks->store == NULL)
         return;
-    if (done == NULL)
-        store_change_task(tasks->store, &task->row, saved, task_ref(task));
-    else
-        store_change_task(tasks->store, &task->row, done, context);
+    if (store_change_task(tasks->store, &task->row, saved, task_ref(task)))
+        return;
+    task->unsaved = true; /* tasks_tick tries again */
+    complain(tasks, &no_memory);
+    atomic_fetch_sub(&task->references, 1); /* the caller has another */
 }
 
 /* ---- places ---- */
+
+/* With the lock held: it waits again. */
+static void cannot_begin(struct task *task, const struct error *failure)
+{
+    struct tasks *tasks = task->home;
+
+    complain(tasks, failure);
+    tasks->running--;
+    if (task->phase == PHASE_RUNS)
+        task_postpone(task);
+}
 
 /* The store knows that the provider is about to be entered. */
 static void begin(void *context, const struct error *failure)
@@ -250,10 +264,7 @@ static void begin(void *context, const struct error *failure)
         return;
     }
     pthread_mutex_lock(&tasks->mutex);
-    complain(tasks, failure);
-    tasks->running--;
-    if (task->phase == PHASE_RUNS)
-        task_postpone(task);
+    cannot_begin(task, failure);
     pthread_mutex_unlock(&tasks->mutex);
     task_unref(task);
 }
@@ -275,7 +286,11 @@ void tasks_pump(struct tasks *tasks)
         task->phase = PHASE_RUNS;
         task->row.started = true;
         tasks->running++;
-        task_save(task, begin, task); /* with the line's reference */
+        task->stored = false;
+        if (store_change_task(tasks->store, &task->row, begin, task)) /* the line's reference */
+            continue;
+        cannot_begin(task, &no_memory);
+        atomic_fetch_sub(&task->references, 1); /* in line it has another one now */
     }
 }
 
@@ -319,6 +334,10 @@ struct task_run *task_end(struct task *task, enum task_status status, struct buf
     int64_t now = clock_wall_ms();
     size_t size = 0;
 
+    if (payload != NULL && payload->failed) { /* an end without its result would be a lie */
+        status = TASK_FAILED;
+        message = "Out of memory";
+    }
     if (task->phase == PHASE_WAITS)
         stop_waiting(task);
     task->phase = PHASE_OVER;
@@ -332,7 +351,7 @@ struct task_run *task_end(struct task *task, enum task_status status, struct buf
     task_set(&task->row.inside, NULL, 0);
     data = message != NULL ? strdup(message) : NULL;
     task_set(&task->row.message, data, data != NULL ? strlen(data) : 0);
-    task_save(task, NULL, NULL);
+    task_save(task);
     task_changed(task);
     return run;
 }
@@ -381,7 +400,7 @@ static void tidy(struct task *task, int64_t now_ms)
         next = task->next;
         if (task->unsaved) {
             task->unsaved = false;
-            task_save(task, NULL, NULL);
+            task_save(task);
         } else if (task->stored && task->row.updated_ms + LINGER_MS < now_ms) {
             task_ref(task);
             task_forget(task);

@@ -75,7 +75,7 @@ static void mark_broken(struct inproc *link, const struct error *why)
 static bool is_broken(struct inproc *link)
 {
     if (atomic_load_explicit(&link->code->exited, memory_order_relaxed)) {
-        const struct error why = {"called exit in a thread of its own, which a plugin must not"};
+        const struct error why = {.text = "called exit in a thread of its own, which a plugin must not"};
         mark_broken(link, &why);
     }
     return atomic_load_explicit(&link->provider.broken, memory_order_relaxed);

@@ -98,6 +98,7 @@ struct collection {
     const char *step; /* the function's name */
     size_t left_out; /* illegal ones */
     size_t refused; /* those that came after there was no room */
+    bool starved; /* one could not be looked at for want of memory */
 };
 
 static int32_t refuse_offer(struct collection *collection)
@@ -134,9 +135,12 @@ static int32_t add(struct collection *collection, const struct offer_terms *term
         error_set(&err, "a %s without a definition", offer_kind_name(collection->kind));
         return leave_out(collection, err.text);
     }
-    if (!offers_add(collection->offers, collection->kind, terms, &err))
+    if (offers_add(collection->offers, collection->kind, terms, &err))
+        return MCP_OK;
+    if (!err.no_memory)
         return leave_out(collection, err.text);
-    return MCP_OK;
+    collection->starved = true;
+    return MCP_ENOMEM;
 }
 
 /* What stops before the offer is looked at; MCP_OK: nothing. */
@@ -219,6 +223,8 @@ static bool collect(struct inproc *link, struct offers *offers, enum offer_kind 
                                     .host_data = &collection,
                                     .add = add_offer};
     int32_t result = inproc_enter(link, step, run_get, &collection, failure);
+    if (collection.starved) /* half a list must not take the place of a whole one */
+        return error_set(&failure->why, "out of memory for what its %s gives", step);
     if (only_passes_on(&collection, result, failure))
         result = MCP_OK;
     if (collection.left_out > LEFT_OUT_LOGGED)

@@ -62,6 +62,8 @@ void offers_unref(struct offers *offers)
 
 static bool refuse_json(const char *what, const struct json_error *why, struct error *err)
 {
+    if (why->kind == JSON_MEMORY)
+        return error_no_memory(err);
     return error_set(err, "a %s definition that is not legal JSON: %s at line %u, column %u", what,
                      why->text, why->line, why->column);
 }
@@ -95,7 +97,7 @@ static bool read_definition(struct offers *offers, struct offer *offer, struct e
     json_write_compact(&compact, &given, given.root);
     offer->terms.definition = arena_copy(&offers->arena, buf_bytes(&compact));
     if (compact.failed || offer->terms.definition.data == NULL) {
-        error_set(err, "a %s definition: out of memory", what);
+        error_no_memory(err);
         goto out;
     }
     ok = json_parse(&offer->json, offer->terms.definition, &limits, &offers->arena, &why);
@@ -118,7 +120,7 @@ static bool read_name(struct offers *offers, struct offer *offer, struct error *
                          member, member);
     offer->name = arena_copy(&offers->arena, json_string(&offer->json, name, &offers->arena));
     if (offer->name.data == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     for (size_t i = 0; i < list->count; i++) {
         if (bytes_equal(list->offers[i].name, offer->name))
             return error_set(err, "%s \"%.*s\": the provider offers a %s of this %s already", what,
@@ -169,12 +171,15 @@ bool offers_add(struct offers *offers, enum offer_kind kind, const struct offer_
         (kind == OFFER_SKILL && !skill_is_new(list, &offer, err)))
         goto refuse;
     if (!make_room(list)) {
-        error_set(err, "%s \"%.*s\": out of memory", what, BYTES_FMT(offer.name));
+        error_no_memory(err);
+        error_prefix(err, "%s \"%.*s\"", what, BYTES_FMT(offer.name));
         goto refuse;
     }
     list->offers[list->count++] = offer;
     return true;
 refuse:
+    if (offers->arena.no_memory)
+        err->no_memory = true;
     offer_free_compiled(&offer);
     return false;
 }

@@ -506,7 +506,7 @@ size_t plugins_check(struct config *config, config_complain *complain, void *con
 {
     struct scan scan = {.fd = -1};
     struct private_dir private = {.fd = -1};
-    struct error err = {"out of memory"};
+    struct error err = {.text = "out of memory"};
     size_t complaints = 0;
     bool changed;
 

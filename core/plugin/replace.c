@@ -242,7 +242,7 @@ static void tell_loaded(const struct slot *slot, const struct plugin_file *file,
 
 static void slot_load(struct serving *serving, struct slot *slot, const struct plugin_file *file)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     unsigned char hash[32];
     bool replaced = slot->current != NULL;
     struct retiring *out = calloc(1, sizeof(*out));
@@ -282,7 +282,7 @@ static void take_settings(const struct serving *serving, struct slot *slot)
  * generation. */
 static bool slot_reconfigure(const struct serving *serving, struct slot *slot)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     int done = slot->current->ops->reconfigure(slot->current, slot->settings, &err);
     if (done == 0)
         return false;
@@ -345,7 +345,7 @@ void slots_bring_up(struct serving *serving)
 
 void slots_refresh(struct serving *serving, struct provider *provider)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct slot *slot = serving->slots;
     while (slot != NULL && slot->current != provider)
         slot = slot->next;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "plugin/bundled.h"
 #include "plugin/load.h"
 #include "plugin/manifest.h"
@@ -88,8 +89,10 @@ static struct plugin_file *get_file(struct scan *scan, const char *name)
     if (*place != NULL && strcmp((*place)->name, name) == 0)
         return *place;
     struct plugin_file *file = calloc(1, sizeof(*file));
-    if (file == NULL)
+    if (file == NULL) {
+        log_error("%s: out of memory: it is looked at again later", name);
         return NULL;
+    }
     memcpy(file->name, name, strlen(name) + 1);
     memcpy(file->id, name, strlen(name) - 3);
     file->next = *place;
@@ -179,6 +182,12 @@ void scan_look(struct scan *scan, struct plugin_file *file)
     file->due_ns = 0;
     file->readable = false;
     file->present = look_at(scan, file->name, &st);
+    if (!file->present && errno != ENOENT && errno != ENOTDIR) {
+        /* Who cannot be seen has not gone: what is served goes on. */
+        file->present = true;
+        error_set(&file->why, "%s cannot be looked at: %s", file->name, strerror(errno));
+        return;
+    }
     if (!file->present)
         return;
     if (plugin_id_legal(bytes_of(file->id)))

@@ -196,7 +196,7 @@ static void give(struct worker *worker, struct pending *pending, uint64_t id, st
 void link_call(struct provider *provider, struct call *call)
 {
     struct worker_link *link = (struct worker_link *)provider;
-    struct error why = {""};
+    struct error why = {.text = ""};
     struct pending *pending = NULL;
     uint64_t id = 0;
 

@@ -210,7 +210,7 @@ static struct worker *worker_new(struct worker_link *link, struct error *err)
 /* Starts one and sends it what it is to load; calls may follow at once. */
 static void start_next(struct worker_link *link)
 {
-    struct error why = {""};
+    struct error why = {.text = ""};
     struct frame frame;
     struct worker *worker = worker_new(link, &why);
 
@@ -371,7 +371,7 @@ static void take_offer(struct worker_link *link, struct worker *worker, const st
         .concurrency = (uint32_t)frame->numbers[TERM_CONCURRENCY],
     };
     const uint64_t kind = frame->numbers[TERM_KIND];
-    struct error err = {"there are too many"};
+    struct error err = {.text = "there are too many"};
 
     pthread_mutex_lock(&link->mutex);
     struct offers *offers =

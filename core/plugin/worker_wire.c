@@ -106,7 +106,7 @@ static bool keep(struct wire *wire, const struct iovec *pieces, size_t count)
         size += pieces[i].iov_len;
     /* All or nothing: a part of a frame would spoil all that follow. */
     if (size > wire->out.max - wire->out.size || !buf_reserve(&wire->out, size)) {
-        wire->out.failed = false;
+        wire->out.failed = wire->out.no_memory = false;
         return false;
     }
     for (size_t i = 0; i < count; i++)
@@ -138,6 +138,8 @@ static enum wire_sent send_frame(struct wire *wire, struct iovec *pieces, size_t
     if (keep(wire, pieces, count))
         return WIRE_KEPT;
     wire->broken = sent > 0; /* half a frame is out */
+    if (wire->broken)
+        shutdown(wire->fd, SHUT_RDWR); /* or both ends would wait for the other half */
     return wire->broken ? WIRE_BROKEN : WIRE_FULL;
 }
 

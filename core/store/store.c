@@ -40,7 +40,7 @@ struct store {
 
 /* ---- one piece of work ---- */
 
-static const struct error no_memory = {"out of memory"};
+static const struct error no_memory = {.text = "out of memory"};
 
 static bool do_write(struct store_backend *backend, struct job *job, struct error *err)
 {
@@ -226,54 +226,51 @@ static struct job *make_job(enum job_kind kind, const struct store_task *task, v
     return job;
 }
 
-static void put_write(struct store *store, enum job_kind kind, const struct store_task *task,
+static bool put_write(struct store *store, enum job_kind kind, const struct store_task *task,
                       store_done *done, void *context)
 {
     struct job *job = make_job(kind, task, context);
 
-    if (job != NULL) {
-        job->call.done = done;
-        put(store, job);
-    } else if (done != NULL) {
-        done(context, &no_memory);
-    }
+    if (job == NULL)
+        return false;
+    job->call.done = done;
+    put(store, job);
+    return true;
 }
 
-void store_add_task(struct store *store, const struct store_task *task, store_done *done,
+bool store_add_task(struct store *store, const struct store_task *task, store_done *done,
                     void *context)
 {
-    put_write(store, JOB_ADD, task, done, context);
+    return put_write(store, JOB_ADD, task, done, context);
 }
 
-void store_change_task(struct store *store, const struct store_task *task, store_done *done,
+bool store_change_task(struct store *store, const struct store_task *task, store_done *done,
                        void *context)
 {
-    put_write(store, JOB_CHANGE, task, done, context);
+    return put_write(store, JOB_CHANGE, task, done, context);
 }
 
-void store_find_task(struct store *store, struct bytes id, store_found *found, void *context)
+bool store_find_task(struct store *store, struct bytes id, store_found *found, void *context)
 {
     struct job *job = make_job(JOB_FIND, &(struct store_task){.id = id}, context);
 
-    if (job == NULL) {
-        found(context, NULL, &no_memory);
-        return;
-    }
+    if (job == NULL)
+        return false;
     job->call.found = found;
     put(store, job);
+    return true;
 }
 
-void store_expire_tasks(struct store *store, int64_t now_ms, store_expired *expired, void *context)
+bool store_expire_tasks(struct store *store, int64_t now_ms, store_expired *expired, void *context)
 {
     struct job *job = make_job(JOB_EXPIRE, &(struct store_task){.status = TASK_WORKING}, context);
 
-    if (job == NULL) {
-        expired(context, 0, &no_memory);
-        return;
-    }
+    if (job == NULL)
+        return false;
     job->now_ms = now_ms;
     job->call.expired = expired;
     put(store, job);
+    return true;
 }
 
 bool store_load_tasks(struct store *store, bool (*visit)(void *context, const struct store_task *),

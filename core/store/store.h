@@ -61,22 +61,26 @@ bool store_is_durable(const struct store *store);
 /* The work has been done, durably; or has failed, and `failure` says why. */
 typedef void store_done(void *context, const struct error *failure);
 
+/* What follows puts work in line and never calls back before it returns: callers hold
+ * locks that the callbacks take. False: not put in line, out of memory; then nothing
+ * calls back. */
+
 /* Adds a task, or changes one: everything but id, created_ms, subject, issuer,
  * revision, capabilities, and request, which a final status empties. All bytes
- * are copied. `done` may be NULL. Without memory `done` is called at once. */
-void store_add_task(struct store *store, const struct store_task *task, store_done *done,
+ * are copied. `done` may be NULL. */
+bool store_add_task(struct store *store, const struct store_task *task, store_done *done,
                     void *context);
-void store_change_task(struct store *store, const struct store_task *task, store_done *done,
+bool store_change_task(struct store *store, const struct store_task *task, store_done *done,
                        void *context);
 
 /* Looks a task up. `task` is valid during the callback; NULL: there is none, or,
  * with a failure, nobody knows. */
 typedef void store_found(void *context, const struct store_task *task, const struct error *failure);
-void store_find_task(struct store *store, struct bytes id, store_found *found, void *context);
+bool store_find_task(struct store *store, struct bytes id, store_found *found, void *context);
 
 /* Forgets final tasks whose time is over; *removed says how many that were. */
 typedef void store_expired(void *context, size_t removed, const struct error *failure);
-void store_expire_tasks(struct store *store, int64_t now_ms, store_expired *expired, void *context);
+bool store_expire_tasks(struct store *store, int64_t now_ms, store_expired *expired, void *context);
 
 /* Shows every task that is not final, oldest first, and counts all that there
  * are. Waits: for the start. `visit` returning false ends it with false. */

@@ -74,6 +74,22 @@ static void set_reading_deadline(struct connection *connection, uint32_t ms)
     connection_set_deadline(connection, deadline);
 }
 
+/* Where there is no memory for a proper answer: this one needs none. */
+#define NO_MEMORY_BODY                                                                             \
+    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"Out of memory\"}}"
+
+static void send_no_memory(int fd)
+{
+    char answer[400];
+    int size = snprintf(answer, sizeof answer,
+                        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+                        "Retry-After: 1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                        sizeof NO_MEMORY_BODY - 1, NO_MEMORY_BODY);
+
+    send(fd, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+}
+
 static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **context)
 {
     struct connection *connection = calloc(1, sizeof *connection);
@@ -81,8 +97,11 @@ static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **c
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 
     *context = connection;
-    if (connection == NULL)
-        return; /* every request on it is then dropped */
+    if (connection == NULL) {
+        send_no_memory(info->connect_fd);
+        shutdown(info->connect_fd, SHUT_RD); /* nothing watches over it */
+        return;
+    }
     connection->io = io;
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
@@ -200,8 +219,10 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     if (connection->exchange == NULL)
         connection->exchange = exchange_new(connection);
     struct exchange *ex = connection->exchange;
-    if (ex == NULL)
+    if (ex == NULL) {
+        send_no_memory(connection->fd);
         return MHD_NO;
+    }
     *exchange = ex;
     int status = filter_request(ex, connection->mhd, method, version, &why);
     if (status == 0) {
@@ -222,8 +243,8 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     return MHD_YES;
 }
 
-/* A body in chunks turns out too large while it arrives, and libmicrohttpd takes
- * an answer only when it is all there. So the answer goes past it; what still
+/* A body in chunks turns out too large while it arrives, or there is no memory for
+ * it, and libmicrohttpd takes an answer only when it is all there. So the answer goes past it; what still
  * comes is read for a moment, lest a reset destroys the answer. */
 static void refuse_body(struct connection *connection, struct exchange *ex)
 {
@@ -234,9 +255,13 @@ static void refuse_body(struct connection *connection, struct exchange *ex)
         "\"message\":\"Content too large (http.max_body_bytes)\"}}";
 
     exchange_lost(ex);
+    if (ex->body.no_memory) {
+        send_no_memory(connection->fd);
+    } else {
+        send(connection->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        shutdown(connection->fd, SHUT_WR);
+    }
     buf_free(&ex->body);
-    send(connection->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    shutdown(connection->fd, SHUT_WR);
     connection_set_deadline(connection, clock_now_coarse() + DISCARD_NS);
 }
 

@@ -160,8 +160,8 @@ static void take(struct stdio *stdio, enum lines_next found, struct bytes line,
 {
     if (found == LINES_TOO_LONG)
         channel_refuse(stdio->channel, -32600, "Content too large (http.max_body_bytes)");
-    else if (!is_blank(line))
-        channel_receive(stdio->channel, line, reader);
+    else if (!is_blank(line) && !channel_receive(stdio->channel, line, reader))
+        channel_refuse(stdio->channel, -32603, "Out of memory"); /* closed: nobody hears */
 }
 
 /* Reads once. False: at the end. */

@@ -211,7 +211,7 @@ static const struct {
 START_TEST(test_set_listen)
 {
     struct config *config = config_default();
-    struct error err = {""};
+    struct error err = {.text = ""};
     bool ok = config_set_listen(config, listens[_i].listen, &err);
     ck_assert_int_eq(ok, listens[_i].address != NULL);
     ck_assert_uint_eq(config->listens, 1);

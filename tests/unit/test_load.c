@@ -219,7 +219,7 @@ START_TEST(broken_sample)
 {
     const struct broken *sample = &broken[_i];
     char name[100];
-    struct error err = {""};
+    struct error err = {.text = ""};
     snprintf(name, sizeof(name), "%s.so", sample->sample);
     put(sample->sample);
 
@@ -291,7 +291,7 @@ END_TEST
 
 static void assert_refused(const char *name, const char *expected)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     ck_assert_ptr_null(open_file(name, &err));
     assert_sentence(err.text, expected);
 }
@@ -499,7 +499,7 @@ static void expand(const char *sentence, char *out, size_t size)
 START_TEST(refused_config)
 {
     char text[400], expected[400];
-    struct error err = {""};
+    struct error err = {.text = ""};
     snprintf(text, sizeof(text), "{\"providers\": {\"p\": {\"plugin\": \"%s\", \"config\": %s}}}",
              refused_configs[_i].sample, refused_configs[_i].config);
     struct config *config = load_config(text);

@@ -93,7 +93,7 @@ static struct image *open_sample(const char *sample)
 {
     static uint64_t generation;
     char name[100];
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct buf content = sample_read(sample);
     snprintf(name, sizeof(name), "%s.so", sample);
     int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -108,7 +108,7 @@ static struct image *open_sample(const char *sample)
 
 static void load_with(const char *sample, const struct config_provider *settings)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     /* What is opened once for all workers is no loss. */
     struct error ignored;
     struct provider *first =
@@ -173,7 +173,7 @@ START_TEST(offers_and_calls)
         ck_assert_int_eq(heard.end, CALL_TEXT);
         ck_assert_str_eq(heard.text, "Grüße");
     }
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct offers *offers = provider->ops->get_offers(provider, &err);
     ck_assert_msg(offers != NULL, "%s", err.text);
     ck_assert_int_eq(memcmp(offers->hash, provider->offers->hash, sizeof(offers->hash)), 0);
@@ -183,7 +183,7 @@ END_TEST
 
 START_TEST(reconfigured)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct config_provider settings = {.id = "configured", .config = BYTES("{\"url\":\"one\"}")};
     load_with("configured", &settings);
     settings.config = BYTES("{\"url\":\"two\"}");
@@ -242,7 +242,7 @@ static const struct {
 
 START_TEST(refused_at_the_start)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     ck_assert_ptr_null(
         worker_link_load(open_sample(refused[_i].sample), "p", NULL, NULL, NULL, &err));
     ck_assert_msg(strstr(err.text, refused[_i].sentence) != NULL, "%s", err.text);
@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(hangs_at_the_start)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct config *config = config_default();
     config->plugins.start_timeout_ms = 300;
     int64_t before = clock_now();

@@ -173,6 +173,7 @@ export class Session {
         assert.ok(session.id, 'initialize gives a session id');
         const accepted = await session.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
         assert.equal(accepted.status, 202);
+        accepted.connection.destroy();
         return session;
     }
 
