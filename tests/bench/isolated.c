@@ -188,7 +188,7 @@ static struct image *open_plugin(const char *file, uint64_t generation)
 
 static void load(const char *file)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     if (!crypto_init() || !dispatch_start(2, 64, &err))
         fail("no threads");
     call_set_limits(16u << 20);

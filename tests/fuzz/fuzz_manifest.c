@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ready = crypto_init();
 
     struct manifest manifest;
-    struct error err = {""};
+    struct error err = {.text = ""};
     if (!manifest_read(&manifest, (struct bytes){(const char *)data, size}, &err)) {
         must(err.text[0] != '\0' && utf8_valid(bytes_of(err.text)));
         return 0;

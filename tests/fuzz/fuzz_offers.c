@@ -52,7 +52,7 @@ static void check_offer(const struct offer *offer)
 
 static void add(struct offers *offers, enum offer_kind kind, const struct offer_terms *terms)
 {
-    struct error err = {""};
+    struct error err = {.text = ""};
     size_t before = offers->lists[kind].count;
 
     if (!offers_add(offers, kind, terms, &err)) {

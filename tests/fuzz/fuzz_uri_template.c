@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct bytes first = {text, (size_t)(line - text)};
     struct bytes uri = {line + 1, size - first.size - 1};
-    struct error err = {""};
+    struct error err = {.text = ""};
     struct uri_template *template = uri_template_new(first, &err);
     if (template == NULL) {
         must(err.text[0] != '\0');

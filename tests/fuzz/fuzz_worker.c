@@ -148,7 +148,7 @@ static void swallow(int fd)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct heard heard[CALLS] = {{0, 0}};
-    const struct error why = {"was fuzzed"};
+    const struct error why = {.text = "was fuzzed"};
     int pair[2];
 
     if (fixed.provider.id == NULL)

@@ -268,7 +268,7 @@ START_TEST(test_what_a_kernel_lacks)
     };
     for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
         struct sandbox sandbox = {.enabled = true, .unix_sockets = kernels[i].unix_sockets};
-        struct error what = {""};
+        struct error what = {.text = ""};
         bool lacks = sandbox_lacks(&kernels[i].kernel, &sandbox, &what);
         ck_assert_msg(lacks == (kernels[i].lacks != NULL), "%zu", i);
         if (lacks)
