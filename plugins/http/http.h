@@ -79,8 +79,8 @@ bool settings_allows(const struct settings *settings, const char *host, unsigned
 
 /* ---- secrets.c ---- */
 
-/* The secret that NAME_file or NAME_env of the object at `pointer` tells. NULL: there is
- * none, or the host has been told what is wrong with it. */
+/* The secret that NAME_file or NAME_env of the object at `pointer` tells; empty when it is
+ * not in the environment. NULL: the host has been told what is wrong. */
 char *secret_read(const struct mcp_host *host, const char *pointer, const char *name);
 /* Something that is never to be seen, with its percent-encoded form. */
 bool secret_hide(struct settings *settings, const char *secret);

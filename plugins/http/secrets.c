@@ -76,14 +76,11 @@ char *secret_read(const struct mcp_host *host, const char *pointer, const char *
     if (text != NULL && path.size > 0) {
         secret = from_file(host, file, text);
     } else if (text != NULL) {
+        /* Not there: it may be the process that mcpd tries a plugin in, which has no
+         * environment. The calls tell. */
         const char *value = getenv(text);
-        if (value == NULL || *value == '\0')
-            config_fail(host, variable,
-                        "there is no %s in the environment; a provider in a worker process has "
-                        "none: use \"%s_file\"",
-                        text, name);
-        else
-            secret = strdup(value);
+        free(text);
+        return strdup(value != NULL && !has_controls(value) ? value : "");
     }
     free(text);
     if (secret == NULL)
