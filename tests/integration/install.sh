@@ -50,9 +50,11 @@ expected_files() {
 755 usr/libexec/mcp/bundled/filesystem.so
 755 usr/libexec/mcp/bundled/database.so
 755 usr/libexec/mcp/bundled/skills.so
+755 usr/libexec/mcp/bundled/git.so
 755 usr/lib/mcp/plugins/filesystem.so
 755 usr/lib/mcp/plugins/database.so
 755 usr/lib/mcp/plugins/skills.so
+755 usr/lib/mcp/plugins/git.so
 644 usr/include/mcp/plugin.h
 644 usr/lib/pkgconfig/mcp-plugin.pc
 644 usr/share/mcp/plugin.mk
@@ -64,6 +66,7 @@ expected_files() {
 644 usr/share/man/man7/mcp-filesystem.7
 644 usr/share/man/man7/mcp-database.7
 644 usr/share/man/man7/mcp-skills.7
+644 usr/share/man/man7/mcp-git.7
 644 usr/share/mcp/provider.schema.json
 644 usr/share/man/man3/mcp_plugin.3
 644 usr/lib/systemd/system/mcpd.service

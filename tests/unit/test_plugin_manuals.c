@@ -144,6 +144,17 @@ START_TEST(the_manual_of_database)
 }
 END_TEST
 
+START_TEST(the_manual_of_git)
+{
+    check_manual("man/mcp-git.7",
+                 fake_host_new("git",
+                               "{\"allowed_paths\":[\"%s\"],\"read_only\":false,"
+                               "\"author_name\":\"A\",\"author_email\":\"a@b\"}",
+                               base),
+                 7, 16);
+}
+END_TEST
+
 START_TEST(the_manual_of_skills)
 {
     check_manual("man/mcp-skills.7", fake_host_new("skills", "{\"directories\":[\"%s\"]}", base), 1,
@@ -164,8 +175,9 @@ int main(void)
     suite_add(suite, &(struct suite_case){"database", setup, teardown, 60,
                                           SUITE_TESTS(the_manual_of_database)});
     if (!under_valgrind())
-        suite_add(suite, &(struct suite_case){
-                             "filesystem", setup, teardown, 60,
-                             SUITE_TESTS(the_manual_of_filesystem, the_manual_of_skills)});
+        suite_add(suite,
+                  &(struct suite_case){"filesystem", setup, teardown, 60,
+                                       SUITE_TESTS(the_manual_of_filesystem, the_manual_of_git,
+                                                   the_manual_of_skills)});
     return suite_run(suite);
 }
