@@ -536,10 +536,11 @@ static void stop(void *self)
 BUNDLED_PLUGIN_WITH(
     "database", "Database",
     "\"abi\":\"1.0\",\"needs\":{"
-    "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true}],"
+    "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true},"
+    "{\"config\":\"/password/file\"},{\"config\":\"/sslrootcert\"}],"
     "\"write\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true,"
     "\"if_false\":\"/read_only\"}],"
-    "\"network\":{\"config\":\"/url\",\"prefix\":\"postgres\"},"
-    "\"unix_sockets\":[{\"config\":\"/url\",\"prefix\":\"postgresql:///\"},"
+    "\"network\":[{\"config\":\"/url\",\"prefix\":\"postgres\"},{\"config\":\"/host\"}],"
+    "\"unix_sockets\":[{\"config\":\"/host\",\"prefix\":\"/\"},{\"config\":\"/url\",\"prefix\":\"postgresql:///\"},"
     "{\"config\":\"/url\",\"prefix\":\"postgres:///\"}]}",
     .get_extension = NULL);
