@@ -152,16 +152,15 @@ static int64_t attend(struct engine *engine)
                      (long long)(job->deadline_ms - job->created_ms));
             continue;
         }
-        int64_t until = job->deadline_ms;
-        if (job->step == STEP_READY && job->not_before_ms <= now) {
-            /* It may end this job, and add one in front; what is behind stays. */
-            transfer_start(job);
-            continue;
-        }
-        if (job->step == STEP_READY && job->not_before_ms < until)
-            until = job->not_before_ms;
+        bool starts = job->step == STEP_READY && job->not_before_ms <= now;
+        int64_t until = job->step == STEP_READY && !starts && job->not_before_ms < job->deadline_ms
+                            ? job->not_before_ms
+                            : job->deadline_ms;
         if (until - now < nap)
             nap = until > now ? until - now : 0;
+        /* It may end this job, and add one in front; what is behind stays. */
+        if (starts)
+            transfer_start(job);
     }
     return nap;
 }
