@@ -30,13 +30,14 @@ tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
 
 # Switches: DEV=1 makes warnings errors; SANITIZE=address,undefined or thread;
 # COVERAGE=1; FUZZ=1 instruments for libFuzzer (CC=clang); V=1 shows the commands.
-# `make run PORT=8081`; `make fuzz FUZZ_SECONDS=600`.
+# `make run PORT=8081`; `make fuzz FUZZ_SECONDS=600`; `make soak SOAK_SECONDS=3600`.
 DEV      ?=
 SANITIZE ?=
 COVERAGE ?=
 FUZZ     ?=
 PORT     ?= 8080
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 3600
 
 # ---- Where and how we build -------------------------------------------------
 # Builds that differ in kind live beside the ordinary one.
@@ -165,6 +166,16 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS (60) with libFuzzer
 	@scripts/install-dependencies build fuzz
 	@$(parallel) CC=clang SANITIZE=address,undefined FUZZ=1 fuzz-programs
 	@scripts/fuzz build-address-undefined-fuzz-clang $(FUZZ_SECONDS)
+torture: ## Fail each allocation and system call in turn, kill -9 workers and mcpd, under ASan + UBSan too
+	@scripts/install-dependencies build check
+	@$(parallel) all test-plugins
+	@$(parallel) SANITIZE=address,undefined all test-plugins
+	@LONG=1 B=$(B) tests/torture/run
+	@LONG=1 B=build-address-undefined tests/torture/run alloc files
+soak: ## Everything at once for SOAK_SECONDS (3600): load, reloads, kills; memory and descriptors stay
+	@scripts/install-dependencies build check
+	@$(parallel) all test-plugins
+	@SOAK_SECONDS=$(SOAK_SECONDS) B=$(B) tests/torture/run soak
 coverage: ## Line coverage of the unit tests, as HTML in build-coverage/html
 	@scripts/install-dependencies build check coverage
 	@$(parallel) COVERAGE=1 all unit-programs
@@ -209,6 +220,6 @@ help: ## This list
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind check-isolated bench fuzz \
+.PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind check-isolated bench fuzz torture soak \
         coverage lint format run deps install uninstall dist clean help FORCE
 -include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(worker_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))
