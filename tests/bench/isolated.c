@@ -6,7 +6,8 @@
  *
  *   isolated ECHO.so SIZE [ROUNDS [CALLS]]
  *
- * Prints a line of JSON: microseconds a call, medians of the rounds. A call of the
+ * Prints a line of JSON: microseconds a call and what the worker adds as a part of the
+ * bare round trip, of the same round, each the median of the rounds. A call of the
  * worker is one after the other, each begun by the thread that heard the end of the one
  * before, as mcpd's answers are sent by the thread that hears them.
  */
@@ -27,7 +28,7 @@
 #include "plugin/dispatch.h"
 #include "plugin/worker_link.h"
 
-#define ROUNDS_MAX 99
+#define ROUNDS_MAX 499
 
 _Noreturn static void fail(const char *why)
 {
@@ -227,7 +228,7 @@ int main(int argc, char **argv)
     const size_t size = strtoul(argv[2], NULL, 10);
     const unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 9;
     const unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 5000;
-    double bare[ROUNDS_MAX], inside[ROUNDS_MAX], worker[ROUNDS_MAX];
+    static double bare[ROUNDS_MAX], inside[ROUNDS_MAX], worker[ROUNDS_MAX], ratio[ROUNDS_MAX];
 
     if (rounds == 0 || rounds > ROUNDS_MAX || count == 0)
         fail("so many rounds are not done");
@@ -248,9 +249,11 @@ int main(int argc, char **argv)
         start = clock_now();
         run_calls(apart, count, true);
         worker[round] = since(start, count);
+        ratio[round] = (worker[round] - inside[round]) / bare[round];
     }
-    printf("{\"size\":%zu,\"bare_us\":%.2f,\"inproc_us\":%.2f,\"worker_us\":%.2f}\n", size,
-           median(bare, rounds), median(inside, rounds), median(worker, rounds));
+    printf("{\"size\":%zu,\"bare_us\":%.2f,\"inproc_us\":%.2f,\"worker_us\":%.2f,\"ratio\":%.3f}\n",
+           size, median(bare, rounds), median(inside, rounds), median(worker, rounds),
+           median(ratio, rounds));
     kill(pair.child, SIGKILL);
     waitpid(pair.child, NULL, 0);
     provider_retire(apart);

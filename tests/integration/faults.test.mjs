@@ -29,17 +29,20 @@ const start = (isolation, { config = {}, provider = {}, plugins = ['faults', 'ec
 
 // ---- Every fault, beside a provider that is called all the time ---------------------------
 
-const daemon = await start('process', { config: { plugins: { max_worker_deaths: 0, start_timeout_ms: 2000 * SCALE }, calls: { timeout_ms: 1000 * SCALE } }, provider: { memory_mib: 256 } });
+const daemon = await start('process', { config: { plugins: { max_worker_deaths: 0, start_timeout_ms: 2000 * SCALE }, calls: { timeout_ms: 2500 * SCALE } }, provider: { memory_mib: 256 } });
 const { port } = daemon;
 const steady = () => new Load(port, { echo: [{ text: 'beside' }, 'beside'] }, { connections: 4, pause: 5 });
 
-let quiet;
-test('the provider beside, while all is quiet', async () => {
+/** Quiet times, before and after: how much the machine is disturbed by others. */
+const quiet = [];
+async function listenToTheQuiet() {
     const load = steady();
     await sleep(SLOW_BINARY ? 500 : 3000);
-    quiet = await load.stop();
-    assert.equal(quiet.failed + quiet.wrong, 0, quiet.first_error);
-});
+    const result = await load.stop();
+    assert.equal(result.failed + result.wrong, 0, result.first_error);
+    quiet.push(result.p99_ms);
+}
+test('the provider beside, while all is quiet', listenToTheQuiet);
 let beside;
 test('... and from now on, beside all that follows', () => {
     beside = steady();
@@ -95,12 +98,13 @@ test(`${CRASHES} crashes: how long until the next call is answered`, async () =>
 }, { timeout: 30_000 + CRASHES * 1000 });
 test('the provider beside has not noticed', async () => {
     const result = await beside.stop();
-    const ratio = result.p99_ms / quiet.p99_ms;
-    console.log(`      ${result.calls} calls, ${result.failed + result.wrong} failed; p99 ${result.p99_ms} ms, quiet ${quiet.p99_ms} ms: ${ratio.toFixed(2)} times`);
+    await listenToTheQuiet();
+    const ratio = result.p99_ms / Math.max(...quiet);
+    console.log(`      ${result.calls} calls, ${result.failed + result.wrong} failed; p50 ${result.p50_ms} ms; p99 ${result.p99_ms} ms, quiet before and after ${quiet.join(' and ')} ms: ${ratio.toFixed(2)} times the worse`);
     assert.equal(result.failed + result.wrong, 0, result.first_error);
     assert.ok(result.calls > 100);
-    // One of two processors is busy with a loop for some of the time, and with dying processes.
-    if (!SLOW_BINARY) assert.ok(ratio < 3 || result.p99_ms - quiet.p99_ms < 15, `${ratio} times`);
+    // Milliseconds are what a loop on one of two processors costs whoever shares it.
+    if (!SLOW_BINARY) assert.ok(ratio < 3 || result.p99_ms < 50, `${ratio} times`);
 });
 
 // ---- Deadlines: of the tool, of the provider, of the server -------------------------------
