@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// ../shared/attacks.md, section 6.5, every row, through mcpd with the official
+// client: what the published attacks on git servers get from plugins/git, in words.
+import fs from 'node:fs';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { assert, done, test } from './lib/check.mjs';
+import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { git, makeRepository, put } from './lib/repository.mjs';
+
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+const base = fs.realpathSync(temporaryDirectory('mcpd-git-attacks'));
+const allowed = path.join(base, 'allowed');
+const outside = path.join(base, 'outside');
+const SECRET = 'the secret that must not leak';
+const repository = makeRepository(path.join(allowed, 'repo'));
+makeRepository(outside);
+put(outside, 'secret.txt', SECRET);
+git(outside, 'add', '-A');
+git(outside, '-c', 'user.name=x', '-c', 'user.email=x@y', 'commit', '-qm', SECRET);
+makeRepository(path.join(base, 'allowed_too'));
+put(base, 'outside.txt', SECRET);
+
+const daemon = await Daemon.start({
+    plugins: ['git'],
+    config: { providers: { git: { plugin: 'git', config: { allowed_paths: [allowed], read_only: false, author_name: 'R', author_email: 'r@example.org' } } } },
+});
+const client = new ClientV1({ name: 'tests', version: '1.0.0' });
+await client.connect(new TransportV1(new URL(`http://127.0.0.1:${daemon.port}/mcp`)));
+const call = async (name, args) => {
+    const result = await client.callTool({ name, arguments: args });
+    return { text: result.content[0].text, json: result.structuredContent, failed: result.isError === true };
+};
+const good = async (name, args) => {
+    const result = await call(name, args);
+    assert.ok(!result.failed, `${name} ${JSON.stringify(args)}: ${result.text}`);
+    return result;
+};
+async function refused(name, args, words) {
+    const { text, failed } = await call(name, args);
+    assert.ok(failed, `${name} ${JSON.stringify(args)} was answered: ${text}`);
+    assert.ok(!text.includes(SECRET), text);
+    assert.match(text, words);
+}
+/** Every tool that reads refuses this repository. */
+async function closed(directory, words) {
+    for (const [name, args] of [['git_status', {}], ['git_log', {}], ['git_show', {}], ['git_diff_unstaged', {}], ['git_show_file', { path: 'README.md' }], ['git_branch', {}]])
+        await refused(name, { repo_path: directory, ...args }, words);
+}
+const copies = [];
+function copy(name) {
+    const directory = path.join(allowed, name);
+    fs.cpSync(repository, directory, { recursive: true, verbatimSymlinks: true });
+    copies.push(directory);
+    return directory;
+}
+
+// ---- Argument injection (CVE-2025-68144 and its family) ----------------------------
+
+const evil = path.join(base, 'evil');
+const DASH = /begins with "-"; options are not taken here/;
+for (const [name, argument, values, rest = {}] of [
+    ['git_diff', 'target', [`--output=${evil}`, '--help', '-p', '--ext-diff']],
+    ['git_checkout', 'branch_name', ['--orphan=evil', '-f', '-b']],
+    ['git_show', 'revision', [`--output=${evil}`, '--format=evil']],
+    ['git_create_branch', 'branch_name', ['--track=evil', '-f']],
+    ['git_create_branch', 'base_branch', ['--track=evil'], { branch_name: 'new' }],
+    ['git_log', 'revision', ['--exec=evil', `--output=${evil}`]],
+    ['git_log', 'start_timestamp', ['--exec=evil']],
+    ['git_log', 'end_timestamp', ['--exec=evil']],
+    ['git_log', 'author', ['--exec=evil']],
+    ['git_log', 'path', ['--exec=evil']],
+    ['git_branch', 'contains', ['--exec=evil']],
+    ['git_branch', 'not_contains', ['--exec=evil']],
+    ['git_blame', 'path', ['--contents=/etc/passwd']],
+    ['git_blame', 'revision', ['--contents=/etc/passwd'], { path: 'README.md' }],
+    ['git_show_file', 'revision', ['--output=x'], { path: 'README.md' }],
+    ['git_search', 'revision', ['--open-files-in-pager=evil'], { query: 'x' }],
+    ['git_add', 'files', [['-A'], ['--chmod=+x'], ['README.md', '-f']]],
+]) {
+    for (const value of values) {
+        test(`${name} ${argument} ${value} is refused`, async () => {
+            const before = git(repository, 'for-each-ref') + git(repository, 'status', '--short');
+            await refused(name, { repo_path: repository, ...rest, [argument]: value }, DASH);
+            assert.equal(git(repository, 'for-each-ref') + git(repository, 'status', '--short'), before);
+            assert.ok(!fs.existsSync(evil));
+        });
+    }
+}
+test('a reference that exists and looks like an option is refused all the same', async () => {
+    const directory = copy('refs');
+    const head = git(directory, 'rev-parse', 'HEAD');
+    fs.writeFileSync(path.join(directory, '.git/refs/heads/--output=evil.txt'), head);
+    fs.writeFileSync(path.join(directory, '.git/refs/heads/--orphan=evil'), head);
+    for (const revision of ['--output=evil.txt', '--orphan=evil']) {
+        await refused('git_diff', { repo_path: directory, target: revision }, DASH);
+        await refused('git_diff', { repo_path: directory, target: `HEAD..${revision}` }, /is not a range|begins with "-"/);
+        await refused('git_checkout', { repo_path: directory, branch_name: revision }, DASH);
+    }
+    assert.ok(!fs.existsSync(path.join(directory, 'evil.txt')));
+    assert.equal(git(directory, 'symbolic-ref', 'HEAD'), 'refs/heads/main\n');
+});
+test('revisions with control characters, patterns, and names that are none', async () => {
+    for (const revision of ['HEAD\n--output=x', 'HEAD\u0000', '\u0007'])
+        await refused('git_show', { repo_path: repository, revision }, /control character/);
+    for (const revision of [':/First', 'HEAD^{/First}']) await refused('git_show', { repo_path: repository, revision }, /git_search/);
+    for (const revision of ['refs/../../outside', '../../HEAD', 'a..b..c', '@{', 'HEAD^{', 'x'.repeat(2000)])
+        await refused('git_log', { repo_path: repository, revision }, /no revision|not a range|longer than/);
+    for (const name of ['a..b', 'a b', 'HEAD', 'x.lock', 'a~b', '/a', 'a/', '@{x'])
+        await refused('git_create_branch', { repo_path: repository, branch_name: name }, /cannot be the name of a branch/);
+});
+
+// ---- Repository scope (CVE-2025-68145) ----------------------------------------------
+
+test('repositories outside are refused, however they are named', async () => {
+    fs.symlinkSync(outside, path.join(allowed, 'escape_link'));
+    fs.symlinkSync('../outside', path.join(allowed, 'relative_link'));
+    for (const directory of [outside, `${allowed}/../outside`, '../outside', 'repo/../../outside', path.join(allowed, 'escape_link'), 'relative_link', `${allowed}_too`, '/', '/proc/self/root', '..'])
+        await closed(directory, /leads out of the allowed directory|is not in an allowed directory|cannot be followed/);
+    await closed(`${repository}\u0000/../../outside`, /NUL character/);
+    await closed('file:///etc', /is a URI/);
+    await closed(`${allowed}/${'x/'.repeat(3000)}`, /longer than 4095/);
+    await closed(path.join(repository, 'src'), /not a git repository/);
+    await closed(allowed, /not a git repository/);
+    fs.unlinkSync(path.join(allowed, 'escape_link'));
+    fs.unlinkSync(path.join(allowed, 'relative_link'));
+});
+test('a symbolic link that stays inside is followed', async () => {
+    fs.symlinkSync('repo', path.join(allowed, 'inside_link'));
+    assert.equal((await good('git_log', { repo_path: 'inside_link', max_count: 1 })).json.commits.length, 1);
+});
+test('a .git that leads out is refused: file, symbolic link, commondir, work tree, alternates', async () => {
+    const cases = {
+        gitfile: (d) => { fs.rmSync(path.join(d, '.git'), { recursive: true }); fs.writeFileSync(path.join(d, '.git'), `gitdir: ${outside}/.git\n`); },
+        gitfile_relative: (d) => { fs.rmSync(path.join(d, '.git'), { recursive: true }); fs.writeFileSync(path.join(d, '.git'), 'gitdir: ../../outside/.git\n'); },
+        gitlink: (d) => { fs.rmSync(path.join(d, '.git'), { recursive: true }); fs.symlinkSync(path.join(outside, '.git'), path.join(d, '.git')); },
+        commondir: (d) => fs.writeFileSync(path.join(d, '.git/commondir'), `${outside}/.git\n`),
+        alternates: (d) => fs.writeFileSync(path.join(d, '.git/objects/info/alternates'), `${outside}/.git/objects\n`),
+        alternates_relative: (d) => fs.writeFileSync(path.join(d, '.git/objects/info/alternates'), '../../../../outside/.git/objects\n'),
+    };
+    for (const [name, change] of Object.entries(cases)) {
+        const directory = copy(name);
+        change(directory);
+        await closed(directory, /not beneath the allowed directory|leads out of the allowed directory/);
+    }
+    const worktree = copy('worktree');
+    git(worktree, 'config', 'core.worktree', outside);
+    await closed(worktree, /core\.worktree/);
+});
+test('symbolic links, FIFOs and includes in a git directory are refused, and nothing waits', async () => {
+    const cases = {
+        objects: [(d) => { fs.rmSync(path.join(d, '.git/objects'), { recursive: true }); fs.symlinkSync(path.join(outside, '.git/objects'), path.join(d, '.git/objects')); }, /objects is a symbolic link/],
+        refs: [(d) => fs.symlinkSync(path.join(outside, '.git/refs/heads/main'), path.join(d, '.git/refs/heads/evil')), /evil is a symbolic link/],
+        packed: [(d) => fs.symlinkSync(path.join(outside, 'secret.txt'), path.join(d, '.git/packed-refs')), /packed-refs is a symbolic link/],
+        exclude: [(d) => { fs.rmSync(path.join(d, '.git/info/exclude'), { force: true }); fs.symlinkSync('/etc/passwd', path.join(d, '.git/info/exclude')); }, /exclude is a symbolic link/],
+        fifo: [(d) => { fs.rmSync(path.join(d, '.git/index')); execFileSync('mkfifo', [path.join(d, '.git/index')]); }, /index is a FIFO/],
+        remotes: [(d) => { fs.mkdirSync(path.join(d, '.git/refs/remotes/origin'), { recursive: true }); fs.writeFileSync(path.join(d, '.git/refs/remotes/origin/HEAD'), 'ref: refs/remotes/origin/main\n'); fs.symlinkSync(outside, path.join(d, '.git/refs/remotes/origin/hooks')); }, /hooks is a symbolic link/],
+        include: [(d) => fs.appendFileSync(path.join(d, '.git/config'), `[include]\n\tpath = ${outside}/secret.txt\n`), /includes other files/],
+        include_if: [(d) => fs.appendFileSync(path.join(d, '.git/config'), `[core] [ INCLUDEIF "gitdir:/"] path = ${outside}/secret.txt\n`), /includes other files/],
+    };
+    for (const [name, [change, words]] of Object.entries(cases)) {
+        const directory = copy(name);
+        change(directory);
+        await closed(directory, words);
+    }
+});
+test('.gitignore and the like that are links or FIFOs are refused where the work tree is read', async () => {
+    for (const name of ['.gitignore', 'src/.gitattributes', '.gitmodules']) {
+        const link = copy(`link_${path.basename(name)}`);
+        fs.symlinkSync(path.join(outside, 'secret.txt'), path.join(link, name));
+        await refused('git_status', { repo_path: link }, /is a symbolic link, not a file/);
+        const fifo = copy(`fifo_${path.basename(name)}`);
+        execFileSync('mkfifo', [path.join(fifo, name)]);
+        await refused('git_diff_unstaged', { repo_path: fifo }, /is a FIFO, not a file/);
+    }
+    const modules = copy('modules');
+    put(modules, '.gitmodules', `[include]\n\tpath = ${outside}/secret.txt\n`);
+    await refused('git_status', { repo_path: modules }, /includes other files/);
+});
+test('a tracked file that became a FIFO does not block', async () => {
+    const directory = copy('fifo_file');
+    fs.rmSync(path.join(directory, 'README.md'));
+    execFileSync('mkfifo', [path.join(directory, 'README.md'), path.join(directory, 'new-fifo')]);
+    await good('git_status', { repo_path: directory });
+    await good('git_diff_unstaged', { repo_path: directory });
+    await good('git_diff', { repo_path: directory, target: 'HEAD' });
+    await refused('git_add', { repo_path: directory, files: ['new-fifo'] }, /FIFO/);
+});
+
+// ---- No unrestricted init (CVE-2025-68143) -------------------------------------------
+
+test('there is no git_init', async () => {
+    const { tools } = await client.listTools();
+    assert.ok(!tools.some((tool) => /init|clone|config|push|fetch|remote/.test(tool.name)));
+    await assert.rejects(client.callTool({ name: 'git_init', arguments: { repo_path: path.join(base, '.ssh') } }), /git_init|[Uu]nknown tool/);
+    assert.ok(!fs.existsSync(path.join(base, '.ssh')));
+});
+
+// ---- Staging outside the tree (CVE-2026-27735) ---------------------------------------
+
+test('git_add stages nothing from outside the work tree', async () => {
+    const directory = copy('stage');
+    fs.symlinkSync(outside, path.join(directory, 'link_out'));
+    fs.symlinkSync(path.join(outside, 'secret.txt'), path.join(directory, 'secret_link'));
+    const before = git(directory, 'ls-files', '-s');
+    for (const [file, words] of [
+        ['../outside.txt', /climbs out/], ['../../outside.txt', /climbs out/], ['src/../../x', /climbs out/], ['../../../.kube/config', /climbs out/],
+        [path.join(base, 'outside.txt'), /not in the repository/], ['/etc/passwd', /not in the repository/], [`${directory}/../../outside.txt`, /climbs out/],
+        ['link_out/secret.txt', /symbolic link is on the way|There is no file/], ['.git/config', /git's own directory/], ['.GIT/config', /git's own directory/], ['a\u0000b', /NUL/],
+        ['nothing-there', /There is no file/],
+    ]) await refused('git_add', { repo_path: directory, files: [file] }, words);
+    assert.equal(git(directory, 'ls-files', '-s'), before);
+    // A link is staged as a link, with where it leads and not what is there.
+    await good('git_add', { repo_path: directory, files: ['secret_link'] });
+    assert.match(git(directory, 'ls-files', '-s', 'secret_link'), /^120000 /);
+    assert.equal(git(directory, 'show', ':secret_link'), path.join(outside, 'secret.txt'));
+    assert.ok(!fs.existsSync(path.join(directory, '.git/index.lock')) && !fs.existsSync(path.join(directory, '.git/index.new')));
+});
+
+// ---- Code execution through configuration and attributes ------------------------------
+
+test('no hook, filter, diff driver, monitor or ssh command of a repository is run', async () => {
+    const directory = copy('config');
+    const mark = path.join(base, 'executed');
+    const script = path.join(base, 'evil.sh');
+    fs.writeFileSync(script, `#!/bin/sh\necho "$0 $*" >>${mark}\ncat\n`, { mode: 0o755 });
+    for (const [key, value] of Object.entries({
+        'core.fsmonitor': script, 'core.sshCommand': script, 'core.pager': script, 'core.editor': script, 'core.hooksPath': base, 'core.askPass': script,
+        'filter.x.smudge': script, 'filter.x.clean': script, 'filter.x.process': script, 'filter.x.required': 'true', 'diff.external': script, 'diff.x.textconv': script, 'diff.x.command': script,
+        'diff.x.xfuncname': '(a+)+$', 'merge.x.driver': script, 'gpg.program': script, 'commit.gpgsign': 'true', 'core.gitProxy': script, 'core.excludesFile': path.join(outside, 'secret.txt'), 'core.attributesFile': path.join(outside, 'secret.txt'),
+    })) git(directory, 'config', key, value);
+    for (const hook of ['pre-commit', 'post-commit', 'commit-msg', 'prepare-commit-msg', 'post-checkout', 'reference-transaction', 'post-index-change', 'fsmonitor-watchman']) {
+        fs.mkdirSync(path.join(directory, '.git/hooks'), { recursive: true });
+        fs.copyFileSync(script, path.join(directory, '.git/hooks', hook));
+        fs.copyFileSync(script, path.join(base, hook));
+    }
+    put(directory, '.gitattributes', '*.txt filter=x diff=x merge=x\n*.c diff=x\n');
+    put(directory, 'docs-notes.txt', 'changed\n');
+    put(directory, 'src/main.c', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\n');
+    const at = { repo_path: directory };
+    for (const [name, args] of [
+        ['git_status', {}], ['git_diff_unstaged', {}], ['git_diff', { target: 'HEAD' }], ['git_diff', { target: 'light..main' }], ['git_log', {}], ['git_show', {}], ['git_blame', { path: 'docs-notes.txt' }],
+        ['git_show_file', { path: 'docs-notes.txt' }], ['git_search', { query: 'note' }], ['git_branch', {}], ['git_tags', {}], ['git_add', { files: ['src/main.c', '.gitattributes'] }], ['git_diff_staged', {}],
+        ['git_commit', { message: 'Made by mcpd' }], ['git_create_branch', { branch_name: 'made' }], ['git_reset', {}], ['git_checkout', { branch_name: 'made' }],
+    ]) await good(name, { ...at, ...args });
+    await refused('git_add', { ...at, files: ['docs-notes.txt'] }, /has the filter "x".*mcpd runs no filters/);
+    git(directory, '-c', 'core.fsmonitor=', '-c', 'core.hooksPath=/dev/null', '-c', 'filter.x.clean=cat', '-c', 'filter.x.process=', 'checkout-index', '-f', '--', 'README.md');
+    fs.rmSync(mark, { force: true });
+    await good('git_checkout', { ...at, branch_name: 'made' });
+    assert.ok(!fs.existsSync(mark), fs.existsSync(mark) ? fs.readFileSync(mark, 'utf8') : '');
+});
+test('a hook or a filter is not run at a checkout that writes files, and links out are not written through', async () => {
+    const directory = copy('checkout');
+    const mark = path.join(base, 'executed-too');
+    const script = path.join(base, 'evil2.sh');
+    fs.writeFileSync(script, `#!/bin/sh\ntouch ${mark}\ncat\n`, { mode: 0o755 });
+    git(directory, 'config', 'filter.x.smudge', script);
+    put(directory, '.git/info/attributes', '* filter=x\n');
+    fs.copyFileSync(script, path.join(directory, '.git/hooks/post-checkout'));
+    await good('git_checkout', { repo_path: directory, branch_name: 'topic' });
+    assert.ok(!fs.existsSync(mark));
+    assert.equal(fs.readFileSync(path.join(directory, 'notes.txt'), 'utf8'), git(directory, 'show', 'topic:notes.txt'));
+    // An untracked link where a directory shall be: refused, not followed.
+    git(directory, '-c', 'filter.x.smudge=cat', 'checkout', '-q', 'light');
+    fs.rmSync(path.join(directory, 'ünïcode'), { recursive: true, force: true });
+    fs.symlinkSync(outside, path.join(directory, 'ünïcode'));
+    await refused('git_checkout', { repo_path: directory, branch_name: 'main' }, /would be overwritten/);
+    assert.ok(!fs.existsSync(path.join(outside, '日本語.txt')));
+});
+test('objects that would unpack to more than max_object_size are not unpacked', async () => {
+    const directory = copy('bomb');
+    const bomb = path.join(base, 'bomb.bin');
+    fs.writeFileSync(bomb, Buffer.alloc(64 << 20));
+    fs.copyFileSync(bomb, path.join(directory, 'bomb.bin'));
+    git(directory, 'add', 'bomb.bin');
+    git(directory, '-c', 'user.name=x', '-c', 'user.email=x@y', 'commit', '-qm', 'Bomb');
+    await refused('git_show_file', { repo_path: directory, path: 'bomb.bin' }, /larger than the 33554432 bytes/);
+    await refused('git_blame', { repo_path: directory, path: 'bomb.bin' }, /larger than/);
+    assert.match((await good('git_show', { repo_path: directory })).text, /Binary files .*bomb\.bin differ/);
+    await good('git_search', { repo_path: directory, query: 'step' });
+});
+test('nothing of this has stopped mcpd', async () => {
+    assert.equal((await good('git_status', { repo_path: repository })).text, git(repository, 'status', '--short', '--branch'));
+});
+
+await done();
