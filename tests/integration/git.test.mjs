@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // plugins/git through mcpd, asked by the official client: what the git command
 // says of the same repository, word for word. The attacks are in git_attacks.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { assert, done, test } from './lib/check.mjs';
+import { assert, done, sleep, test } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
 import { git, makeClone, makeConflict, makeDirty, makeRepository, put } from './lib/repository.mjs';
 
@@ -137,5 +138,205 @@ for (const [name, args, command, where, cut] of questions) {
 test('at least 30 questions had the same answer', () => {
     if (!process.env.ONLY) assert.ok(compared >= 30, `${compared}`);
 });
+
+// ---- Answers are bounded, and can be read on -----------------------------------------
+
+test('a diff comes in parts that make up the whole', async () => {
+    const whole = git(repository, 'diff', 'light..main');
+    let text = '', offset = 0, parts = 0;
+    for (; ;) {
+        const { json } = await good('small_git_diff', { repo_path: repository, target: 'light..main', offset });
+        assert.ok(Buffer.byteLength(json.text) <= 1024);
+        text += json.text;
+        parts++;
+        if (!json.truncated) break;
+        assert.ok(json.next_offset > offset);
+        offset = json.next_offset;
+    }
+    assert.equal(text, whole);
+    assert.ok(parts > 1);
+});
+test('history, branches, status, blame and files come page by page', async () => {
+    const all = git(repository, 'log', '--format=%H').trim().split('\n');
+    const shas = [];
+    for (let skip = 0; skip !== undefined;) {
+        const { json, text } = await good('small_git_log', { repo_path: repository, max_count: 3, skip });
+        shas.push(...json.commits.map((commit) => commit.sha));
+        if (json.truncated) assert.match(text, new RegExp(`"skip": ${json.next_skip}\\]`));
+        skip = json.next_skip;
+    }
+    assert.deepEqual(shas, all);
+    const status = [];
+    for (let skip = 0; skip !== undefined;) {
+        const { json } = await good('small_git_status', { repo_path: dirty, skip });
+        assert.ok(json.entries.length <= 3);
+        status.push(...json.entries.map((entry) => entry.path));
+        skip = json.next_skip;
+    }
+    assert.deepEqual(status, (await good('git_status', { repo_path: dirty })).json.entries.map((entry) => entry.path));
+    const blamed = [];
+    for (let start_line = 1; start_line !== undefined;) {
+        const { json } = await good('small_git_blame', { repo_path: repository, path: 'docs-notes.txt', start_line });
+        for (const hunk of json.hunks) for (let i = 0; i < hunk.lines; i++) blamed.push(hunk.sha);
+        start_line = json.next_line;
+    }
+    assert.deepEqual(blamed, git(repository, 'blame', '-s', '-l', 'HEAD', '--', 'docs-notes.txt').trim().split('\n').map((line) => git(repository, 'rev-parse', line.split(' ')[0].replace('^', '')).trim()));
+    let content = '';
+    for (let offset = 0; offset !== undefined;) {
+        const { json } = await good('small_git_show_file', { repo_path: repository, path: 'src/main.c', offset, limit: 100 });
+        content += json.content;
+        offset = json.next_offset;
+    }
+    assert.equal(content, git(repository, 'show', 'HEAD:src/main.c'));
+    assert.equal((await good('small_git_search', { repo_path: repository, query: 'step', max_count: 2 })).json.truncated, true);
+});
+test('binary files come in Base64, and are refused as text', async () => {
+    const { json } = await good('git_show_file', { repo_path: repository, path: 'logo.bin', revision: 'light', encoding: 'base64' });
+    assert.deepEqual([...Buffer.from(json.content, 'base64')], [0, 1, 2, 255, 254, 0, 10, 13]);
+    await refused('git_show_file', { repo_path: repository, path: 'logo.bin', revision: 'light' }, /base64/);
+});
+test('structured content says what the text says', async () => {
+    const { json } = await good('git_status', { repo_path: clone });
+    assert.deepEqual([json.branch, json.upstream, json.ahead, json.behind, json.total], ['main', 'origin/main', 1, 0, 0]);
+    const [commit] = (await good('git_log', { repo_path: repository, revision: 'light', max_count: 1 })).json.commits;
+    assert.equal(JSON.stringify([commit.sha, commit.author.name, commit.author.date, commit.message]),
+        JSON.stringify(git(repository, 'log', '-1', '--format=%H%x00%an%x00%aI%x00%s', 'light').trim().split('\0')));
+    const renamed = (await good('git_diff', { repo_path: repository, target: 'light..main' })).json.files.find((file) => file.status === 'R');
+    assert.deepEqual([renamed.old_path, renamed.path, renamed.similarity], ['notes.txt', 'docs-notes.txt', 88]);
+    const tag = (await good('git_tags', { repo_path: repository })).json.tags.find((one) => one.name === 'v1.0');
+    assert.deepEqual([tag.annotated, tag.message, tag.sha], [true, 'Version one\n\nThe first.\n', git(repository, 'rev-parse', 'v1.0^{}').trim()]);
+});
+
+// ---- Writing -------------------------------------------------------------------------
+
+test('without read_only: false there are no tools that write, and remembered ones are refused', async () => {
+    const { tools } = await client.listTools();
+    const names = tools.map((tool) => tool.name);
+    for (const name of ['git_add', 'git_reset', 'git_commit', 'git_create_branch', 'git_checkout']) {
+        assert.ok(!names.includes(name) && names.includes(`rw_${name}`));
+        await assert.rejects(client.callTool({ name, arguments: { repo_path: repository } }));
+    }
+});
+test('add, commit, branch, checkout and reset do what git does', async () => {
+    const mine = makeRepository(at('mine')), theirs = at('theirs');
+    fs.cpSync(mine, theirs, { recursive: true, verbatimSymlinks: true });
+    for (const directory of [mine, theirs]) {
+        put(directory, '.gitattributes', 'crlf.txt text\n');
+        put(directory, 'crlf.txt', 'one\r\ntwo\r\n');
+        put(directory, 'deep/er/new.txt', 'new\n');
+        put(directory, 'run.sh', '#!/bin/sh\necho changed\n');
+        fs.rmSync(path.join(directory, 'noeol.txt'));
+        put(directory, 'logs/x.log', 'log\n');
+        put(directory, '.gitignore', '*.log\n');
+    }
+    const rw = (name, args = {}) => good(`rw_${name}`, { repo_path: mine, ...args });
+    git(theirs, 'add', 'deep');
+    await rw('git_add', { files: ['deep'] });
+    assert.equal(git(mine, 'ls-files', '-s'), git(theirs, 'ls-files', '-s'));
+    git(theirs, 'add', '.');
+    const { json } = await rw('git_add', { files: ['.'] });
+    assert.deepEqual(json.staged.toSorted(), ['.gitattributes', '.gitignore', 'crlf.txt', 'noeol.txt', 'run.sh']);
+    assert.equal(git(mine, 'ls-files', '-s'), git(theirs, 'ls-files', '-s'));
+    assert.equal(git(mine, 'status', '--short'), git(theirs, 'status', '--short'));
+    git(mine, 'fsck', '--strict');
+    await refused('rw_git_add', { repo_path: mine, files: ['logs/x.log'] }, /ignored/);
+    const commit = await rw('git_commit', { message: 'By mcpd\n\nA body.\n\n\n' });
+    assert.match(commit.text, /^\[main [0-9a-f]{7}\] By mcpd\n$/);
+    assert.equal(git(mine, 'log', '-1', '--format=%H %an %ae %cn %ce %B').trim(), `${commit.json.sha} Robot robot@example.org Robot robot@example.org By mcpd\n\nA body.`);
+    assert.equal(git(mine, 'write-tree'), git(theirs, 'write-tree'));
+    assert.equal(git(mine, 'status', '--short'), '');
+    assert.match(git(mine, 'reflog', '-1'), /HEAD@\{0\}: commit: By mcpd/);
+    await refused('rw_git_commit', { repo_path: mine, message: 'again' }, /Nothing is staged/);
+    await refused('rw_git_commit', { repo_path: mine, message: '  \n' }, /message is empty/);
+    await rw('git_create_branch', { branch_name: 'feature/x', base_branch: 'light' });
+    assert.equal(git(mine, 'rev-parse', 'feature/x'), git(mine, 'rev-parse', 'light'));
+    await refused('rw_git_create_branch', { repo_path: mine, branch_name: 'feature/x' }, /already/);
+    await rw('git_checkout', { branch_name: 'feature/x' });
+    assert.equal(git(mine, 'status', '--short', '--branch'), '## feature/x\n?? logs/\n');
+    put(mine, 'README.md', 'precious\n');
+    await rw('git_add', { files: ['README.md'] });
+    await rw('git_reset');
+    assert.equal(git(mine, 'status', '--short'), ' M README.md\n?? logs/\n');
+    put(mine, 'notes.txt', 'precious, too\n');
+    await refused('rw_git_checkout', { repo_path: mine, branch_name: 'main' }, /would be overwritten.*notes\.txt/);
+    assert.equal(fs.readFileSync(path.join(mine, 'notes.txt'), 'utf8'), 'precious, too\n');
+    assert.equal(git(mine, 'symbolic-ref', 'HEAD'), 'refs/heads/feature/x\n');
+    git(mine, 'checkout', '-q', '--', '.');
+    assert.equal((await rw('git_checkout', { branch_name: 'v1.0' })).json.detached, true);
+    assert.equal(git(mine, 'rev-parse', 'HEAD'), git(mine, 'rev-parse', 'v1.0^{}'));
+    git(mine, 'fsck', '--strict');
+});
+test('the first commit of a repository', async () => {
+    const directory = at('fresh');
+    fs.mkdirSync(directory);
+    git(directory, 'init', '-q', '-b', 'main');
+    await refused('rw_git_commit', { repo_path: directory, message: 'x' }, /Nothing is staged/);
+    put(directory, 'a.txt', 'a\n');
+    await good('rw_git_add', { repo_path: directory, files: ['a.txt'] });
+    assert.match((await good('rw_git_commit', { repo_path: directory, message: 'First' })).text, /^\[main \(root-commit\) /);
+    assert.equal(git(directory, 'status', '--short', '--branch'), '## main\n');
+});
+test('the lock of the index is respected, and left as it was', async () => {
+    const directory = makeRepository(at('locked'));
+    const lock = path.join(directory, '.git/index.lock');
+    put(directory, 'a.txt', 'a\n');
+    fs.writeFileSync(lock, '');
+    for (const [name, args] of [['rw_git_add', { files: ['a.txt'] }], ['rw_git_commit', { message: 'x' }], ['rw_git_reset', {}], ['rw_git_checkout', { branch_name: 'topic' }]])
+        await refused(name, { repo_path: directory, ...args }, /another program is|lock/i);
+    assert.ok(fs.existsSync(lock));
+    fs.rmSync(lock);
+    await good('rw_git_add', { repo_path: directory, files: ['a.txt'] });
+    assert.ok(!fs.existsSync(lock));
+});
+test('many callers stage at once, and nothing is lost', async () => {
+    const directory = makeRepository(at('many'));
+    const names = Array.from({ length: 40 }, (_, i) => `many-${i}.txt`);
+    for (const name of names) put(directory, name, `${name}\n`);
+    const results = await Promise.all(names.map((name) => call('rw_git_add', { repo_path: directory, files: [name] })));
+    assert.ok(results.every((result) => !result.failed), results.find((result) => result.failed)?.text);
+    assert.deepEqual(git(directory, 'diff', '--cached', '--name-only').trim().split('\n').toSorted(), names.toSorted());
+    git(directory, 'fsck', '--strict');
+});
+test('a merge that is under way is not committed, and bare repositories have no work tree', async () => {
+    await refused('rw_git_commit', { repo_path: conflict, message: 'x' }, /under way/);
+    for (const name of ['git_status', 'git_diff_unstaged']) await refused(name, { repo_path: bare }, /bare/);
+});
+test('linked work trees and submodules inside are served', async () => {
+    const linked = at('linked');
+    git(repository, 'worktree', 'add', '-q', linked, 'topic');
+    assert.equal((await good('git_status', { repo_path: linked })).text, git(linked, 'status', '--short', '--branch'));
+    assert.equal((await good('git_log', { repo_path: linked, max_count: 100 })).text, git(linked, 'log'));
+    await refused('rw_git_checkout', { repo_path: repository, branch_name: 'topic' }, /another work tree/);
+    git(repository, 'worktree', 'remove', linked);
+});
+
+// ---- Long walks end when nobody waits -------------------------------------------------
+
+test('a search through a long history ends when the caller goes', async () => {
+    const directory = at('long');
+    fs.mkdirSync(directory);
+    git(directory, 'init', '-q', '-b', 'main');
+    let stream = '';
+    for (let i = 1; i <= 20_000; i++) {
+        stream += `commit refs/heads/main\ncommitter A <a@b> ${1_600_000_000 + i} +0000\ndata 2\nx\nM 644 inline f${i % 50}\ndata 200\n${`${i} `.padEnd(200, 'y')}\n`;
+    }
+    execFileSync('git', ['-C', directory, 'fast-import', '--quiet'], { input: stream });
+    const cpu = () => {
+        const fields = fs.readFileSync(`/proc/${daemon.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+        return (Number(fields[11]) + Number(fields[12])) / 100; // seconds
+    };
+    const args = { repo_path: directory, query: 'never to be found', in: 'changes' };
+    const before = cpu();
+    assert.deepEqual((await good('git_search', args)).json.commits, []);
+    const whole = cpu() - before;
+    assert.ok(whole > 0.4, `the search is too short to be cut: ${whole} s`);
+    const controller = new AbortController();
+    const started = cpu();
+    const running = client.callTool({ name: 'git_search', arguments: args }, undefined, { signal: controller.signal });
+    setTimeout(() => controller.abort(), 20);
+    await assert.rejects(running);
+    await sleep(1000 * whole + 500);
+    assert.ok(cpu() - started < whole / 2, `${cpu() - started} s of ${whole} s`);
+}, { skip: process.env.TEST_ISOLATION ? 'the time is spent in a worker' : null, timeout: 60_000 });
 
 await done();
