@@ -96,7 +96,7 @@ static uint64_t next_random(void)
 static bool is_time(const struct when *when, uint64_t number)
 {
     if (when->one_in > 0)
-        return next_random() % when->one_in == 0;
+        return number >= when->first && next_random() % when->one_in == 0;
     return number >= when->first && number - when->first < when->count;
 }
 

@@ -24,7 +24,7 @@ enum {
     FROM_OTHERS = 32
 };
 
-/* fail the calls number `first` to `first + count - 1`, or one in `one_in`. */
+/* fail the calls number `first` to `first + count - 1`, or from `first` on one in `one_in`. */
 struct when {
     uint64_t first, count, one_in;
 };
