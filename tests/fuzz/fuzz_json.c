@@ -94,6 +94,34 @@ static void check_members(const struct json *json, const struct json_node *objec
     }
 }
 
+/* For people: one line of UTF-8, from a place that is in the text. */
+static void check_shown(const struct json *json, const struct json_node *node)
+{
+    struct buf out;
+    unsigned line = 0, column = 0;
+    buf_init(&out, SIZE_MAX);
+    json_write_shown(&out, json, node);
+    must(out.size > 0 && out.size < 200 && utf8_valid(buf_bytes(&out)));
+    must(memchr(out.data, '\n', out.size) == NULL);
+    buf_free(&out);
+    json_place(json, node->start, &line, &column);
+    must(line >= 1 && column >= 1);
+}
+
+/* Each element is found by its index, and none behind the last. */
+static void check_elements(const struct json *json, const struct json_node *array)
+{
+    const struct json_node *element = json_first(array), *end = array + array->span;
+    char pointer[40];
+    for (uint32_t i = 0; element != NULL && i < 20; i++, element = json_next(element, end)) {
+        snprintf(pointer, sizeof(pointer), "/%u", i);
+        must(json_at(json, array, pointer) == element);
+    }
+    snprintf(pointer, sizeof(pointer), "/%u", array->count);
+    must(json_at(json, array, pointer) == NULL && json_at(json, array, "/01") == NULL);
+    must(json_get(json, array, "0") == NULL && json_get(json, NULL, "0") == NULL);
+}
+
 static void check_index(const struct json *json, struct arena *arena)
 {
     must(json->root->span == json->nodes);
@@ -102,6 +130,8 @@ static void check_index(const struct json *json, struct arena *arena)
         must(node->start < node->end && node->end <= json->text.size);
         must(node->span >= 1 && i + node->span <= json->nodes);
         must(!node->repeated || json->repeated);
+        if (json->nodes < 200)
+            check_shown(json, node);
         switch (node->type) {
         case JSON_NUMBER:
             check_number(json, node);
@@ -113,6 +143,8 @@ static void check_index(const struct json *json, struct arena *arena)
             check_members(json, node, arena); /* fall through */
         case JSON_ARRAY:
             check_container(json, node);
+            if (node->type == JSON_ARRAY)
+                check_elements(json, node);
             break;
         default:
             must(node->type <= JSON_TRUE && node->span == 1 && node->count == 0);
@@ -171,6 +203,25 @@ static void check_as_text(const struct json *json, const uint8_t *data, size_t s
     buf_free(&out);
 }
 
+/* The canonical form is a fixed point. */
+static void check_canonical(const struct json *json, struct arena *arena)
+{
+    struct buf out, twice;
+    struct json again;
+    struct json_limits limits = json_default_limits;
+    limits.max_depth = UINT32_MAX;
+    buf_init(&out, SIZE_MAX);
+    buf_init(&twice, SIZE_MAX);
+    if (!json->repeated && json_write_canonical(&out, json, json->root, arena)) {
+        must(json_parse(&again, buf_bytes(&out), &limits, arena, NULL));
+        must(again.nodes == json->nodes);
+        must(json_write_canonical(&twice, &again, again.root, arena));
+        must(bytes_equal(buf_bytes(&out), buf_bytes(&twice)));
+    }
+    buf_free(&out);
+    buf_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
@@ -198,6 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(limits.duplicates || !json.repeated);
         check_index(&json, &arena);
         check_compact(&json, &arena);
+        check_canonical(&json, &arena);
         check_as_text(&json, data, size < 200 ? size : 200, &arena);
     } else {
         must(err.offset <= text.size && err.line >= 1 && err.column >= 1);

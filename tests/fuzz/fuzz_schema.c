@@ -21,6 +21,8 @@ static void must(bool ok, const char *what)
     }
 }
 
+#define VOCABULARY(name) "\"https://json-schema.org/draft/2020-12/vocab/" name "\""
+
 struct seen {
     const struct json *json;
     unsigned failures;
@@ -45,9 +47,40 @@ static bool on_failure(void *context, const struct schema_failure *failure)
     return true;
 }
 
+/* The documents that a schema may refer to: others, and two meta-schemas. */
+static const struct json *resolve(void *context, const char *uri)
+{
+    static const struct {
+        const char *uri, *text;
+    } documents[] = {
+        {"x:other",
+         "{\"$defs\":{\"a\":{\"$anchor\":\"b\",\"type\":\"integer\",\"$ref\":\"#/$defs/c\"},"
+         "\"c\":{\"$id\":\"x:inner\",\"maximum\":5}}}"},
+        {"x:vocabulary", "{\"$vocabulary\":{" VOCABULARY("core") ":true," VOCABULARY("validation") ":true," VOCABULARY(
+                             "applicator") ":false," VOCABULARY("unevaluated") ":true," VOCABULARY("format-annotation") ":true,\"x:y\":false}}"},
+        {"x:assertion", "{\"$vocabulary\":{" VOCABULARY("format-assertion") ":true}}"},
+        {"x:strange", "{\"$vocabulary\":{\"x:y\":true}}"},
+        {"x:plain", "{}"},
+    };
+    static struct json parsed[sizeof(documents) / sizeof(documents[0])];
+    static struct arena arena;
+    (void)context;
+    if (parsed[0].root == NULL)
+        arena_init(&arena, SIZE_MAX);
+    for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
+        if (parsed[i].root == NULL)
+            must(json_parse(&parsed[i], bytes_of(documents[i].text), &json_default_limits, &arena,
+                            NULL),
+                 "a document");
+        if (strcmp(uri, documents[i].uri) == 0)
+            return &parsed[i];
+    }
+    return NULL;
+}
+
 static struct schema *compile(const struct json *json, bool assert_format)
 {
-    const struct schema_options options = {.assert_format = assert_format};
+    const struct schema_options options = {.assert_format = assert_format, .resolve = resolve};
     struct error err = {.text = ""};
     struct schema *schema = schema_compile(json, json->root, &options, &err);
     must((schema == NULL) == (err.text[0] != '\0'), "an error when there is no schema");
