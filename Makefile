@@ -38,6 +38,7 @@ FUZZ     ?=
 PORT     ?= 8080
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
+FUZZ_TARGETS ?=
 
 # ---- Where and how we build -------------------------------------------------
 # Builds that differ in kind live beside the ordinary one.
@@ -48,7 +49,7 @@ warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -
             -Wvla -Wformat=2 -Wundef $(if $(DEV),-Werror)
 instrument := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
               $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined) \
-              $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),--coverage -O0)
+              $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),--coverage -fprofile-update=prefer-atomic -O0)
 # _FORTIFY_SOURCE needs an optimising compiler and confuses the sanitizers.
 fortify := $(if $(SANITIZE)$(COVERAGE)$(FUZZ),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 
@@ -162,10 +163,10 @@ bench: ## Measure mcpd beside a bare handler and the TypeScript server
 	@scripts/install-dependencies build bench
 	@$(parallel) all
 	@B=$(B) tests/bench/run
-fuzz: ## Fuzz each parser for FUZZ_SECONDS (60) with libFuzzer
+fuzz: ## Fuzz each parser for FUZZ_SECONDS (60) with libFuzzer (FUZZ_TARGETS="json http")
 	@scripts/install-dependencies build fuzz
 	@$(parallel) CC=clang SANITIZE=address,undefined FUZZ=1 fuzz-programs
-	@scripts/fuzz build-address-undefined-fuzz-clang $(FUZZ_SECONDS)
+	@scripts/fuzz build-address-undefined-fuzz-clang $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 torture: ## Fail each allocation and system call in turn, kill -9 workers and mcpd, under ASan + UBSan too
 	@scripts/install-dependencies build check
 	@$(parallel) all test-plugins
@@ -176,10 +177,18 @@ soak: ## Everything at once for SOAK_SECONDS (3600): load, reloads, kills; memor
 	@scripts/install-dependencies build check
 	@$(parallel) all test-plugins
 	@SOAK_SECONDS=$(SOAK_SECONDS) B=$(B) tests/torture/run soak
-coverage: ## Line coverage of the unit tests, as HTML in build-coverage/html
+fuzz-coverage: ## Which part of its parser each fuzz target's corpus reaches; fails under 90 %
+	@scripts/install-dependencies build
+	@$(parallel) COVERAGE=1 B=build-fuzz-coverage fuzz-programs
+	@tests/fuzz/coverage build-fuzz-coverage $(FUZZ_TARGETS)
+coverage: ## Line and branch coverage of core/ by the whole test run; fails under 85 % of lines
 	@scripts/install-dependencies build check coverage
-	@$(parallel) COVERAGE=1 all unit-programs
+	@$(parallel) COVERAGE=1 all unit-programs test-plugins fuzz-programs
 	@scripts/coverage build-coverage
+coverage-quick: ## The same by the unit tests and the corpora of fuzzing alone; never fails
+	@scripts/install-dependencies build check coverage
+	@$(parallel) COVERAGE=1 all unit-programs test-plugins fuzz-programs
+	@scripts/coverage build-coverage quick
 lint: ## Layers, clang-tidy, cppcheck, format, long functions, scripts, man pages
 	@scripts/install-dependencies build lint
 	@B=$(B) scripts/lint
@@ -221,5 +230,5 @@ help: ## This list
 FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all plugins check-plugins $(plugin_names:%=check-plugin-%) unit unit-programs fuzz-programs check check-sanitizers check-valgrind check-isolated bench fuzz torture soak \
-        coverage lint format run deps install uninstall dist clean help FORCE
+        fuzz-coverage coverage coverage-quick lint format run deps install uninstall dist clean help FORCE
 -include $(patsubst %.o,%.d,$(core_obj) $(ctl_obj) $(worker_obj) $(B)/core/mcpd.o $(unit_bin:=.o) $(unit_help) $(fuzz_bin:=.o))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes back from clients that were asked, and what plugins ask. The first byte
  * chooses: a requestState as a client sends it; the inside of one, which only we can
- * seal; a key file; questions and, behind a NUL, an answer to each of them. */
+ * seal; a state that we seal and open again; a key file; what a client says it can; and
+ * questions and, behind a NUL, an answer to each of them. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -9,9 +10,8 @@
 #include "mcp/capabilities.h"
 #include "mcp/questions.h"
 #include "mcp/request_state.h"
+#include "must.h"
 #include "plugin/call_private.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct seal_key key = {.id = "k", .key = {1, 2, 3}};
 static const struct seal_ring ring = {.keys = &key, .count = 1};
@@ -45,6 +45,60 @@ static void open_own(struct bytes plain, struct arena *arena)
     buf_free(&text);
     free(encoded);
     free(sealed);
+}
+
+/* What was sealed comes back, while its time lasts, and only for what it was bound to. */
+static void seal_and_open(struct bytes text, struct arena *arena)
+{
+    struct seal_key own;
+    const struct seal_ring other = {.own = &own};
+    size_t part = text.size / 2;
+    const struct request_binding binding = {.method = BYTES("m"), .name = {text.data, part}};
+    struct request_state again, state = {.expires_ms = 5,
+                                         .round = 2,
+                                         .awaited = {text.data, part},
+                                         .state = {text.data + part, text.size - part}};
+    struct error err;
+    struct buf out, bound;
+
+    seal_key_generate(&own);
+    buf_init(&out, REQUEST_STATE_MAX);
+    buf_init(&bound, SIZE_MAX);
+    request_state_bind(&bound, &binding);
+    struct bytes whole = buf_bytes(&bound), half = {whole.data, whole.size - 1};
+    const struct seal_ring *used = text.size % 2 == 0 ? &ring : &other;
+    if (request_state_seal(used, whole, &state, &out, &err)) {
+        must(request_state_open(used, whole, buf_bytes(&out), 4, arena, &again, &err));
+        must(again.round == 2 && bytes_equal(again.awaited, state.awaited));
+        must(bytes_equal(again.state, state.state));
+        must(!request_state_open(used, whole, buf_bytes(&out), 5, arena, &again, &err));
+        must(!request_state_open(used, half, buf_bytes(&out), 4, arena, &again, &err));
+        must(!request_state_open(used == &ring ? &other : &ring, whole, buf_bytes(&out), 4, arena,
+                                 &again, &err));
+    } else {
+        must(text.size > REQUEST_STATE_MAX / 2 && err.text[0] != '\0');
+    }
+    buf_free(&bound);
+    buf_free(&out);
+}
+
+/* What a client can, said again, is the same. */
+static void read_capabilities(struct bytes text)
+{
+    struct buf out;
+
+    if (!json_check(text, &json_default_limits, NULL))
+        return;
+    for (int i = 0; i <= REVISION_2026_07_28; i++) {
+        unsigned abilities = abilities_declared(&revisions[i], text);
+        must((abilities & ~revisions[i].abilities) == 0);
+        buf_init(&out, SIZE_MAX);
+        abilities_write(&out, abilities);
+        must(json_check(buf_bytes(&out), &json_default_limits, NULL));
+        must(abilities_declared(&revisions[i], buf_bytes(&out)) == abilities);
+        buf_free(&out);
+    }
+    must(abilities_declared(&revisions[0], (struct bytes){NULL, 0}) == 0);
 }
 
 static void read_keys(struct bytes text, struct arena *arena)
@@ -132,6 +186,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'i':
         open_own(text, &arena);
+        break;
+    case 'r':
+        seal_and_open(text, &arena);
+        break;
+    case 'c':
+        read_capabilities(text);
         break;
     case 'k':
         read_keys(text, &arena);

@@ -112,6 +112,17 @@ static void set_up(void)
     must(calls_init(&provider));
 }
 
+/* A frame has one form: what was read, written again, is the same bytes. */
+static void check_again(const struct frame *frame, struct bytes text)
+{
+    struct buf out;
+
+    buf_init(&out, SIZE_MAX);
+    frame_write(&out, frame);
+    must(bytes_equal(buf_bytes(&out), text) && frame_name(frame->type) != NULL);
+    buf_free(&out);
+}
+
 /* The table of calls grows to the largest place; mcpd uses them from below. */
 static bool is_ours(const struct frame *frame)
 {
@@ -129,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         set_up();
     ended = asked = 0;
     while (frame_read(&frame, rest, FROM_MCPD, FRAME_MAX, &took, &fault) == FRAME_WHOLE) {
+        check_again(&frame, (struct bytes){rest.data, took});
         rest.data += took;
         rest.size -= took;
         if (!is_ours(&frame))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a worker process may send: whatever it is, mcpd must come through it, and each of
  * the four calls that the worker has been given must end exactly once - by a frame, or
- * with the worker. The first byte chooses the calls' tool and into which pieces the rest
- * is cut. */
+ * with the worker. The first byte chooses the calls' tool whether they have been
+ * cancelled, and into which pieces the rest is cut. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -120,6 +120,25 @@ static void begin_calls(struct heard heard[CALLS], uint32_t flags)
     }
 }
 
+/* A frame that was taken, written again, is taken as the same. */
+static void check_again(const struct frame *frame)
+{
+    struct frame again;
+    struct buf out;
+    const char *fault;
+    size_t size = 0;
+    buf_init(&out, SIZE_MAX);
+    frame_write(&out, frame);
+    if (frame_name(frame->type) == NULL ||
+        frame_read(&again, buf_bytes(&out), FROM_WORKER, SIZE_MAX, &size, &fault) != FRAME_WHOLE ||
+        size != out.size || again.id != frame->id)
+        abort();
+    for (size_t i = 0; i < frame_texts(frame->type); i++)
+        if (!bytes_equal(again.texts[i], frame->texts[i]))
+            abort();
+    buf_free(&out);
+}
+
 /* As the link's thread does. */
 static void hear(struct worker *worker)
 {
@@ -128,8 +147,10 @@ static void hear(struct worker *worker)
     enum frame_read read = FRAME_PART;
     if (wire_receive(&worker->wire) != WIRE_SOME)
         return;
-    while (!worker->lost && (read = wire_next(&worker->wire, &frame, &fault)) == FRAME_WHOLE)
+    while (!worker->lost && (read = wire_next(&worker->wire, &frame, &fault)) == FRAME_WHOLE) {
+        check_again(&frame);
         worker_take_frame(worker, &frame);
+    }
     if (read == FRAME_ILLEGAL) {
         if (fault == NULL)
             abort();
@@ -143,6 +164,15 @@ static void swallow(int fd)
     char piece[4096];
     while (recv(fd, piece, sizeof(piece), MSG_DONTWAIT) > 0)
         continue;
+}
+
+/* What the link's thread does besides. */
+static void look_around(struct worker *worker)
+{
+    uint32_t inside = 0;
+    worker_end_refused(worker);
+    if (worker_count_overdue(worker, &inside) != 0 || inside > CALLS || inside != worker->inside)
+        abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -164,6 +194,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                      .worker = worker,
                                      .offers = offers_new()};
     begin_calls(heard, (data[0] & 2) != 0 ? MCP_TOOL_TASK_OPTIONAL : 0);
+    if ((data[0] & 4) != 0)
+        call_cancel_all(&fixed.provider);
     size_t step = (size_t)1 << (data[0] >> 4);
     for (size_t at = 1; at < size && !worker->lost; at += step) {
         size_t piece = size - at < step ? size - at : step;
@@ -171,6 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         hear(worker);
         swallow(pair[1]);
+        look_around(worker);
     }
     fixed.current = NULL;
     worker_fail_calls(worker, &why);

@@ -396,6 +396,7 @@ static void finish(void)
     if (channel != NULL)
         channel_close(channel);
     channel = NULL;
+    mcp_tick(mcp);
     for (unsigned i = 0; i < 3; i++)
         end_session(sessions[i]);
     while (begun > 0)
@@ -440,8 +441,16 @@ struct mcp *peer_set_up(bool tasks)
     must(crypto_init());
     log_setup(LOG_DEBUG, LOG_TEXT);
     log_set_sink(no_line);
+    config->server.title = "\"Title\"";
     config->server.page_size = 1;
     config->sessions.replay_max_bytes = 400;
+    /* One that nobody speaks to leaves nothing behind. */
+    peer_registry = registry_new();
+    mcp = mcp_new(config, peer_registry, &err);
+    must(mcp != NULL);
+    mcp_end_streams(mcp);
+    mcp_free(mcp);
+    registry_free(peer_registry);
     peer_registry = registry_new();
     mcp = mcp_new(config, peer_registry, &err);
     must(mcp != NULL);
