@@ -94,9 +94,11 @@ static void listen_for(struct mcp *mcp, struct session *session, struct reply *r
 static void cancel_named(struct request *request)
 {
     struct channel *channel = request->message->channel;
-    struct bytes id =
-        json_raw(&request->json, json_get(&request->json, request->params, "requestId"));
+    const struct json_node *named = json_get(&request->json, request->params, "requestId");
 
+    if (named == NULL) /* a notification is not answered, whatever is wrong with it */
+        return;
+    struct bytes id = json_raw(&request->json, named);
     if (channel != NULL && channel_cancel(channel, id))
         return;
     if (request->session != NULL)

@@ -649,6 +649,13 @@ START_TEST(leaving_cancels_only_in_2026)
     post(legacy(id), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                      "\"params\":{\"requestId\":\"other\"}}");
     ck_assert_int_eq(waiting->ops->is_cancelled(waiting), 0);
+    /* One that names no request. */
+    expect(post(legacy(id), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\"}"), 202,
+           "");
+    expect(post(legacy(id), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
+                            "\"params\":{\"reason\":\"none\"}}"),
+           202, "");
+    ck_assert_int_eq(waiting->ops->is_cancelled(waiting), 0);
     post(legacy(id), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                      "\"params\":{\"requestId\":\"w\"}}");
     ck_assert_int_eq(waiting->ops->is_cancelled(waiting), 1);
