@@ -223,8 +223,12 @@ static struct turn *turn_new(struct channel *channel, struct bytes text)
     pthread_mutex_init(&turn->mutex, NULL);
     /* The index of a message has some 20 bytes for each value. */
     arena_init(&turn->arena, text.size * 24 + ARENA_SLACK);
+    /* What a message of ordinary size needs is there at once, or it is not taken: later
+     * there would be no id yet to answer to. */
+    bool room = arena_alloc(&turn->arena, text.size < 16384 ? 2048 + 4 * text.size : 65536) != NULL;
+    arena_reset(&turn->arena, SIZE_MAX);
     pthread_mutex_lock(&channel->mutex);
-    if (channel->closed) {
+    if (channel->closed || !room) {
         pthread_mutex_unlock(&channel->mutex);
         atomic_store(&turn->references, 1);
         turn_unref(turn);

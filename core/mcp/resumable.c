@@ -278,13 +278,31 @@ static bool give(struct resumable *r, uint64_t number, struct bytes text)
     return connection->ops->event(connection, &(struct event){.id = id}, text);
 }
 
+/* Without memory to keep it: sent at least, where there is a connection and it is not
+ * large. */
+static bool say_only(struct resumable *r, struct bytes head, struct bytes shared, struct bytes tail)
+{
+    const struct bytes parts[] = {head, shared, tail};
+    char text[8192];
+    size_t size = 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].size > sizeof text - size)
+            return false;
+        if (parts[i].size > 0)
+            memcpy(text + size, parts[i].data, parts[i].size);
+        size += parts[i].size;
+    }
+    return give(r, ++r->events, (struct bytes){text, size});
+}
+
 /* One event: kept, and sent where there is a connection. */
 static bool say(struct resumable *r, struct bytes head, struct bytes shared, struct bytes tail)
 {
     struct kept *event = keep(r, head, shared, tail);
 
     if (event == NULL)
-        return false;
+        return say_only(r, head, shared, tail);
     event->sent = give(r, event->number, (struct bytes){event->text, event->size});
     bool sent = event->sent;
     if (r->replay->ended)
