@@ -146,6 +146,8 @@ void scan_list(struct scan *scan, int64_t due_ns)
     struct stat st;
     const struct dirent *entry;
     if (list == NULL) {
+        log_error("the plugin directory %s cannot be listed: %s: it is looked at again later",
+                  scan->path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return;
