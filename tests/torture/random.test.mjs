@@ -11,7 +11,7 @@ import { Injector } from './lib/inject.mjs';
 
 const LONG = process.env.LONG === '1';
 const SEED = Number(process.env.SEED || 1);
-const FILES = (process.env.FILES || (LONG ? 'http modern legacy sse input tasks resources prompts resume skills stdio reload worker daemon' : 'modern input')).split(' ');
+const FILES = (process.env.FILES || (LONG ? 'http modern legacy sse input tasks resources prompts resume skills stdio reload worker daemon' : 'modern')).split(' ');
 const CRASH = /Sanitizer|runtime error:|"signal":"SIG(SEGV|BUS|ABRT|ILL|FPE)"|signal: 'SIG(SEGV|BUS|ABRT|ILL|FPE)'|corrupted|double free/;
 
 for (const [i, file] of FILES.entries())
@@ -29,7 +29,7 @@ for (const [i, file] of FILES.entries())
         });
         for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
         const killer = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), // its daemons too
-            (LONG ? 300 : 40) * 1000);
+            (LONG ? 300 : 30) * 1000);
         await new Promise((resolve) => child.on('close', resolve));
         clearTimeout(killer);
         let failed = 0, daemons = 0;
