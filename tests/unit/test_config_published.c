@@ -214,7 +214,7 @@ START_TEST(test_shipped_configuration)
     ck_assert_ptr_nonnull(config);
     struct config *defaults = config_default();
     assert_settings_equal(config, defaults);
-    ck_assert_uint_eq(config->provider_count, 4); /* filesystem, database, git, skills */
+    ck_assert_uint_eq(config->provider_count, 5); /* filesystem, database, git, http, skills */
     for (size_t i = 0; i < config->provider_count; i++)
         ck_assert(!config->providers[i].enabled);
     config_unref(defaults);
