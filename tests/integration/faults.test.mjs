@@ -67,9 +67,11 @@ test('a crash in a constructor: not served, and the log says why', async () => {
     const mark = daemon.mark;
     const providers = { faults: { isolation: 'process', memory_mib: 256 }, bad_constructor_crash: { isolation: 'process' } };
     daemon.writeConfig({ ...daemon.config, providers });
-    daemon.install('bad_constructor_crash');
     daemon.reload();
-    assert.match(await daemon.waitLog(/bad_constructor_crash.*not served/, 8000, mark), /crashed \(SIG\w+.*in its constructors/);
+    await daemon.waitLog(/bad_constructor_crash: not served/, 8000, mark); // it is known, and to be isolated
+    const installed = daemon.mark;
+    daemon.install('bad_constructor_crash');
+    assert.match(await daemon.waitLog(/bad_constructor_crash: not served/, 8000, installed), /crashed \(SIG\w+.*in its constructors/);
     daemon.remove('bad_constructor_crash');
 });
 test('a flood of its log: cut, and the worker lives', async () => {
