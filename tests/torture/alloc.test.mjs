@@ -4,7 +4,7 @@
 // out). After each the daemon lives, the answer was right or said what is wrong, and
 // the next request is answered as if nothing had been.
 import { spawn } from 'node:child_process';
-import { assert, done, SCALE, sleep, test, until } from '../integration/lib/check.mjs';
+import { assert, done, finallyDo, SCALE, sleep, test, until } from '../integration/lib/check.mjs';
 import { Daemon, ENVIRONMENT } from '../integration/lib/daemon.mjs';
 import { descriptorNames, descriptors } from '../integration/lib/proc.mjs';
 import { actions, callTool } from './lib/actions.mjs';
@@ -122,6 +122,7 @@ async function begin(n) {
     const other = new Daemon({ ...OPTIONS, env: own.env });
     const [program, args] = other.command();
     const child = spawn(program, args, { cwd: other.directory, env: { ...ENVIRONMENT, ...own.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    finallyDo(() => exit ?? child.kill('SIGKILL'));
     let log = '', exit = null;
     child.stderr.on('data', (text) => (log += text));
     const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve((exit = { code, signal }))));
