@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -198,6 +199,21 @@ static void key_deleted(pthread_key_t key)
         atomic_fetch_sub(&code->keys, 1);
 }
 
+/* Is the function in a library that asked never to be unmapped (-z nodelete), such as
+ * OpenSSL's, which a plugin's library may bring? It outlives the plugin, and so may its key. */
+static bool stays_mapped(void (*function)(void *))
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    if (dladdr1((const void *)(uintptr_t)function, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 ||
+        map == NULL || map->l_ld == NULL)
+        return false;
+    for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_FLAGS_1)
+            return (entry->d_un.d_val & DF_1_NODELETE) != 0;
+    return false;
+}
+
 static int create_key(const void *caller, pthread_key_t *key, void (*destructor)(void *))
 {
     LIBC(pthread_key_create_type *, pthread_key_create);
@@ -205,7 +221,7 @@ static int create_key(const void *caller, pthread_key_t *key, void (*destructor)
         return EAGAIN;
     int result = pthread_key_create_of_libc(key, destructor);
     struct plugin_code *code = NULL;
-    if (result == 0 && destructor != NULL)
+    if (result == 0 && destructor != NULL && !stays_mapped(destructor))
         code = creator(caller, (uintptr_t)destructor);
     if (code != NULL && *key < PTHREAD_KEYS_MAX) {
         atomic_fetch_add(&code->keys, 1);

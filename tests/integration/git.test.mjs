@@ -4,8 +4,8 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { assert, done, sleep, test } from './lib/check.mjs';
-import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { assert, done, SANITIZED, sleep, test, until } from './lib/check.mjs';
+import { Daemon, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
 import { git, makeClone, makeConflict, makeDirty, makeRepository, put } from './lib/repository.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
@@ -309,6 +309,24 @@ test('linked work trees and submodules inside are served', async () => {
     await refused('rw_git_checkout', { repo_path: repository, branch_name: 'topic' }, /another work tree/);
     git(repository, 'worktree', 'remove', linked);
 });
+
+// ---- Life ------------------------------------------------------------------------------
+
+test('the plugin is replaced while it is asked; of its code at most the first copy stays', async () => {
+    const file = pluginFile('git');
+    const mapped = () => new Set(fs.readFileSync(`/proc/${daemon.pid}/maps`, 'utf8').match(/\S*git[^/\s]*\.so\S*/g)?.filter((name) => !name.includes('libgit2')));
+    for (let round = 1; round <= 5; round++) {
+        const from = daemon.lines.length;
+        daemon.install('git', Buffer.concat([fs.readFileSync(file), Buffer.alloc(round)]));
+        await until(async () => {
+            await good('git_log', { repo_path: repository, max_count: 1 });
+            return daemon.lines.slice(from).some((line) => /: replaced, now serving git /.test(line));
+        }, 15_000, `round ${round}`).catch((error) => assert.fail(`${error.message}: ${daemon.lines.slice(from).join('\n')}`));
+    }
+    // The one that brought libgit2, which is in use all the time (mcp-git(7), CAVEATS).
+    await until(() => mapped().size <= 2, 10_000, 'two mappings at most');
+    assert.ok(daemon.lines.filter((line) => line.includes('stays in memory')).length <= 1, daemon.lines.join('\n'));
+}, { skip: process.env.TEST_ISOLATION || SANITIZED ? 'nothing is unmapped there' : null, timeout: 90_000 });
 
 // ---- Long walks end when nobody waits -------------------------------------------------
 
