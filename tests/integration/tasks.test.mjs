@@ -538,7 +538,9 @@ test('a plugin that is replaced: what may be repeated begins again, what may not
 
 /** mcpd with this store; another life than the one before. */
 const life = (file, config = {}) =>
-    Daemon.start({ plugins: ['tasks'], config: { store: { url: `sqlite://${file}` }, tasks: { max_running: 4 }, ...config } });
+    Daemon.start({ plugins: ['tasks'],
+        /* SIGTERM waits for tasks that cannot begin again: some here never end. */
+        config: { server: { shutdown_timeout_ms: 8_000 }, store: { url: `sqlite://${file}` }, tasks: { max_running: 4 }, ...config } });
 
 /** Ends it as a power cut would, as far as a process can be hit. */
 async function killHard(victim) {
