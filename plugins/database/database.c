@@ -29,7 +29,7 @@ static const char config_schema[] =
     "\"password\":" SECRET_SCHEMA(
         "Rather from a file or the environment than here") ","
                                                            "\"database\":{\"type\":\"string\"},"
-                                                           "\"sslmode\":{\"enum\":[\"disable\","
+                                                           "\"sslmode\":{\"type\":\"string\",\"enum\":[\"disable\","
                                                            "\"allow\",\"prefer\",\"require\","
                                                            "\"verify-ca\","
                                                            "\"verify-full\"],\"default\":"

@@ -41,9 +41,25 @@ static bool decode_path(char *path)
     return true;
 }
 
+/* Members that speak of a server. False: the host has been told. */
+static bool no_server(const struct mcp_host *host)
+{
+    static const char *const members[] = {"/host",     "/port",    "/user",       "/password",
+                                          "/database", "/sslmode", "/sslrootcert"};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        int32_t kind;
+        struct mcp_bytes value;
+        if (host->config(host, members[i], &kind, &value) == MCP_OK)
+            return config_fail(host, members[i], "SQLite has no server; that is for PostgreSQL");
+    }
+    return true;
+}
+
 static struct backend *create(const struct settings *settings)
 {
     const struct mcp_host *host = settings->host;
+    if (!no_server(host))
+        return NULL;
     const char *rest = settings->url + strlen("sqlite:");
     if (strncmp(rest, "///", 3) != 0 || rest[3] == '\0') {
         config_fail(host, "/url",
