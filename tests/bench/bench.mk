@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The programs of the bench; read by the Makefile.
 
-bench_programs := $(B)/tests/bench/bare $(B)/tests/bench/streams
+bench_programs := $(B)/tests/bench/bare $(B)/tests/bench/streams $(B)/tests/bench/pg
 bench-programs: $(bench_programs) $(B)/tests/bench/isolated $(B)/tests/integration/load
 
 # Beside it the program that it starts; it is made of mcpd's own parts.
@@ -11,7 +11,7 @@ $(B)/tests/bench/isolated: $(B)/tests/bench/isolated.o $(B)/libmcpd.a | $(B)/mcp
 
 $(bench_programs): $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< \
-	    $(if $(filter %/bare,$@),-lmicrohttpd -lcjson) -pthread
+	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) $(CFLAGS) $(if $(filter %/pg,$@),$(shell pkg-config --cflags libpq)) $(LDFLAGS) -o $@ $< \
+	    $(if $(filter %/bare,$@),-lmicrohttpd -lcjson) $(if $(filter %/pg,$@),-lpq) -pthread
 
 .PHONY: bench-programs
