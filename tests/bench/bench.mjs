@@ -324,27 +324,44 @@ const parts = {
         execFileSync(script, ['start', host], { stdio: 'inherit' });
         try {
             const bin = fs.readdirSync('/usr/lib/postgresql').map((v) => `/usr/lib/postgresql/${v}/bin`).filter((d) => fs.existsSync(`${d}/pgbench`)).pop();
-            const pgbench = (...args) => execFileSync(`${bin}/pgbench`, ['-h', host, '-U', 'reader', ...args, 'test'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+            const quick = (core, command) => {
+                const [program, ...args] = pinned(core, command);
+                return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+            };
+            const pgbench = (...args) => quick(`0-${LOAD_CORE}`, [`${bin}/pgbench`, '-h', host, '-U', 'reader', ...args, 'test']);
             execFileSync(`${bin}/pgbench`, ['-h', host, '-U', 'admin', '-i', '-q', '-s', '1', 'test'], { stdio: 'ignore' });
             execFileSync(`${bin}/psql`, ['-q', '-h', host, '-U', 'admin', '-d', 'test', '-c', 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader'], { stdio: 'ignore' });
             const query = 'SELECT abalance FROM pgbench_accounts WHERE aid = 12345';
             const file = path.join(work, 'select.sql');
             fs.writeFileSync(file, `${query};\n`);
-            const server = await mcpd(bundled, {
+            const start = (pin) => mcpd(bundled, {
                 providers: { files: { enabled: false }, pg: { plugin: 'database', config: { host, user: 'reader', database: 'test', min_connections: 16, max_connections: 16 } } },
-            }, { pin: null });
+            }, { pin });
+            const postmaster = fs.readFileSync(`${host}/data/postmaster.pid`, 'utf8').split('\n')[0];
+            const pin = (cpus) => execFileSync('taskset', ['-a', '-c', '-p', cpus, postmaster], { stdio: 'ignore' });
+            if (process.getuid() === 0) execFileSync('renice', ['-n', '-15', '-p', postmaster], { stdio: 'ignore' });
             const one = request('tools/call', { name: 'execute_query', arguments: { query: 'SELECT 1' } });
             const many = request('tools/call', { name: 'execute_query', arguments: { query } });
-            const alone = () => Number(execFileSync(path.join(B, 'tests/bench/pg'), [host, 'SELECT 1', '5000'], { encoding: 'utf8' }));
+            const alone = () => Number(quick(LOAD_CORE, [path.join(B, 'tests/bench/pg'), host, 'SELECT 1', '5000']));
             const times = { alone: [], mcpd: [] }, rates = { pgbench: [], mcpd: [] };
+            // All on one core, so that it is work that is measured and not how long an idle
+            // processor takes to wake.
+            pin(LOAD_CORE);
+            let server = await start(LOAD_CORE);
             for (let round = 0; round < ROUNDS; round++) {
                 times.alone.push(alone());
                 times.mcpd.push((await wrk(server, one, '?column?', 1)).p50 * 1000);
+            }
+            await stop(server);
+            pin(`0-${LOAD_CORE}`);
+            server = await start(`0-${LOAD_CORE}`);
+            for (let round = 0; round < ROUNDS; round++) {
                 rates.pgbench.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', 'simple', '-f', file, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
                 rates.mcpd.push((await wrk(server, many, 'abalance', 16)).rate);
             }
             const [a, m, p, r] = [times.alone, times.mcpd, rates.pgbench, rates.mcpd].map(median);
-            console.log(`  SELECT 1, one caller, median: libpq alone ${a.toFixed(0)} us, through mcpd ${m.toFixed(0)} us: ${(m - a).toFixed(0)} us more (wanted: at most 60)`);
+            console.log(`  SELECT 1, one caller, median: libpq alone ${a.toFixed(0)} us, through mcpd ${m.toFixed(0)} us`);
+            ratio('SELECT 1 through mcpd over libpq alone, us', m - a, ...atMost(60), 0);
             console.log(`  16 callers: pgbench -M simple ${number(p)}/s, through mcpd ${number(r)}/s`);
             ratio('mcpd on PostgreSQL / pgbench -M simple, the same query, 16 callers', r / p, ...atLeast(0.7));
             await stop(server);
