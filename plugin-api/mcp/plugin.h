@@ -141,6 +141,23 @@ struct mcp_bytes {
  * (optional array of the host extension ids it cannot do without), "needs"
  * (optional object: what a sandboxed worker must let it reach). Unknown
  * members are ignored. id and version must equal those of struct mcp_plugin.
+ *
+ * Members of "needs", all optional: "read" and "write", arrays of the files and
+ * directories that it reads, or changes as well; "network", true if it connects
+ * to others; "unix_sockets", true if it does so by local sockets. An element of
+ * the arrays is an absolute path or, for what the operator configures, an object
+ * {"config": JSON Pointer into the configuration, to a string or an array of
+ * strings}, and there optionally "prefix" (only strings that begin so count, and
+ * without it), "parent": true (the directory that the path is in) and "if_false"
+ * (a JSON Pointer: only while there is false there). "network" and
+ * "unix_sockets" may be such an object too, or an array of them: they are needed
+ * if it yields anything. For a plugin that reads what its configuration names:
+ *
+ *     \"needs\":{\"read\":[{\"config\":\"/directories\"}]}
+ *
+ * A path below /usr, and one that the configuration yields, is granted; any
+ * other, and sockets, if the operator agrees. What is not granted fails with
+ * EACCES or EPERM when it is tried: a plugin says so, like of any other failure.
  */
 struct mcp_note_header {
     uint32_t owner_size; /* 4: "MCP" and its NUL */
