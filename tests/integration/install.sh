@@ -51,10 +51,12 @@ expected_files() {
 755 usr/libexec/mcp/bundled/database.so
 755 usr/libexec/mcp/bundled/skills.so
 755 usr/libexec/mcp/bundled/git.so
+755 usr/libexec/mcp/bundled/http.so
 755 usr/lib/mcp/plugins/filesystem.so
 755 usr/lib/mcp/plugins/database.so
 755 usr/lib/mcp/plugins/skills.so
 755 usr/lib/mcp/plugins/git.so
+755 usr/lib/mcp/plugins/http.so
 644 usr/include/mcp/plugin.h
 644 usr/lib/pkgconfig/mcp-plugin.pc
 644 usr/share/mcp/plugin.mk
