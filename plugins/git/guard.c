@@ -167,7 +167,7 @@ static bool judge_in_gitdir(struct look *look, const char *path, const char *nam
     }
     if (type == DT_FIFO || type == DT_CHR || type == DT_BLK)
         return job_fail(job, "%s is %s; mcpd does not open this repository.", shown(job, path),
-                        type_phrase(DTTOIF(type)));
+                        type_phrase((mode_t)DTTOIF(type)));
     return true;
 }
 
@@ -312,7 +312,7 @@ static bool judge_in_worktree(struct look *look, const char *path, const char *n
     for (size_t i = 0; i < COUNT_OF(read_by_libgit2); i++)
         if (strcasecmp(name, read_by_libgit2[i]) == 0)
             return job_fail(look->job, "%s is %s, not a file; mcpd does not read it.",
-                            shown(look->job, path), type_phrase(DTTOIF(type)));
+                            shown(look->job, path), type_phrase((mode_t)DTTOIF(type)));
     return true;
 }
 
