@@ -122,7 +122,7 @@ static bool date_argument(struct job *job, const char *pointer, bool *has, int64
 
 static bool list_history(struct job *job)
 {
-    struct walk_filter filter = {NULL};
+    struct walk_filter filter = {.path = NULL};
     struct range range;
     struct listing listing = {.max = 10};
     struct mcp_bytes given = MCP_STR("HEAD"), author = {NULL, 0};
