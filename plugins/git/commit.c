@@ -103,7 +103,7 @@ static void tell(struct job *job, const struct committing *c)
 
 static bool commit(struct job *job)
 {
-    struct committing c = {NULL};
+    struct committing c = {.index = NULL};
     struct locked_index locked;
     /* The lock, so that nobody stages in between; git takes it, too. */
     bool good = index_lock(job, &locked) && read_message(job, &c) && read_head(job, &c) &&
