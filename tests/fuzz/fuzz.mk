@@ -27,3 +27,5 @@ $(B)/tests/fuzz/fuzz_openapi: private override mcpd_ldlibs += -lyaml
 $(B)/tests/fuzz/fuzz_openapi: $(fuzz_common) \
     $(addprefix $(B)/tests/fuzz/plugins/,http/openapi.o http/openapi_schema.o http/table.o http/words.o \
     common/document.o common/json.o common/yaml.o common/yaml_types.o)
+
+-include $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/fuzz/plugins/*/*.d)
