@@ -64,9 +64,7 @@ static bool is_required(const struct json *schema, const char *name)
 static void check_key(const struct json *schema, const char *name, const struct json_node *key,
                       struct arena *arena)
 {
-    /* What may be one of several kinds may be a string, too. */
-    const struct json_node *kind = json_get(schema, key, "type");
-    const char *type = kind != NULL ? json_cstring(schema, kind, arena) : "string";
+    const char *type = json_cstring(schema, json_get(schema, key, "type"), arena);
     struct bytes value = {NULL, 0};
     const struct json_node *has = json_get(schema, key, "default");
     char expected[256];
