@@ -135,6 +135,8 @@ PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql
 bool complain_result(struct session *session, const PGresult *result);
 /* Of a connection that is broken, or a row that was too large; returns false. */
 bool complain_broken(struct session *session);
+/* Of a row that is too large; returns false. */
+bool complain_row_size(struct session *session);
 /* Of an error, with its SQLSTATE: for the operator. */
 bool complain_plainly(struct complaint *complaint, const PGresult *result);
 

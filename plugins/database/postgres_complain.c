@@ -18,17 +18,21 @@ bool complain_plainly(struct complaint *complaint, const PGresult *result)
                     field(result, PG_DIAG_SQLSTATE));
 }
 
+bool complain_row_size(struct session *session)
+{
+    return complain(&session->job->complaint,
+                    "A row of the result is larger than the %" PRId64
+                    " bytes (max_value_bytes) that one may have. Select fewer columns, or parts "
+                    "of long values with substr().",
+                    session->backend->settings->max_value_bytes);
+}
+
 bool complain_broken(struct session *session)
 {
     struct job *job = session->job;
     enum job_state state = job_state(job);
-    int64_t max = session->backend->settings->max_value_bytes;
-    if (session->row_bytes > (size_t)max)
-        return complain(&job->complaint,
-                        "A row of the result is larger than the %" PRId64
-                        " bytes (max_value_bytes) that one may have. Select fewer columns, or "
-                        "parts of long values with substr().",
-                        max);
+    if (session->row_bytes > (size_t)session->backend->settings->max_value_bytes)
+        return complain_row_size(session);
     if (state != JOB_RUNS)
         return job_complain(job, state);
     return complain(&job->complaint, "The connection to the database was lost: it was stopped, or "

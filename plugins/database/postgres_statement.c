@@ -238,6 +238,17 @@ static bool still_inside(struct session *session)
     return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || complain_of_leaving(session);
 }
 
+/* What libpq reads at once is not all counted while it arrives (wire_result): a row that
+ * came through all the same is refused here. */
+static bool fits(struct session *session, const PGresult *result)
+{
+    size_t size = 0;
+    for (int i = 0; i < PQnfields(result); i++)
+        size += (size_t)PQgetlength(result, 0, i);
+    return size <= (size_t)session->backend->settings->max_value_bytes ||
+           complain_row_size(session);
+}
+
 static void read_result(struct session *session, struct reading *reading, PGresult *result)
 {
     struct job *job = session->job;
@@ -250,6 +261,8 @@ static void read_result(struct session *session, struct reading *reading, PGresu
             return;
         if (!reading->begun)
             reading->failed = !begin_rows(session, reading, result);
+        if (status == PGRES_SINGLE_TUPLE && !reading->failed && !reading->full)
+            reading->failed = !fits(session, result);
         if (status == PGRES_SINGLE_TUPLE && !reading->failed && !reading->full &&
             !add_row(reading, result))
             enough(session, reading);
