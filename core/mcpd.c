@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/activation.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -38,6 +39,9 @@
 #define TICK_S 1
 /* More heaps than this cost memory and save no time here. */
 #define MALLOC_ARENAS 4
+/* What is larger goes back to the system when it is freed: the bound of
+ * server.max_memory_mib is one of what the process has, too. */
+#define MALLOC_MMAP (256 * 1024)
 
 struct options {
     const char *file; /* NULL: the default */
@@ -264,11 +268,17 @@ static bool open_store(struct daemon *d, struct error *err)
     return mcp_serve_tasks(d->mcp, d->store, err);
 }
 
+static void set_limits(const struct config *config)
+{
+    call_set_limits(config->calls.max_result_bytes);
+    budget_limit((size_t)config->server.max_memory_mib << 20);
+}
+
 static bool start(struct daemon *d, struct error *err)
 {
     const struct config *config = d->config;
 
-    call_set_limits(config->calls.max_result_bytes);
+    set_limits(config);
     d->registry = registry_new();
     if (d->registry == NULL)
         return error_set(err, "out of memory");
@@ -328,7 +338,7 @@ static void reload(struct daemon *d)
         log_error("the configuration has errors: the old one stays in force");
     } else {
         config_needs_restart(d->started, config, log_restart, NULL);
-        call_set_limits(config->calls.max_result_bytes);
+        set_limits(config);
         mcp_configure(d->mcp, config);
         log_notice("configuration reloaded");
         config_unref(d->config);
@@ -431,6 +441,7 @@ int main(int argc, char **argv)
     d.options = read_options(argc, argv);
     activation_take(&d.activation);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP);
     log_setup(d.options.log_level, d.options.log_format);
     if (d.options.stdio && (d.stdio = stdio_open(&err)) == NULL) {
         log_error("cannot start: %s", err.text);

@@ -9,6 +9,8 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define ARENA_ASAN 1
 #elif defined(__has_feature)
@@ -47,9 +49,22 @@ void arena_init(struct arena *a, size_t max)
     *a = (struct arena){.max = max < SIZE_MAX / 4 ? max : SIZE_MAX / 4};
 }
 
-static void chunk_free(struct arena_chunk *chunk)
+void arena_init_counted(struct arena *a, size_t max)
+{
+    arena_init(a, max);
+    a->counted = true;
+}
+
+/* A chunk that had `had` bytes has `size`, or is to have them. False: they do not fit. */
+static bool count(const struct arena *a, size_t had, size_t size)
+{
+    return !a->counted || budget_hold(&had, size);
+}
+
+static void chunk_free(const struct arena *a, struct arena_chunk *chunk)
 {
     unpoison(chunk->data, chunk->size);
+    count(a, chunk->size, 0);
     free(chunk);
 }
 
@@ -65,11 +80,11 @@ void arena_reset(struct arena *a, size_t keep)
         struct arena_chunk *chunk = a->chunks;
         a->chunks = chunk->next;
         if (chunk->size > keep || (kept != NULL && chunk->size <= kept->size)) {
-            chunk_free(chunk);
+            chunk_free(a, chunk);
             continue;
         }
         if (kept != NULL)
-            chunk_free(kept);
+            chunk_free(a, kept);
         kept = chunk;
     }
     if (kept != NULL) {
@@ -93,8 +108,13 @@ static struct arena_chunk *chunk_add(struct arena *a, size_t size)
     if (chunk_size < size)
         chunk_size = size;
 
+    if (!count(a, 0, chunk_size)) {
+        a->no_memory = true;
+        return NULL;
+    }
     struct arena_chunk *chunk = malloc(sizeof(*chunk) + chunk_size);
     if (chunk == NULL) {
+        count(a, chunk_size, 0);
         a->no_memory = true;
         return NULL;
     }
@@ -156,12 +176,17 @@ static struct arena_chunk **chunk_ending_with(struct arena *a, const char *p, si
 
 /* Makes a chunk with a single piece in it fit that piece's new size. What grows to
  * megabytes so leaves no copies of itself behind. */
-static bool chunk_grow(struct arena_chunk **at, size_t size)
+static bool chunk_grow(const struct arena *a, struct arena_chunk **at, size_t size)
 {
-    unpoison((*at)->data, (*at)->size);
-    struct arena_chunk *grown = realloc(*at, sizeof(*grown) + size);
-    if (grown == NULL)
+    size_t had = (*at)->size;
+    if (!count(a, had, size)) /* moved, it might take less */
         return false;
+    unpoison((*at)->data, had);
+    struct arena_chunk *grown = realloc(*at, sizeof(*grown) + size);
+    if (grown == NULL) {
+        count(a, size, had);
+        return false;
+    }
     grown->size = size;
     *at = grown;
     return true;
@@ -175,7 +200,7 @@ static void *resize_last(struct arena *a, char *p, size_t had, size_t size)
     if (at == NULL)
         return NULL;
     if (needed > (*at)->size - ((*at)->used - had)) {
-        if ((*at)->used != had || !chunk_grow(at, needed))
+        if ((*at)->used != had || !chunk_grow(a, at, needed))
             return NULL;
         p = (*at)->data;
     }

@@ -7,6 +7,8 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdbool.h>
+
 #include "base/bytes.h"
 
 struct arena_chunk;
@@ -15,10 +17,14 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used; /* bytes handed out since the last reset */
     size_t max;
-    bool no_memory; /* malloc(3) has refused something since the last reset */
+    bool no_memory; /* malloc(3), or the budget, has refused something since the last reset */
+    bool counted; /* its chunks are held in the budget */
 };
 
 void arena_init(struct arena *a, size_t max);
+/* The same for memory that a client makes us hold (base/budget.h): where that does not
+ * fit, there is none. */
+void arena_init_counted(struct arena *a, size_t max);
 void arena_free(struct arena *a);
 
 /* Takes everything back. Keeps one chunk of at most `keep` bytes for the next

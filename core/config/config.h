@@ -70,6 +70,7 @@ struct config {
         const char *instructions; /* NULL: none */
         uint32_t list_ttl_ms; /* how long clients may cache lists */
         uint32_t page_size; /* tools in one page of a list */
+        uint32_t max_memory_mib; /* that clients may make us hold; 0: no bound */
         uint32_t shutdown_timeout_ms; /* for calls in flight when mcpd ends */
     } server;
 
@@ -99,6 +100,7 @@ struct config {
     struct {
         uint32_t max; /* legacy sessions at once */
         uint32_t idle_timeout_ms;
+        uint32_t max_calls; /* of all sessions, in flight */
         /* What a session keeps of what its streams said, for a client that lost its
          * connection. */
         uint32_t replay_max_bytes;

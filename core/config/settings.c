@@ -36,6 +36,7 @@ const struct setting config_settings[] = {
     STRING("/server/instructions", server.instructions, ON_RELOAD, NULL),
     NUMBER("/server/list_ttl_ms", server.list_ttl_ms, ON_RELOAD, 300000),
     NUMBER("/server/page_size", server.page_size, ON_RELOAD, 250),
+    NUMBER("/server/max_memory_mib", server.max_memory_mib, ON_RELOAD, 512),
     NUMBER("/server/shutdown_timeout_ms", server.shutdown_timeout_ms, ON_RELOAD, 30000),
 
     STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RESTART),
@@ -53,6 +54,7 @@ const struct setting config_settings[] = {
 
     NUMBER("/sessions/max", sessions.max, ON_RELOAD, 10000),
     NUMBER("/sessions/idle_timeout_ms", sessions.idle_timeout_ms, ON_RELOAD, 3600000),
+    NUMBER("/sessions/max_calls", sessions.max_calls, ON_RELOAD, 16384),
     NUMBER("/sessions/replay_max_bytes", sessions.replay_max_bytes, ON_RELOAD, 1048576),
     NUMBER("/sessions/replay_max_age_ms", sessions.replay_max_age_ms, ON_RELOAD, 300000),
 

@@ -173,7 +173,7 @@ static struct asking *asking_new(const struct invocation *inv, const struct call
     if (asking == NULL)
         return NULL;
     atomic_init(&asking->references, 2);
-    arena_init(&asking->arena, ASKING_MAX);
+    arena_init_counted(&asking->arena, ASKING_MAX);
     follow(asking, inv);
     if (!remember(asking, result)) {
         asking_free(asking);

@@ -5,9 +5,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "mcp/request.h"
 #include "mcp/sessions.h"
 
+/* Messages of one peer that are not answered yet. */
+#define TURNS_MAX 4096
 #define ARENA_SLACK ((size_t)1 << 20)
 
 enum turn_state {
@@ -31,6 +34,7 @@ struct turn {
     struct message message;
     struct arena arena;
     char *text;
+    size_t held; /* in the budget */
 };
 
 struct channel {
@@ -83,6 +87,7 @@ static void turn_unref(struct turn *turn)
     arena_free(&turn->arena);
     pthread_mutex_destroy(&turn->mutex);
     free(turn->text);
+    budget_hold(&turn->held, 0);
     free(turn);
 }
 
@@ -205,13 +210,16 @@ static const struct reply_ops turn_ops = {.send = turn_send,
 static struct turn *turn_new(struct channel *channel, struct bytes text)
 {
     struct turn *turn = calloc(1, sizeof *turn);
-    char *copy = malloc(text.size + 1);
+    size_t held = 0;
+    char *copy =
+        turn != NULL && budget_hold(&held, sizeof *turn + text.size) ? malloc(text.size + 1) : NULL;
 
-    if (turn == NULL || copy == NULL) {
+    if (copy == NULL) {
+        budget_hold(&held, 0);
         free(turn);
-        free(copy);
         return NULL;
     }
+    turn->held = held;
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
     turn->reply.ops = &turn_ops;
@@ -222,7 +230,7 @@ static struct turn *turn_new(struct channel *channel, struct bytes text)
     atomic_init(&turn->references, 2);
     pthread_mutex_init(&turn->mutex, NULL);
     /* The index of a message has some 20 bytes for each value. */
-    arena_init(&turn->arena, text.size * 24 + ARENA_SLACK);
+    arena_init_counted(&turn->arena, text.size * 24 + ARENA_SLACK);
     /* What a message of ordinary size needs is there at once, or it is not taken: later
      * there would be no id yet to answer to. */
     bool room = arena_alloc(&turn->arena, text.size < 16384 ? 2048 + 4 * text.size : 65536) != NULL;
@@ -319,8 +327,8 @@ struct channel *channel_open(struct mcp *mcp, const struct channel_ops *ops, voi
 
 bool channel_receive(struct channel *channel, struct bytes text, struct registry_reader *reader)
 {
-    struct turn *turn = turn_new(channel, text);
     void (*gone)(struct reply *) = NULL;
+    struct turn *turn = channel_unanswered(channel) < TURNS_MAX ? turn_new(channel, text) : NULL;
 
     if (turn == NULL)
         return false;

@@ -430,6 +430,15 @@ static struct call *enter(struct invocation *inv)
     return NULL;
 }
 
+/* A client of a session may hang up and ask again, as often as it likes. */
+static bool may_begin(const struct request *request)
+{
+    struct mcp *mcp = request->mcp;
+
+    return request->session == NULL || request->run != NULL ||
+           atomic_load(&mcp->unanswered) < atomic_load(&mcp->max_session_calls);
+}
+
 void invoke(struct request *request, const struct invoke_method *method)
 {
     struct invocation *inv = arena_calloc(request->message->arena, 1, sizeof *inv);
@@ -442,6 +451,12 @@ void invoke(struct request *request, const struct invoke_method *method)
         respond_error(request, 400, RPC_INVALID_PARAMS, no_data,
                       "Invalid params: " LOG_LEVEL_KEY " must be one of debug, info, notice, "
                       "warning, error, critical, alert, emergency");
+        return;
+    }
+    if (!may_begin(request)) {
+        respond_busy(request, STATUS_IN_PROTOCOL,
+                     "Server busy: as many calls of sessions are in flight as may "
+                     "(sessions.max_calls); try again later");
         return;
     }
     inv->request = request;

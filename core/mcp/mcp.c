@@ -152,6 +152,7 @@ void mcp_configure(struct mcp *mcp, struct config *config)
     mcp->config = config_ref(config);
     make_identity(mcp, config); /* without memory the old name stays */
     pthread_mutex_unlock(&mcp->mutex);
+    atomic_store(&mcp->max_session_calls, config->sessions.max_calls);
     atomic_store(&mcp->call_timeout_ms, config->calls.timeout_ms);
     atomic_store(&mcp->input_timeout_ms, config->calls.input_timeout_ms);
     sessions_limit(mcp->sessions, config->sessions.max,
@@ -328,7 +329,8 @@ static void receive_post(struct mcp *mcp, struct message *message, struct reply 
     request->reply = reply;
     if (!json_parse(&request->json, message->body, &json_default_limits, message->arena, &why)) {
         if (why.kind == JSON_MEMORY) {
-            refuse(reply, 500, RPC_INTERNAL_ERROR, "Out of memory");
+            refuse(reply, 503, RPC_SERVER_BUSY,
+                   "Server busy: no memory is free for this request (server.max_memory_mib)");
             return;
         }
         refuse(reply, 400, why.kind == JSON_REPEATED ? RPC_INVALID_REQUEST : RPC_PARSE_ERROR,

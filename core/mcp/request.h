@@ -72,6 +72,7 @@ struct mcp {
     struct tasks *tasks; /* NULL: there are none */
     struct watches *watches;
     struct askings *askings;
+    atomic_uint max_session_calls;
     atomic_uint unanswered; /* invocations of sessions that somebody may wait for */
 };
 

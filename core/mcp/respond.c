@@ -84,7 +84,7 @@ __attribute__((format(printf, 6, 0))) static void send_error(struct reply *reply
         buf_add_bytes(&out, data);
     }
     BUF_LIT(&out, "}}");
-    send_buf(reply, status, bytes_equal(data, busy_data), &out);
+    send_buf(reply, status, status == 503 || bytes_equal(data, busy_data), &out);
 }
 
 void respond_error(const struct request *request, int status, int code, struct bytes data,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "mcp/sessions.h"
 
 /* How long clients wait before they come back. */
@@ -111,6 +112,8 @@ static void forget_event(struct replay *replay, struct kept **place)
         replay->end = place;
     replay->bytes -= event->size;
     atomic_fetch_sub(&limits.total, event->size);
+    size_t held = event->size;
+    budget_hold(&held, 0);
     free(event);
     r->kept--;
     unlist_if_done(r);
@@ -118,7 +121,8 @@ static void forget_event(struct replay *replay, struct kept **place)
 
 static bool is_too_much(const struct replay *replay)
 {
-    return replay->bytes > atomic_load(&limits.max_bytes) || atomic_load(&limits.total) > TOTAL_MAX;
+    return replay->bytes > atomic_load(&limits.max_bytes) ||
+           atomic_load(&limits.total) > TOTAL_MAX || budget_is_tight();
 }
 
 /* First what is too old goes, then what a client has probably seen, then what is
@@ -157,6 +161,8 @@ static struct kept *keep(struct resumable *r, struct bytes head, struct bytes sh
     *replay->end = event;
     replay->end = &event->next;
     replay->bytes += size;
+    size_t held = 0;
+    budget_hold_anyway(&held, size); /* make_room sees if that was too much */
     atomic_fetch_add(&limits.total, size);
     r->kept++;
     return event;

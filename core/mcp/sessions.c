@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "mcp/listeners.h"
@@ -51,6 +52,7 @@ void session_unref(struct session *session)
     replay_free(session->replay);
     watcher_free(session->watcher);
     free(session->capabilities);
+    budget_hold(&session->held, 0);
     free(session);
 }
 
@@ -179,11 +181,14 @@ struct session *sessions_begin(struct sessions *sessions, const struct revision 
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return NULL;
-    session->capabilities = strndup(capabilities.data, capabilities.size);
-    session->replay = replay_new();
+    if (budget_hold(&session->held, sizeof *session + capabilities.size)) {
+        session->capabilities = strndup(capabilities.data, capabilities.size);
+        session->replay = replay_new();
+    }
     if (session->capabilities == NULL || session->replay == NULL) {
         replay_free(session->replay);
         free(session->capabilities);
+        budget_hold(&session->held, 0);
         free(session);
         return NULL;
     }

@@ -26,6 +26,7 @@ struct session {
     char id[SESSION_ID_SIZE + 1];
     const struct revision *revision;
     char *capabilities; /* the client's: a JSON object */
+    size_t held; /* in the budget */
     atomic_uint references;
     struct replay *replay; /* what its streams keep: resumable.h */
     atomic_int log_level; /* the least urgent MCP_LOG_* to send */

@@ -240,7 +240,7 @@ void sse_post(struct mcp *mcp, struct message *message, struct reply *reply)
         if (channel_receive(channel, message->body, message->reader))
             respond_accepted(reply);
         else
-            refuse(reply, 503, RPC_INTERNAL_ERROR, "Out of memory, or the stream is ending");
+            refuse(reply, 503, RPC_SERVER_BUSY, "Too much is under way, or the stream is ending");
     } else if (why.kind == JSON_MEMORY) {
         refuse(reply, 503, RPC_INTERNAL_ERROR, "Out of memory");
     } else {

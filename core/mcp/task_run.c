@@ -28,7 +28,7 @@ struct task_run *task_run_new(struct task *task)
     atomic_init(&run->references, 1);
     run->task = task_ref(task);
     run->origin = &run->request;
-    arena_init(&run->arena, MEMORY_MAX);
+    arena_init_counted(&run->arena, MEMORY_MAX);
     return run;
 }
 

@@ -15,7 +15,7 @@
 /* A task that has ended stays in memory for a while, for those who look at once, or
  * begin to listen; not one with a large result. */
 #define LINGER_MS 10000
-#define LINGER_BYTES 65536
+#define LINGER_BYTES 4096
 #define EXPIRE_BATCH 64 /* tasks whose time is over, ended at a time */
 
 /* ---- one task ---- */

@@ -5,13 +5,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/thread.h"
 #include "json/json.h"
 
 #define BUCKETS 4096
+#define NICENESS 10
 #define BATCH 64 /* watchers told between two looks at the table */
+#define PAUSE_US 200 /* and then others get the processor: nobody waits for thousands */
 #define BYTES_MAX ((size_t)64 << 20) /* of everything in the table */
 
 struct watched;
@@ -217,6 +221,8 @@ static void tell_all(struct watches *watches, struct watched *uri)
         pthread_mutex_unlock(&watches->mutex);
         for (size_t i = 0; i < count; i++)
             batch[i].ops->release(batch[i].owner);
+        if (count == BATCH)
+            usleep(PAUSE_US);
         pthread_mutex_lock(&watches->mutex);
     }
     unlink_it(&marker);
@@ -228,6 +234,8 @@ static void *run(void *arg)
 {
     struct watches *watches = arg;
 
+    /* Of this thread alone: who asks goes before who is told. */
+    setpriority(PRIO_PROCESS, 0, NICENESS);
     pthread_mutex_lock(&watches->mutex);
     while (!watches->stopping) {
         struct watched *uri = watches->first_queued;

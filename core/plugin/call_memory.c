@@ -98,7 +98,7 @@ static struct call_cache *my_cache(void)
     struct call_cache *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return NULL;
-    arena_init(&made->scratch, SCRATCH_MAX);
+    arena_init_counted(&made->scratch, SCRATCH_MAX);
     pthread_setspecific(shared.key, made);
     cache = made;
     return made;
@@ -118,7 +118,7 @@ struct call *call_allocate(void)
     pthread_mutex_init(&call->event_mutex, &shared.recursive);
     pthread_mutex_init(&call->cancel_mutex, &shared.recursive);
     pthread_mutex_init(&call->mutex, NULL);
-    arena_init(&call->arena, SCRATCH_MAX);
+    arena_init_counted(&call->arena, SCRATCH_MAX);
     call->cancel_fd = -1;
     call->home = mine;
     return call;
@@ -154,7 +154,7 @@ struct arena *scratch_take(void)
     }
     struct arena *arena = malloc(sizeof(*arena));
     if (arena != NULL)
-        arena_init(arena, SCRATCH_MAX);
+        arena_init_counted(arena, SCRATCH_MAX);
     return arena;
 }
 

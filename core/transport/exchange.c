@@ -7,6 +7,8 @@
 
 #define KEEP_BODY ((size_t)16 * 1024) /* memory a connection keeps between requests */
 #define KEEP_ARENA ((size_t)16 * 1024)
+/* What is answered whatever else is held: an answer like this is how one refuses. */
+#define SMALL_ANSWER ((size_t)8 * 1024)
 #define ARENA_SLACK ((size_t)1 << 20)
 
 static const struct reply_ops http_reply;
@@ -33,8 +35,19 @@ struct exchange *exchange_new(struct connection *connection)
     buf_init(&ex->body, http->config->http.max_body_bytes);
     buf_init(&ex->out, 0);
     /* The index of a body has some 20 bytes for each value. */
-    arena_init(&ex->arena, (size_t)http->config->http.max_body_bytes * 24 + ARENA_SLACK);
+    arena_init_counted(&ex->arena, (size_t)http->config->http.max_body_bytes * 24 + ARENA_SLACK);
     return ex;
+}
+
+void exchange_drop_body(struct exchange *ex)
+{
+    buf_free(&ex->body);
+    budget_hold(&ex->body_held, 0);
+}
+
+bool exchange_count_body(struct exchange *ex)
+{
+    return budget_hold(&ex->body_held, ex->body.capacity);
 }
 
 static void answer_drop(struct answer *answer)
@@ -60,8 +73,10 @@ void exchange_unref(struct exchange *ex)
         return;
     forget_owner(ex);
     answer_drop(&ex->answer);
-    buf_free(&ex->body);
+    exchange_drop_body(ex);
     buf_free(&ex->out);
+    budget_hold(&ex->out_held, 0);
+    budget_hold(&ex->answer_held, 0);
     arena_free(&ex->arena);
     pthread_mutex_destroy(&ex->mutex);
     free(ex);
@@ -79,14 +94,16 @@ struct exchange *exchange_recycle(struct exchange *ex)
         return NULL;
     }
     answer_drop(&ex->answer);
+    budget_hold(&ex->answer_held, 0);
     ex->state = EXCHANGE_OPEN;
     forget_owner(ex);
     ex->session_id[0] = '\0';
-    if (ex->body.capacity > KEEP_BODY)
-        buf_free(&ex->body);
+    bool tight = budget_is_tight();
+    if (ex->body.capacity > KEEP_BODY || tight)
+        exchange_drop_body(ex);
     else
         buf_clear(&ex->body);
-    arena_reset(&ex->arena, KEEP_ARENA);
+    arena_reset(&ex->arena, tight ? 0 : KEEP_ARENA);
     ex->message = (struct message){.verb = MESSAGE_POST};
     ex->params = NULL;
     ex->plain = ex->close = false;
@@ -138,6 +155,27 @@ static bool must_stream(const struct exchange *ex, const struct answer *answer)
            ex->message.takes_stream;
 }
 
+/* Lets it go for a short one, if it does not fit: a client that does not read must not
+ * make us keep megabytes, nor may a thousand who read slowly. With ex->mutex held. */
+static void hold_answer(struct exchange *ex, struct answer *answer)
+{
+    static const char busy[] =
+        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32000,\"message\":\"Server busy: the "
+        "answer does not fit into the memory that is free now (server.max_memory_mib)\","
+        "\"data\":{\"retryAfterSeconds\":1}}}";
+    size_t size = answer->head_size + answer->shared.size + answer->tail.size;
+
+    if (size <= SMALL_ANSWER) {
+        budget_hold_anyway(&ex->answer_held, size);
+        return;
+    }
+    if (budget_hold(&ex->answer_held, size))
+        return;
+    answer_drop(answer);
+    *answer = (struct answer){.status = 503, .retry_after_s = 1, .head = strdup(busy)};
+    answer->head_size = answer->head != NULL ? strlen(answer->head) : 0;
+}
+
 static void reply_send(struct reply *reply, const struct answer *answer)
 {
     struct exchange *ex = exchange_of(reply);
@@ -151,6 +189,7 @@ static void reply_send(struct reply *reply, const struct answer *answer)
     if (ex->state == EXCHANGE_OPEN && must_stream(ex, &mine))
         open_stream(ex);
     if (ex->state == EXCHANGE_OPEN) {
+        hold_answer(ex, &mine);
         ex->answer = mine;
         ex->state = EXCHANGE_ANSWERED;
         mine = (struct answer){.status = 0};

@@ -20,6 +20,7 @@
 
 #include <microhttpd.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "mcp/mcp.h"
 #include "transport/http.h"
@@ -58,6 +59,7 @@ struct exchange {
     size_t out_sent;
     int64_t blocked_ns; /* since when `out` waits */
     int64_t written_ns; /* the last write */
+    size_t answer_held, out_held; /* in the budget */
     bool closing; /* on streams->closing */
 
     struct exchange *next_done; /* on io->done */
@@ -67,6 +69,7 @@ struct exchange {
     /* The I/O thread's own, until mcp_receive has returned. */
     struct message message;
     struct buf body;
+    size_t body_held; /* in the budget */
     struct arena arena;
     struct message_param *params;
     bool plain; /* HTTP/1.0: no chunks */
@@ -127,6 +130,7 @@ struct http {
     atomic_uint connections;
     atomic_uint working; /* exchanges from mcp_receive until their last byte is sent */
     unsigned max_connections;
+    size_t connection_cost; /* what each holds in the budget, with libmicrohttpd's memory */
     atomic_bool draining; /* no request follows another on its connection */
     atomic_uint draining_threads; /* I/O threads that have seen that */
 };
@@ -142,6 +146,9 @@ struct exchange *exchange_recycle(struct exchange *exchange);
 void exchange_over(struct exchange *exchange);
 /* The connection has closed, or has lost its peer while mcp was working. */
 void exchange_lost(struct exchange *exchange);
+/* Frees the body, or only takes note of its size. False: it does not fit. */
+void exchange_drop_body(struct exchange *exchange);
+bool exchange_count_body(struct exchange *exchange);
 /* The answer as libmicrohttpd wants it; NULL without memory. Takes the answer. */
 struct MHD_Response *exchange_response(struct exchange *exchange);
 
@@ -180,6 +187,9 @@ bool io_start(struct io *io, unsigned number, struct error *err);
 void io_post(struct io *io, struct exchange *exchange);
 void io_wake(struct io *io);
 void io_stop(struct io *io);
+/* The peer does not read: when it is closed, the kernel is to drop at once what waits,
+ * and to tell the peer, rather than to keep it for minutes. */
+void socket_forget_unread(int fd);
 void connection_set_deadline(struct connection *connection, int64_t deadline_ns);
 
 /* ---- stream.c ---- */

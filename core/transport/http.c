@@ -12,6 +12,8 @@
 
 /* Descriptors that are not for connections: plugins, their files, logs. */
 #define RESERVED_DESCRIPTORS 256
+/* What libmicrohttpd has for a connection besides its memory for the header. */
+#define CONNECTION_EXTRA ((size_t)1024)
 #define DRAIN_STEP_US 2000
 /* For the I/O threads to take what has come already. */
 #define LAST_ACCEPT_NS NS_PER_S
@@ -74,6 +76,8 @@ struct http *http_open(struct config *config, struct mcp *mcp, const struct acti
     http->config = config_ref(config);
     http->mcp = mcp;
     http->max_connections = raise_descriptors(config->http.max_connections);
+    http->connection_cost = config->http.max_header_bytes + sizeof(struct connection) +
+                            sizeof(struct exchange) + CONNECTION_EXTRA;
     if (sockets_open(http, activation, err))
         return http;
     http_free(http);

@@ -19,8 +19,8 @@ struct http;
 /* Opens the sockets that the configuration names, or uses those that are passed
  * (NULL, or none: none), or fails with a sentence that says why and what to do.
  * Nothing is accepted yet. Takes a reference of the configuration. */
-struct http *http_open(struct config *config, struct mcp *mcp,
-                       const struct activation *activation, struct error *err);
+struct http *http_open(struct config *config, struct mcp *mcp, const struct activation *activation,
+                       struct error *err);
 /* Starts to serve. */
 bool http_start(struct http *http, struct error *err);
 

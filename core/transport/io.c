@@ -47,6 +47,34 @@
 
 /* ---- connections ---- */
 
+#define TOO_LARGE                                                                                  \
+    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600,"                                             \
+    "\"message\":\"Content too large (http.max_body_bytes)\"}}"
+#define TOO_MUCH(what, key)                                                                        \
+    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32000,\"message\":\"Server busy: " what " (" key    \
+    "): try again later\",\"data\":{\"retryAfterSeconds\":1}}}"
+
+/* An answer past libmicrohttpd, and the last on its connection. */
+static void answer_directly(int fd, const char *head, const char *body)
+{
+    char text[512];
+    int size = snprintf(text, sizeof text,
+                        "HTTP/1.1 %s\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                        "Content-Length: %zu\r\n\r\n%s",
+                        head, strlen(body), body);
+
+    send(fd, text, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+}
+
+/* Where there is no memory for a proper answer: this one needs none. */
+static void send_no_memory(int fd)
+{
+    answer_directly(
+        fd, "503 Service Unavailable\r\nRetry-After: 1",
+        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"Out of memory\"}}");
+}
+
 void connection_set_deadline(struct connection *connection, int64_t deadline_ns)
 {
     connection->deadline_ns = deadline_ns;
@@ -72,22 +100,6 @@ static void set_reading_deadline(struct connection *connection, uint32_t ms)
     if (is_draining(connection->io) && deadline > last)
         deadline = last;
     connection_set_deadline(connection, deadline);
-}
-
-/* Where there is no memory for a proper answer: this one needs none. */
-#define NO_MEMORY_BODY                                                                             \
-    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"Out of memory\"}}"
-
-static void send_no_memory(int fd)
-{
-    char answer[400];
-    int size = snprintf(answer, sizeof answer,
-                        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-                        "Retry-After: 1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                        sizeof NO_MEMORY_BODY - 1, NO_MEMORY_BODY);
-
-    send(fd, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    shutdown(fd, SHUT_WR);
 }
 
 static void connection_begin(struct io *io, struct MHD_Connection *mhd, void **context)
@@ -120,9 +132,32 @@ static void unwatch(struct connection *connection)
     connection->watched = false;
 }
 
+/* Counts a connection. NULL: done; else why there are too many, as a body. */
+static const char *admit(struct http *http)
+{
+    size_t held = 0;
+
+    if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
+        atomic_fetch_sub(&http->connections, 1);
+        return TOO_MUCH("there are too many connections", "http.max_connections");
+    }
+    if (budget_hold(&held, http->connection_cost))
+        return NULL;
+    atomic_fetch_sub(&http->connections, 1);
+    return TOO_MUCH("no memory is free for this connection", "server.max_memory_mib");
+}
+
+static void dismiss(struct http *http)
+{
+    size_t held = http->connection_cost;
+
+    budget_hold(&held, 0);
+    atomic_fetch_sub(&http->connections, 1);
+}
+
 static void connection_end(struct io *io, struct connection *connection)
 {
-    atomic_fetch_sub(&io->http->connections, 1);
+    dismiss(io->http);
     if (connection == NULL)
         return;
     unwatch(connection);
@@ -243,25 +278,19 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
     return MHD_YES;
 }
 
-/* A body in chunks turns out too large while it arrives, or there is no memory for
- * it, and libmicrohttpd takes an answer only when it is all there. So the answer goes past it; what still
- * comes is read for a moment, lest a reset destroys the answer. */
-static void refuse_body(struct connection *connection, struct exchange *ex)
+/* A body in chunks turns out too large while it arrives, or there is no room for what
+ * still comes, and libmicrohttpd takes an answer only when it is all there. So the
+ * answer goes past it; what comes is read for a moment, lest a reset destroys the
+ * answer. */
+static void refuse_body(struct connection *connection, struct exchange *ex, bool too_large)
 {
-    static const char answer[] =
-        "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n"
-        "Connection: close\r\nContent-Length: 93\r\n\r\n"
-        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600,"
-        "\"message\":\"Content too large (http.max_body_bytes)\"}}";
-
     exchange_lost(ex);
-    if (ex->body.no_memory) {
-        send_no_memory(connection->fd);
-    } else {
-        send(connection->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        shutdown(connection->fd, SHUT_WR);
-    }
-    buf_free(&ex->body);
+    exchange_drop_body(ex);
+    if (too_large)
+        answer_directly(connection->fd, "413 Content Too Large", TOO_LARGE);
+    else
+        answer_directly(connection->fd, "503 Service Unavailable\r\nRetry-After: 1",
+                        TOO_MUCH("no memory is free for this request", "server.max_memory_mib"));
     connection_set_deadline(connection, clock_now_coarse() + DISCARD_NS);
 }
 
@@ -275,7 +304,9 @@ static bool take_body(struct connection *connection, struct exchange *ex, const 
     }
     buf_add(&ex->body, data, size);
     if (ex->body.failed)
-        refuse_body(connection, ex);
+        refuse_body(connection, ex, ex->body.size + size > ex->body.max);
+    else if (!exchange_count_body(ex))
+        refuse_body(connection, ex, false);
     return true;
 }
 
@@ -322,7 +353,7 @@ static enum MHD_Result proceed(struct connection *connection, struct exchange *e
     if (result == MHD_NO) {
         if (!ex->message.keep) {
             /* A stream lives on without the request that opened it. */
-            buf_free(&ex->body);
+            exchange_drop_body(ex);
             arena_free(&ex->arena);
         }
         return MHD_NO;
@@ -361,6 +392,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 }
 
 /* ---- what other threads have finished ---- */
+
+void socket_forget_unread(int fd)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
 
 void io_wake(struct io *io)
 {
@@ -479,6 +517,8 @@ static void deadline_passed(struct connection *connection)
                                 in_ms(connection->io->http->config->http.write_timeout_ms));
     } else {
         /* libmicrohttpd sees the end of the stream and closes. */
+        if (connection->phase == PHASE_WRITING)
+            socket_forget_unread(connection->fd);
         shutdown(connection->fd, SHUT_RDWR);
         connection->deadline_ns = NO_DEADLINE;
     }
@@ -526,14 +566,15 @@ static void accept_some(struct io *io, int listen_fd, int most)
             }
             return;
         }
-        if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
-            atomic_fetch_sub(&http->connections, 1);
+        const char *refusal = admit(http);
+        if (refusal != NULL) {
+            answer_directly(fd, "503 Service Unavailable\r\nRetry-After: 1", refusal);
             close(fd);
             continue;
         }
         set_options(fd);
         if (MHD_add_connection(io->daemon, fd, (struct sockaddr *)&address, size) != MHD_YES)
-            atomic_fetch_sub(&http->connections, 1);
+            dismiss(http);
     }
 }
 

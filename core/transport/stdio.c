@@ -161,7 +161,8 @@ static void take(struct stdio *stdio, enum lines_next found, struct bytes line,
     if (found == LINES_TOO_LONG)
         channel_refuse(stdio->channel, -32600, "Content too large (http.max_body_bytes)");
     else if (!is_blank(line) && !channel_receive(stdio->channel, line, reader))
-        channel_refuse(stdio->channel, -32603, "Out of memory"); /* closed: nobody hears */
+        channel_refuse(stdio->channel, -32000, /* closed: nobody hears */
+                       "Server busy: too much is under way here (server.max_memory_mib)");
 }
 
 /* Reads once. False: at the end. */

@@ -11,6 +11,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -28,6 +30,9 @@
 /* What a slow reader may leave unread before it is dropped: looked at before a
  * message is added, however large that is. */
 #define BACKLOG_MAX ((size_t)4 << 20)
+/* What the kernel may keep for one of them that is not on its way yet; without this it
+ * is some megabytes. */
+#define UNSENT_MAX (64 * 1024)
 #define OUT_MAX ((size_t)1 << 30)
 
 struct streams {
@@ -65,6 +70,7 @@ static bool write_now(struct exchange *ex)
     ex->written_ns = clock_now_coarse();
     buf_free(&ex->out); /* ten thousand empty buffers are a lot of memory */
     ex->out.max = OUT_MAX;
+    budget_hold(&ex->out_held, 0);
     return true;
 }
 
@@ -83,13 +89,20 @@ static void list_for_closing(struct exchange *ex)
 }
 
 /* Sends what has been added to ex->out. A stream that cannot is cut off: the
- * thread notices and tells mcp. */
-static bool flush(struct exchange *ex)
+ * thread notices and tells mcp. A socket that is known to be full is not tried again:
+ * the thread hears when it has room. */
+static bool send_or_cut(struct exchange *ex, bool is_full)
 {
-    if (!ex->out.failed && write_now(ex))
+    if (!ex->out.failed && (is_full || write_now(ex)) &&
+        budget_hold(&ex->out_held, ex->out.capacity))
         return true;
     shutdown(ex->fd, SHUT_RDWR);
     return false;
+}
+
+static bool flush(struct exchange *ex)
+{
+    return send_or_cut(ex, ex->blocked_ns != 0);
 }
 
 static void add_chunk_size(struct exchange *ex, size_t size)
@@ -188,6 +201,7 @@ static void add_head(struct exchange *ex)
 bool stream_open(struct exchange *ex)
 {
     struct streams *streams = ex->http->streams;
+    const int unsent = UNSENT_MAX;
 
     if (ex->connection == NULL)
         return false;
@@ -196,6 +210,7 @@ bool stream_open(struct exchange *ex)
     ex->fd = fcntl(ex->connection->fd, F_DUPFD_CLOEXEC, 3);
     if (ex->fd < 0)
         goto refused;
+    setsockopt(ex->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     ex->out.max = OUT_MAX;
     ex->state = EXCHANGE_STREAMING;
     add_head(ex);
@@ -224,9 +239,12 @@ static void forget(struct streams *streams, struct exchange *ex)
         streams->all = ex->next;
     epoll_ctl(streams->epoll, EPOLL_CTL_DEL, ex->fd, NULL);
     pthread_mutex_lock(&ex->mutex);
+    if (ex->out.size > 0)
+        socket_forget_unread(ex->fd);
     close(ex->fd);
     ex->fd = -1;
     buf_free(&ex->out);
+    budget_hold(&ex->out_held, 0);
     exchange_over(ex);
     pthread_mutex_unlock(&ex->mutex);
     atomic_fetch_sub(&streams->count, 1);
@@ -258,7 +276,7 @@ static void on_event(struct exchange *ex, uint32_t events)
     if (!lost) {
         pthread_mutex_lock(&ex->mutex);
         if (ex->out.size > 0)
-            lost = !flush(ex);
+            lost = !send_or_cut(ex, false);
         if (ex->state == EXCHANGE_ENDED && ex->out.size == 0)
             list_for_closing(ex);
         pthread_mutex_unlock(&ex->mutex);

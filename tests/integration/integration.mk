@@ -15,4 +15,9 @@ $(integration_tools): $(B)/tests/integration/%: tests/integration/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) -O2 $(LDFLAGS) -o $@ $<
 
-.PHONY: test-plugins
+overload: ## Ten times the load for a minute, and 1,000 streams that nobody reads
+	@scripts/install-dependencies build check
+	@$(parallel) all test-plugins
+	@B=$(B) PRESSURE_SECONDS=60 RESTARTS=100 tests/integration/run pressure restart
+
+.PHONY: overload test-plugins
