@@ -538,7 +538,7 @@ test('a plugin that is replaced: what may be repeated begins again, what may not
 
 /** mcpd with this store; another life than the one before. */
 const life = (file, config = {}) =>
-    Daemon.start({ plugins: ['tasks'], config: { server: { shutdown_timeout_ms: 8000 }, store: { url: `sqlite://${file}` }, tasks: { max_running: 4 }, ...config } });
+    Daemon.start({ plugins: ['tasks'],
         /* SIGTERM waits for tasks that cannot begin again: some here never end. */
         config: { server: { shutdown_timeout_ms: 8_000 }, store: { url: `sqlite://${file}` }, tasks: { max_running: 4 }, ...config } });
 
