@@ -147,7 +147,7 @@ static const struct definition *define(struct schema_writer *writer, const char 
     const char *last = strrchr(reference, '/');
     char base[65];
     legal_name(base, last != NULL ? last + 1 : "root", last != NULL ? strlen(last + 1) : 4);
-    strcpy(made->name, base);
+    memcpy(made->name, base, sizeof(base));
     for (unsigned n = 2; name_is_taken(writer, made->name); n++)
         snprintf(made->name, sizeof(made->name), "%.56s_%u", base, n);
     made->reference = reference;

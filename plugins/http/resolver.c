@@ -77,7 +77,7 @@ static void *run(void *context)
         }
         name->state = RUNNING;
         char host[256];
-        strcpy(host, name->host);
+        memcpy(host, name->host, sizeof(host));
         pthread_mutex_unlock(&resolver->mutex);
         bool found = look_up(host, &addresses);
         pthread_mutex_lock(&resolver->mutex);

@@ -53,8 +53,8 @@ bool settings_allow_url(struct settings *settings, const char *url)
                 curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
                 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 
-    if (good && !settings_allows(settings, host, (unsigned)atoi(port)))
-        add_host(settings, host, strlen(host), (unsigned)atoi(port));
+    if (good && !settings_allows(settings, host, (unsigned)strtoul(port, NULL, 10)))
+        add_host(settings, host, strlen(host), (unsigned)strtoul(port, NULL, 10));
     curl_free(scheme);
     curl_free(host);
     curl_free(port);

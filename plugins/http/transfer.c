@@ -148,7 +148,8 @@ static bool check_place(struct job *job, const struct place_of *place)
         job_fail(job, "The host has characters beyond ASCII: it is asked only by its xn-- name.");
         return false;
     }
-    if (settings_allows(job->engine->settings, place->host, (unsigned)atoi(place->port)))
+    if (settings_allows(job->engine->settings, place->host,
+                        (unsigned)strtoul(place->port, NULL, 10)))
         return true;
     job_fail(job,
              "The host %s, port %s, is none of those that this provider may ask. The operator can "

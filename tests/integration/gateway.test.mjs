@@ -92,6 +92,8 @@ const providers = {
 for (const [name, { file: at }] of Object.entries(DOCUMENTS))
     providers[name] = { plugin: 'http', prefix: `${name}_`, config: { ...open, openapi: path.join(modules, at), output_schemas: name !== 'blockfrost' } };
 
+// Counts where they run in worker processes.
+for (const provider of Object.values(providers)) provider.sandbox = { network: true };
 const daemon = await Daemon.start({ plugins: ['http'], config: { providers }, env: { GATEWAY_PASSWORD: SECRET, http_proxy: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:1', ALL_PROXY: 'http://127.0.0.1:1' } });
 const client = new Client({ name: 'gateway-test', version: '1' });
 await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${daemon.port}/mcp`)));
@@ -496,7 +498,7 @@ test('configurations that cannot work are told with their place', async () => {
 });
 test('a provider that goes while calls run leaves nobody waiting', async () => {
     handle(() => true);
-    daemon.provider('short', { plugin: 'http', prefix: 'short_', config: { ...open, tools: table } });
+    daemon.provider('short', { plugin: 'http', sandbox: { network: true }, prefix: 'short_', config: { ...open, tools: table } });
     daemon.reload();
     await until(async () => (await listTools(daemon.port)).some((one) => one.name === 'short_item'), 10_000, 'short_item');
     const calling = call('short_make', { body: { name: 'n' } }).catch((error) => ({ isError: true, error }));

@@ -38,6 +38,8 @@ const providers = {
 };
 HOSTS.forEach((host, i) => { providers[`h${i}`] = { plugin: 'http', prefix: `h${i}_`, config: { base_url: `http://${host}:${port}`, tools, retries: 0, timeout_ms: 3000 } }; });
 
+// Counts where they run in worker processes.
+for (const provider of Object.values(providers)) provider.sandbox = { network: true };
 const daemon = await Daemon.start({ plugins: ['http'], config: { providers } });
 const client = new Client({ name: 'ssrf-test', version: '1' });
 await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${daemon.port}/mcp`)));
