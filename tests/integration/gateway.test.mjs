@@ -502,7 +502,7 @@ test('a provider that goes while calls run leaves nobody waiting', async () => {
     daemon.reload();
     await until(async () => (await listTools(daemon.port)).some((one) => one.name === 'short_item'), 10_000, 'short_item');
     const calling = call('short_make', { body: { name: 'n' } }).catch((error) => ({ isError: true, error }));
-    await until(() => api.last.method === 'POST' && !api.last.closed, 5000, 'the request');
+    await until(() => api.last?.method === 'POST' && !api.last.closed, 5000, 'the request');
     daemon.provider('short', null);
     daemon.reload();
     await sleep(300);
