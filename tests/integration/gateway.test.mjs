@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // plugins/http through mcpd, with the official client: real OpenAPI documents, every style
 // of parameters, authentication, retries, limits.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -89,6 +90,10 @@ const providers = {
     nobody: { plugin: 'http', prefix: 'nobody_', config: { ...open, tools: table, auth: { ...oauth, token_url: `${api.url}/no-token`, client_auth: 'body' } } },
     worker: { plugin: 'http', prefix: 'worker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'bearer', token_file: secretFile } } },
 };
+execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', path.join(base, 'key.pem'), '-out', path.join(base, 'ca.pem')], { stdio: 'ignore' });
+const safe = await Api.start({ tls: { key: fs.readFileSync(path.join(base, 'key.pem')), cert: fs.readFileSync(path.join(base, 'ca.pem')) } });
+providers.tls = { plugin: 'http', prefix: 'tls_', config: { ...open, base_url: safe.url, tools: table, ca_file: path.join(base, 'ca.pem') } };
+providers.untrusted = { plugin: 'http', prefix: 'untrusted_', config: { ...open, base_url: safe.url, tools: table } };
 for (const [name, { file: at }] of Object.entries(DOCUMENTS))
     providers[name] = { plugin: 'http', prefix: `${name}_`, config: { ...open, openapi: path.join(modules, at), output_schemas: name !== 'blockfrost' } };
 
@@ -445,6 +450,15 @@ test('secrets are in no answer, error or log, in whatever form they come back', 
     handle((request, response) => { response.writeHead(500); response.end(`you sent ${request.headers.authorization} ${request.url}`); return true; });
     await failure('bearer_make', { body: { name: 'n' } }, /you sent Bearer \*+/);
     assert.ok(!daemon.lines.join('\n').match(/s3cret|czNjcmV0|plain-cookie-key|token-\d-xyz/));
+});
+
+test('https: the server is verified, by the certificates of ca_file where there is one', async () => {
+    assert.equal((await call('tls_item', { id: '1' })).structuredContent.url, '/items/1');
+    const before = safe.requests.length;
+    await failure('untrusted_item', { id: '1' }, /certificate/i);
+    assert.equal(safe.requests.length, before);
+    safe.handler = (request, response) => { response.writeHead(302, { location: `${api.url}/x` }); response.end(); return true; };
+    await failure('tls_item', { id: '1' }, /redirect from https to a URL that is not/);
 });
 
 // ---- redirects ----
