@@ -218,13 +218,27 @@ static struct config *load_config(const struct options *options, config_complain
     return NULL;
 }
 
+/* How many complaints. */
+static size_t check_store(const struct config *config)
+{
+    struct error err;
+
+    if (config->store.url == NULL || store_check(config->store.url, &err))
+        return 0;
+    error_prefix(&err, "store.url");
+    if (config->store.place != NULL)
+        error_prefix(&err, "%s", config->store.place);
+    print_complaint(NULL, err.text);
+    return 1;
+}
+
 static int check(const struct options *options)
 {
     struct config *config = load_config(options, print_complaint);
 
     if (config == NULL)
         return EXIT_CANNOT;
-    size_t complaints = plugins_check(config, print_complaint, NULL);
+    size_t complaints = plugins_check(config, print_complaint, NULL) + check_store(config);
     if (complaints == 0)
         fprintf(stderr, "%s: no complaints\n",
                 config->file != NULL ? config->file : "default configuration");

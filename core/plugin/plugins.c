@@ -260,9 +260,12 @@ static int64_t round_of(struct plugins *plugins, uint64_t ticket)
         take_new_config(plugins, config);
     else if (plugins->rescan_ns <= clock_now())
         rescan_and_say(plugins, AFTER_WRITE_NS);
-    if (look(plugins)) {
-        if (slots_plan(&plugins->serving))
-            slots_bring_up(&plugins->serving);
+    struct serving *serving = &plugins->serving;
+    bool again = serving->again_ns != 0 && serving->again_ns <= clock_now();
+    if (look(plugins) || again) {
+        serving->again_ns = 0;
+        if (slots_plan(serving))
+            slots_bring_up(serving);
         else
             plugins->rescan_ns = clock_now() + RESCAN_BLIND_NS;
     }
@@ -272,6 +275,8 @@ static int64_t round_of(struct plugins *plugins, uint64_t ticket)
     tell_settled(plugins, ticket, next_due(plugins) == INT64_MAX);
     if (plugins->serving.dirty) /* there was no memory */
         next_ns = earlier(next_ns, clock_now() + NS_PER_S);
+    if (serving->again_ns != 0)
+        next_ns = earlier(next_ns, serving->again_ns);
     return earlier(earlier(next_ns, refresh_ns), plugins->rescan_ns);
 }
 

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "plugin/worker_link.h"
 
+#define AGAIN_NS (2 * NS_PER_S) /* after a reason that passes */
+
 static uint64_t last_generation; /* of this process; control thread */
 
 /* ---- the slots ---- */
@@ -255,7 +257,12 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
         provider = load(serving, slot, file, hash, &err);
     if (provider == NULL) {
         free(out);
-        slot_refuse(slot, hash, &err);
+        if (err.no_memory) { /* of ours, not of the file's */
+            slot_say(slot, &err);
+            serving->again_ns = clock_now() + AGAIN_NS;
+        } else {
+            slot_refuse(slot, hash, &err);
+        }
         return;
     }
     slot_retire(serving, slot);

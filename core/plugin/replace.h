@@ -53,6 +53,7 @@ struct serving {
     struct slot *slots; /* in the order of the plan */
     struct retiring *retiring;
     bool dirty; /* the snapshot is to be made anew */
+    int64_t again_ns; /* when to try what failed for a passing reason; 0: nothing did */
 };
 
 /* Makes the slots anew after the configuration or the files have changed. False:

@@ -90,6 +90,15 @@ static bool write_request(int fd, const struct image *image, const char *provide
     return ok;
 }
 
+/* The trial could not be made: that says nothing about the plugin, and where the reason
+ * passes, it is made again. */
+static bool cannot_try(struct error *err, int reason)
+{
+    error_set(err, "cannot be tried: %s", strerror(reason));
+    err->no_memory = reason == EAGAIN || reason == ENOMEM || reason == EMFILE || reason == ENFILE;
+    return false;
+}
+
 static bool open_all(struct trial *trial, const struct image *image, const char *provider_id,
                      struct bytes config, struct error *err)
 {
@@ -101,7 +110,7 @@ static bool open_all(struct trial *trial, const struct image *image, const char 
     trial->request = move_up(fd);
     if (trial->program < 0 || trial->request < 0 || !open_pipe(trial->report) ||
         !open_pipe(trial->output) || !write_request(trial->request, image, provider_id, config))
-        return error_set(err, "cannot be tried: %s", strerror(errno));
+        return cannot_try(err, errno);
     return true;
 }
 
@@ -238,7 +247,7 @@ static bool start(struct trial *trial, struct bytes config, struct error *err)
     close_one(&trial->output[WRITE]);
     if (failure != 0) {
         trial->pid = -1;
-        return error_set(err, "cannot be tried: %s", strerror(failure));
+        return cannot_try(err, failure);
     }
     return true;
 }

@@ -4,6 +4,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
+#include <string.h>
+#include <stdio.h>
+#include <errno.h>
 
 #include "base/log.h"
 #include "base/thread.h"
@@ -304,6 +308,25 @@ static struct store_backend *open_backend(const char *url, uint64_t max_bytes, b
     }
     *durable = true;
     return sqlite_backend_open(url + sizeof sqlite - 1, max_bytes, err);
+}
+
+bool store_check(const char *url, struct error *err)
+{
+    char directory[4096];
+    const char *path = url + strlen("sqlite://");
+
+    if (strcmp(url, "memory:") == 0)
+        return true;
+    if (strncmp(url, "sqlite:///", strlen("sqlite:///")) != 0)
+        return error_set(err, "%s: expected sqlite:///PATH, or memory:", url);
+    const char *slash = strrchr(path, '/');
+    snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (access(directory, W_OK | X_OK) != 0)
+        return error_set(err, "the directory %s: %s%s", directory, strerror(errno),
+                         errno == ENOENT ? ": make it, for the user that mcpd runs as" : "");
+    if (access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0)
+        return error_set(err, "%s: %s", path, strerror(errno));
+    return true;
 }
 
 struct store *store_open(const char *url, uint64_t max_bytes, struct error *err)

@@ -50,6 +50,9 @@ struct store_task {
  * there) or "memory:" (gone with the process). `max_bytes` is the most it may
  * take; 0: no bound. */
 struct store *store_open(const char *url, uint64_t max_bytes, struct error *err);
+/* Whether it could be opened, as far as that can be told without doing it: the form of
+ * the URL, and a directory that exists and may be written, as may the file in it. */
+bool store_check(const char *url, struct error *err);
 /* Does what waits in line, calls back, and closes. NULL is allowed. */
 void store_close(struct store *store);
 

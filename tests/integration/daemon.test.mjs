@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { assert, done, SCALE, sleep, test, until } from './lib/check.mjs';
+import { assert, done, SANITIZED, SCALE, sleep, test, until } from './lib/check.mjs';
 import { Daemon, ENVIRONMENT, FAULT, ROOT, temporaryDirectory, TOOLS, wrapped } from './lib/daemon.mjs';
 import { Connection, http } from './lib/http.mjs';
 import { callTool, Listener, modernResult, Session, textOf, toolNames, META } from './lib/mcp.mjs';
@@ -339,6 +339,31 @@ test('a hundred SIGHUPs at once', async () => {
     assert.equal(textOf(await callTool(daemon.port, 'echo', { text: 'x' })), 'x');
     await daemon.stop();
 });
+
+test('--check looks at the directory of the store', async () => {
+    const missing = path.join(temporaryDirectory(), 'missing');
+    for (const [url, pattern] of [[`sqlite://${missing}/state.db`, /mcpd\.json:\d+:\d+: store\.url: the directory .*missing: No such file/],
+        [`sqlite://${path.dirname(missing)}/state.db`, null]]) {
+        const daemon = new Daemon({ plugins: ['echo'], config: { store: { url } }, args: ['--check'] });
+        const [program, args] = daemon.command();
+        const result = spawnSync(program, args, { encoding: 'utf8', env: ENVIRONMENT });
+        assert.equal(result.status, pattern ? 1 : 0, result.stderr);
+        if (pattern) assert.match(result.stderr, pattern);
+    }
+});
+test('a trial that cannot be started for a reason that passes is made again', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo'], config: { providers: { probe: { isolation: 'inproc' }, echo: { isolation: 'inproc' } } }, wrap: false });
+    const used = fs.readdirSync(`/proc/${daemon.pid}/fd`).length;
+    const limit = (soft) => assert.equal(spawnSync('prlimit', [`--pid=${daemon.pid}`, `--nofile=${soft}:`]).status, 0);
+    limit(used + 4); // enough to copy a file, and not for pipes and a process
+    const mark = daemon.mark;
+    daemon.install('probe');
+    await daemon.waitLog(/probe.*not served.*(Too many open files)/, 10_000, mark);
+    limit(1024);
+    await daemon.waitLog(/probe: serving probe/, 10_000, mark);
+    assert.match(daemon.logSince(mark), /cannot be tried: Too many open files/);
+    await daemon.stop();
+}, { skip: SANITIZED ? 'a sanitizer has descriptors of its own' : null });
 
 // ---- systemd ------------------------------------------------------------------------
 
