@@ -124,7 +124,7 @@ struct path_context {
 static void take_path(void *context, struct bytes path)
 {
     const struct path_context *p = context;
-    if (path.size > 0 && path.data[0] == '/')
+    if (p->reader->path != NULL && path.size > 0 && path.data[0] == '/')
         p->reader->path(p->reader->context, p->access, path, true);
 }
 
@@ -143,7 +143,8 @@ static void read_paths(struct reading_needs *r, const char *name, enum sandbox_a
         if (entry->type != JSON_STRING)
             continue;
         struct bytes path = json_string(&r->needs, entry, &r->arena);
-        if (path.size > 0 && path.data[0] == '/' && memchr(path.data, '\0', path.size) == NULL)
+        if (reader->path != NULL && path.size > 0 && path.data[0] == '/' &&
+            memchr(path.data, '\0', path.size) == NULL)
             reader->path(reader->context, access, path, false);
     }
 }
@@ -171,6 +172,28 @@ static bool asks(struct reading_needs *r, const char *name)
     return any;
 }
 
+/* ---- the environment ---- */
+
+static void take_variable(void *context, struct bytes name)
+{
+    const struct needs_reader *reader = context;
+    if (name.size > 0 && memchr(name.data, '=', name.size) == NULL &&
+        memchr(name.data, '\0', name.size) == NULL)
+        reader->variable(reader->context, name);
+}
+
+static void read_variables(struct reading_needs *r, const struct needs_reader *reader)
+{
+    const struct json_node *array = json_get(&r->needs, r->needs.root, "environment");
+    if (array == NULL || array->type != JSON_ARRAY)
+        return;
+    const struct json_node *end = array + array->span;
+    for (const struct json_node *entry = json_first(array); entry != NULL;
+         entry = json_next(entry, end))
+        if (entry->type == JSON_OBJECT)
+            read_pointer(r, entry, take_variable, (void *)(uintptr_t)reader);
+}
+
 bool needs_read(struct bytes needs, struct bytes config, const struct needs_reader *reader)
 {
     struct reading_needs r;
@@ -178,10 +201,12 @@ bool needs_read(struct bytes needs, struct bytes config, const struct needs_read
     if (ok) {
         read_paths(&r, "read", SANDBOX_READ, reader);
         read_paths(&r, "write", SANDBOX_WRITE, reader);
-        if (asks(&r, "network"))
+        if (reader->network != NULL && asks(&r, "network"))
             reader->network(reader->context);
-        if (asks(&r, "unix_sockets"))
+        if (reader->unix_sockets != NULL && asks(&r, "unix_sockets"))
             reader->unix_sockets(reader->context);
+        if (reader->variable != NULL)
+            read_variables(&r, reader);
     }
     arena_free(&r.arena);
     return ok;
@@ -222,7 +247,7 @@ static void describe(struct reading_needs *r, const char *name, const struct jso
 
 void needs_describe(struct bytes needs, struct buf *out)
 {
-    static const char *const names[] = {"read", "write", "network", "unix_sockets"};
+    static const char *const names[] = {"read", "write", "network", "unix_sockets", "environment"};
     struct reading_needs r;
     bool ok = start(&r, needs, BYTES("{}"));
     for (size_t i = 0; ok && i < sizeof(names) / sizeof(names[0]); i++) {

@@ -7,7 +7,8 @@
  *       "write": [{"config": "/url", "prefix": "sqlite://", "parent": true,
  *                  "if_false": "/read_only"}],
  *       "network": true,
- *       "unix_sockets": {"config": "/url", "prefix": "postgresql:"}
+ *       "unix_sockets": {"config": "/url", "prefix": "postgresql:"},
+ *       "environment": [{"config": "/password/environment"}]
  *     }
  *
  * An entry is an absolute path, or an object that points into the provider's "config":
@@ -15,8 +16,9 @@
  * begin that count, and what is taken off; "parent": true, the directory that the path
  * is in; "if_false", a pointer: the entry counts only if there is false there.
  * "network" and "unix_sockets" are true, or such an object or an array of them, which asks
- * if it yields anything. Other members, and what has another form, are passed over: manifests are
- * older than this.
+ * if it yields anything. "environment" has such objects only: a variable is named by the
+ * operator, never by a plugin. Other members, and what has another form, are passed over:
+ * manifests are older than this.
  */
 #ifndef PLUGIN_NEEDS_H
 #define PLUGIN_NEEDS_H
@@ -24,12 +26,13 @@
 #include "base/error.h"
 #include "plugin/sandbox.h"
 
-/* Told of each thing asked for. A path out of the operator's configuration is
- * `configured`. */
+/* Told of each thing asked for; what is NULL is not asked. A path out of the operator's
+ * configuration is `configured`. */
 struct needs_reader {
     void (*path)(void *context, enum sandbox_access access, struct bytes path, bool configured);
     void (*network)(void *context);
     void (*unix_sockets)(void *context);
+    void (*variable)(void *context, struct bytes name); /* ends with a NUL */
     void *context;
 };
 

@@ -23,6 +23,7 @@
 #include "base/pulse.h"
 #include "base/utf8.h"
 #include "plugin/host.h"
+#include "plugin/environment.h"
 #include "plugin/load.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -123,74 +124,20 @@ static void close_one(int *fd)
 
 /* ---- starting it ---- */
 
-/* Room for the variables that a configuration names. */
-#define NAMED_MAX 16
-
-/* The variables that the configuration names for secrets ("environment": "NAME"): adds
- * them to the environment. */
-static void add_named(struct bytes config, char **environment, size_t used)
-{
-    static const char member[] = "\"environment\"";
-    const char *at = config.data, *end = config.data + config.size;
-    size_t most = used + NAMED_MAX;
-    while (used < most && at != NULL && at < end &&
-           (at = memmem(at, (size_t)(end - at), member, sizeof(member) - 1)) != NULL) {
-        char name[128];
-        size_t size = 0;
-        at += sizeof(member) - 1;
-        while (at < end && strchr(": \t\r\n", *at) != NULL)
-            at++;
-        for (at += at < end; at < end && *at != '"' && size + 1 < sizeof(name); at++)
-            name[size++] = *at;
-        name[size] = '\0';
-        const char *value = size > 0 && strchr(name, '=') == NULL ? getenv(name) : NULL;
-        if (value != NULL && asprintf(&environment[used], "%s=%s", name, value) >= 0)
-            environment[++used] = NULL;
-    }
-}
-
-/* What a plugin may need to work as it will in the daemon; nothing that speaks
- * of the daemon to its service manager. */
-static char **make_environment(struct bytes config)
-{
-    static const char *const wanted[] = {
-        "PATH",
-        "HOME",
-        "USER",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "TMPDIR",
-        "LD_LIBRARY_PATH",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-#ifdef MCPD_SANITIZE
-        "ASAN_OPTIONS",
-        "UBSAN_OPTIONS",
-        "TSAN_OPTIONS",
-        "LSAN_OPTIONS",
-#endif
-    };
-    const size_t count = sizeof(wanted) / sizeof(wanted[0]);
-    char **environment = calloc(count + NAMED_MAX + 1, sizeof(*environment));
-    size_t used = 0;
-    for (size_t i = 0; environment != NULL && i < count; i++) {
-        const char *value = getenv(wanted[i]);
-        if (value != NULL && asprintf(&environment[used], "%s=%s", wanted[i], value) >= 0)
-            environment[++used] = NULL;
-    }
-    if (environment != NULL)
-        add_named(config, environment, used);
-    return environment;
-}
-
-static void free_environment(char **environment)
-{
-    for (char **entry = environment; entry != NULL && *entry != NULL; entry++)
-        free(*entry);
-    free(environment);
-}
+/* What a plugin may need to work as it will in the daemon; nothing that speaks of the
+ * daemon to its service manager. */
+static const char *const kept_variables[] = {"PATH",
+                                             "HOME",
+                                             "USER",
+                                             "LANG",
+                                             "LC_ALL",
+                                             "LC_CTYPE",
+                                             "TZ",
+                                             "TMPDIR",
+                                             "LD_LIBRARY_PATH",
+                                             "SSL_CERT_FILE",
+                                             "SSL_CERT_DIR",
+                                             NULL};
 
 /* Default signals, none blocked, a process group of its own. */
 static int set_attributes(posix_spawnattr_t *attributes)
@@ -223,11 +170,13 @@ static int set_descriptors(posix_spawn_file_actions_t *actions, const struct tri
     return failure;
 }
 
-static bool start(struct trial *trial, struct bytes config, struct error *err)
+static bool start(struct trial *trial, const struct image *image, struct bytes config,
+                  struct error *err)
 {
     char program[64];
     char *const arguments[] = {(char *)"mcpd", (char *)TRY_ARGUMENT, NULL};
-    char **environment = make_environment(config);
+    char **environment = environment_make(
+        kept_variables, image->needs != NULL ? bytes_of(image->needs) : BYTES(""), config);
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_init(&attributes);
@@ -240,7 +189,7 @@ static bool start(struct trial *trial, struct bytes config, struct error *err)
         failure = posix_spawn(&trial->pid, program, &actions, &attributes, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    free_environment(environment);
+    environment_free(environment);
     close_one(&trial->program);
     close_one(&trial->request);
     close_one(&trial->report[WRITE]);
@@ -428,7 +377,7 @@ bool image_try(const struct image *image, const char *provider_id,
     buf_init(&trial.reports, REPORTS_MAX);
     buf_init(&trial.said, OUTPUT_MAX);
     struct bytes config = settings != NULL ? settings->config : BYTES("{}");
-    if (!open_all(&trial, image, provider_id, config, err) || !start(&trial, config, err)) {
+    if (!open_all(&trial, image, provider_id, config, err) || !start(&trial, image, config, err)) {
         error_prefix(err, "%s", file_name);
         goto out;
     }

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "plugin/environment.h"
 #include "plugin/worker_private.h"
 
 /* How often it looks at what has grown old, while there is a worker. */
@@ -184,6 +185,22 @@ static void load_frame(struct worker_link *link, struct frame *frame, uint64_t i
     };
 }
 
+/* With the variables that its configuration names now. */
+static bool start_process(struct worker_link *link, struct worker *worker, int *fd,
+                          struct error *err)
+{
+    const struct bytes needs =
+        link->image->needs != NULL ? bytes_of(link->image->needs) : BYTES("");
+    pthread_mutex_lock(&link->mutex);
+    char **environment = environment_make(NULL, needs, link->config);
+    pthread_mutex_unlock(&link->mutex);
+    bool started = environment != NULL
+                       ? worker_start(&worker->process, environment, fd, err)
+                       : error_set(err, "its worker cannot be started: out of memory");
+    environment_free(environment);
+    return started;
+}
+
 static struct worker *worker_new(struct worker_link *link, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
@@ -192,7 +209,7 @@ static struct worker *worker_new(struct worker_link *link, struct error *err)
         error_set(err, "cannot be started: out of memory");
         return NULL;
     }
-    if (!worker_start(&worker->process, &fd, err)) {
+    if (!start_process(link, worker, &fd, err)) {
         free(worker);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* posix_spawn of mcpd-worker: no descriptor and no environment of ours goes along. */
+/* posix_spawn of mcpd-worker: no descriptor of ours goes along. */
 #include "plugin/worker_process.h"
 
 #include <errno.h>
@@ -16,23 +16,6 @@
 
 #define LINE_MAX_BYTES 4096
 #define PROGRAM_NAME "mcpd-worker"
-
-/* None of ours; but a sanitizer's runtime is told by it how to behave. */
-static char *environment[5];
-
-static void make_environment(void)
-{
-#ifdef MCPD_SANITIZE
-    static const char *const wanted[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
-                                         "LSAN_OPTIONS"};
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        const char *value = getenv(wanted[i]);
-        if (value != NULL && asprintf(&environment[used], "%s=%s", wanted[i], value) >= 0)
-            used++;
-    }
-#endif
-}
 
 /* ---- the program ---- */
 
@@ -65,7 +48,6 @@ static void find_program(void)
     if (program_fd < 0)
         program_fd = open_above(MCPD_LIBEXEC_DIR "/" PROGRAM_NAME);
     program_failure = program_fd < 0 ? errno : 0;
-    make_environment();
 }
 
 /* ---- starting it ---- */
@@ -99,7 +81,8 @@ static int set_descriptors(posix_spawn_file_actions_t *actions, int socket_fd, i
     return failure;
 }
 
-static int spawn(struct worker_process *process, int socket_fd, int output_fd)
+static int spawn(struct worker_process *process, int socket_fd, int output_fd,
+                 char *const *environment)
 {
     char program[64];
     char parent[24];
@@ -115,8 +98,8 @@ static int spawn(struct worker_process *process, int socket_fd, int output_fd)
     if (failure == 0)
         failure = set_descriptors(&actions, socket_fd, output_fd);
     if (failure == 0)
-        failure =
-            posix_spawn(&process->pid, program, &actions, &attributes, arguments, environment);
+        failure = posix_spawn(&process->pid, program, &actions, &attributes, arguments,
+                              (char **)(uintptr_t)environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return failure;
@@ -145,7 +128,8 @@ static void close_end(int fd)
         close(fd);
 }
 
-bool worker_start(struct worker_process *process, int *socket_fd, struct error *err)
+bool worker_start(struct worker_process *process, char *const *environment, int *socket_fd,
+                  struct error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int sockets[2] = {-1, -1}, output[2] = {-1, -1}, pair[2];
@@ -165,7 +149,7 @@ bool worker_start(struct worker_process *process, int *socket_fd, struct error *
         !open_ends(output, pair[0], pair[1]) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0)
         failure = errno;
     if (failure == 0)
-        failure = spawn(process, sockets[1], output[1]);
+        failure = spawn(process, sockets[1], output[1], environment);
     close_end(sockets[1]);
     close_end(output[1]);
     if (failure != 0) {

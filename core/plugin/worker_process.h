@@ -20,8 +20,10 @@ struct worker_process {
     struct buf said; /* the end of that */
 };
 
-/* Starts one. *socket_fd is mcpd's end of the socket, nonblocking. False: err says why. */
-bool worker_start(struct worker_process *process, int *socket_fd, struct error *err);
+/* Starts one with this environment and no other. *socket_fd is mcpd's end of the socket,
+ * nonblocking. False: err says why. */
+bool worker_start(struct worker_process *process, char *const *environment, int *socket_fd,
+                  struct error *err);
 
 /* Takes what it has written to its output; each whole line goes to `line`. */
 typedef void worker_line(void *context, struct bytes line);

@@ -151,7 +151,9 @@ struct mcp_bytes {
  * without it), "parent": true (the directory that the path is in) and "if_false"
  * (a JSON Pointer: only while there is false there). "network" and
  * "unix_sockets" may be such an object too, or an array of them: they are needed
- * if it yields anything. For a plugin that reads what its configuration names:
+ * if it yields anything. "environment", an array of such objects alone, is for
+ * strings that name environment variables: those of mcpd's that the process has.
+ * For a plugin that reads what its configuration names:
  *
  *     \"needs\":{\"read\":[{\"config\":\"/directories\"}]}
  *

@@ -102,8 +102,7 @@ static bool from_environment(const struct mcp_host *host, const char *pointer, c
     const char *value = getenv(name);
     if (value == NULL || value[0] == '\0')
         return config_fail(host, pointer,
-                           "the environment variable %s is not set here (in a process of its "
-                           "own a provider has no environment: use a file)",
+                           "the environment variable %s, which it names, is not set for mcpd",
                            name);
     return keep(host, pointer, value, strlen(value), out);
 }

@@ -7,6 +7,10 @@
  *     "password": { "file": "/etc/mcp/sales.password" }
  *     "password": { "environment": "SALES_PASSWORD" }
  *
+ * A provider in a process of its own, and every one in its trial, has only those
+ * variables that its manifest's needs point to: "environment": [{"config":
+ * "/password/environment"}].
+ *
  * What goes wrong is told with the name of the file or variable, never with a part of
  * the secret.
  */

@@ -536,6 +536,7 @@ static void stop(void *self)
 BUNDLED_PLUGIN_WITH(
     "database", "Database",
     "\"abi\":\"1.0\",\"needs\":{"
+    "\"environment\":[{\"config\":\"/password/environment\"}],"
     "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true},"
     "{\"config\":\"/password/file\"},{\"config\":\"/sslrootcert\"}],"
     "\"write\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true,"

@@ -27,50 +27,32 @@ static const struct document_limits limits = {.values = 3000000, .depth = 100};
 #define CHOICE(name)                                                                               \
     "\"" name "\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" STRINGS(   \
         "tags", "") "," STRINGS("paths", "") "," STRINGS("operations", "") "}}"
-#define AUTH                                                                                                                                                                                                                                               \
-    "{\"type\":\"object\",\"required\":[\"type\"],\"additionalProperties\":false,"                                                                                                                                                                         \
-    "\"properties\":{\"type\":{\"enum\":[\"bearer\",\"basic\",\"api_key\",\"oauth2\"]}," STRING("token_file", ",\"pattern\":\"^/\"") "," STRING("token_env", "") "," STRING("username", "") "," STRING("password_file", ",\"pattern\":\"^/\"") "," STRING( \
-        "password_env",                                                                                                                                                                                                                                    \
-        "") "," STRING("key_file",                                                                                                                                                                                                                         \
-                       ",\"pattern\":\"^/\"") "," STRING("key_env",                                                                                                                                                                                        \
-                                                         "") "," STRING("name",                                                                                                                                                                            \
-                                                                        "") ","                                                                                                                                                                            \
-                                                                            "\"in\":{\"enum\":["                                                                                                                                                           \
-                                                                            "\"header\","                                                                                                                                                                  \
-                                                                            "\"query\","                                                                                                                                                                   \
-                                                                            "\"cookie\"],"                                                                                                                                                                 \
-                                                                            "\"default\":"                                                                                                                                                                 \
-                                                                            "\"header\"}," STRING("token_url", "") "," STRING("client_id", "") "," STRING(                                                                                                 \
-                                                                                "client_secret_"                                                                                                                                                           \
-                                                                                "file",                                                                                                                                                                    \
-                                                                                ",\"pattern\":\"^"                                                                                                                                                         \
-                                                                                "/\"") "," STRING("client_secret_env",                                                                                                                                     \
-                                                                                                  "") "," STRING("scope",                                                                                                                                  \
-                                                                                                                 "") "," STRING("audience",                                                                                                                \
-                                                                                                                                "") ","                                                                                                                    \
-                                                                                                                                    "\"client_auth\":{\"enum\":[\"basic\",\"body\"],\"default\":\"basic\"}}}"
+/* clang-format off: it cannot lay out text in pieces. */
 #define TOOL                                                                                       \
     "{\"type\":\"object\",\"required\":[\"name\",\"path\"],\"additionalProperties\":false,"        \
-    "\"properties\":{\"name\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.-]{1,64}$\"}"        \
-    "," STRING("title", "") "," STRING(                                                            \
-        "description",                                                                             \
-        "") ","                                                                                    \
-            "\"method\":{\"enum\":[\"GET\",\"HEAD\",\"OPTIONS\",\"POST\",\"PUT\",\"PATCH\","       \
-            "\"DELETE\"],"                                                                         \
-            "\"default\":\"GET\"},"                                                                \
-            "\"path\":{\"type\":\"string\",\"pattern\":\"^/\"},"                                   \
-            "\"parameters\":{\"type\":\"array\",\"maxItems\":200,\"items\":{\"type\":\"object\","  \
-            "\"required\":[\"name\"],\"properties\":{" STRING(                                     \
-                "name",                                                                            \
-                "") ","                                                                            \
-                    "\"in\":{\"enum\":[\"path\",\"query\",\"header\",\"cookie\"]},"                \
-                    "\"required\":{\"type\":\"boolean\"}}}},"                                      \
-                    "\"body\":{\"type\":\"object\",\"description\":\"A JSON Schema\"}," STRING(    \
-                        "content_type",                                                            \
-                        "") ","                                                                    \
-                            "\"result\":{\"type\":\"object\",\"description\":\"A JSON Schema\"}}}"
-
-/* clang-format off */
+    "\"properties\":{\"name\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.-]{1,64}$\"},"       \
+    STRING("title", "") "," STRING("description", "") ","                                          \
+    "\"method\":{\"enum\":[\"GET\",\"HEAD\",\"OPTIONS\",\"POST\",\"PUT\",\"PATCH\",\"DELETE\"],"   \
+    "\"default\":\"GET\"},\"path\":{\"type\":\"string\",\"pattern\":\"^/\"},"                      \
+    "\"parameters\":{\"type\":\"array\",\"maxItems\":200,\"items\":{\"type\":\"object\","          \
+    "\"required\":[\"name\"],\"properties\":{" STRING("name", "") ","                              \
+    "\"in\":{\"enum\":[\"path\",\"query\",\"header\",\"cookie\"]},"                                \
+    "\"required\":{\"type\":\"boolean\"}}}},"                                                      \
+    "\"body\":{\"type\":\"object\",\"description\":\"A JSON Schema\"},"                            \
+    STRING("content_type", "") ","                                                                 \
+    "\"result\":{\"type\":\"object\",\"description\":\"A JSON Schema\"}}}"
+#define SECRET "{\"$ref\":\"#/$defs/secret\"}"
+#define AUTH                                                                                       \
+    "{\"type\":\"object\",\"required\":[\"type\"],\"additionalProperties\":false,\"properties\":{" \
+    "\"type\":{\"enum\":[\"bearer\",\"basic\",\"api_key\",\"oauth2\"]},"                           \
+    "\"token\":" SECRET ","                                                                        \
+    STRING("username", "") ",\"password\":" SECRET ","                                             \
+    STRING("name", "") ",\"in\":{\"enum\":[\"header\",\"query\",\"cookie\"],\"default\":\"header\"}," \
+    "\"key\":" SECRET ","                                                                          \
+    STRING("token_url", "") "," STRING("client_id", "") ","                                        \
+    "\"client_secret\":" SECRET ","                                                                \
+    STRING("scope", "") "," STRING("audience", "") ","                                             \
+    "\"client_auth\":{\"enum\":[\"basic\",\"body\"],\"default\":\"basic\"}}}"
 static const char config_schema[] =
     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     STRING("openapi", ",\"pattern\":\"^/\",\"description\":\"The file of an OpenAPI 3.0 or 3.1 "
@@ -93,15 +75,17 @@ static const char config_schema[] =
     NUMBER("max_redirects", "0", "20", "5") ","
     NUMBER("max_response_bytes", "1024", "33554432", "1048576") ","
     NUMBER("max_connections", "1", "256", "16") "},"
-    "\"$defs\":{\"auth\":" AUTH "}}";
+    "\"$defs\":{\"secret\":" SECRET_SCHEMA("A secret") ",\"auth\":" AUTH "}}";
 
-#define AUTH_FILES(at)                                                                             \
-    "{\"config\":\"" at "/token_file\"},{\"config\":\"" at "/password_file\"},"                    \
-    "{\"config\":\"" at "/key_file\"},{\"config\":\"" at "/client_secret_file\"}"
+#define AUTH_NAMES(at, from)                                                                       \
+    "{\"config\":\"" at "/token/" from "\"},{\"config\":\"" at "/password/" from "\"},"            \
+    "{\"config\":\"" at "/key/" from "\"},{\"config\":\"" at "/client_secret/" from "\"}"
+#define AUTHS_NAME(from)                                                                           \
+    AUTH_NAMES("/auth", from) "," AUTH_NAMES("/auth/0", from) "," AUTH_NAMES("/auth/1", from) ","  \
+    AUTH_NAMES("/auth/2", from) "," AUTH_NAMES("/auth/3", from)
 #define NEEDS                                                                                      \
     "\"needs\":{\"read\":[{\"config\":\"/openapi\"},{\"config\":\"/ca_file\"},"                    \
-    AUTH_FILES("/auth") "," AUTH_FILES("/auth/0") "," AUTH_FILES("/auth/1") ","                    \
-    AUTH_FILES("/auth/2") "," AUTH_FILES("/auth/3") "],\"network\":true}"
+    AUTHS_NAME("file") "],\"environment\":[" AUTHS_NAME("environment") "],\"network\":true}"
 /* clang-format on */
 
 struct http {

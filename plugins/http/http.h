@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #include "operation.h"
+#include "secret.h"
 
 /* ---- settings.c ---- */
 
@@ -79,14 +80,13 @@ bool settings_allows(const struct settings *settings, const char *host, unsigned
 
 /* ---- secrets.c ---- */
 
-/* The secret that NAME_file or NAME_env of the object at `pointer` tells; empty when it is
- * not in the environment. NULL: the host has been told what is wrong. */
+/* The secret NAME of the object at `pointer` (secret.h), as headers can carry it. NULL: the
+ * host has been told what is wrong. */
 char *secret_read(const struct mcp_host *host, const char *pointer, const char *name);
 /* Something that is never to be seen, with its percent-encoded form. */
 bool secret_hide(struct settings *settings, const char *secret);
 /* Stars in place of every secret. */
 void secret_wipe(const struct settings *settings, char *data, size_t size);
-void secret_free(char *secret);
 
 /* ---- address.c ---- */
 

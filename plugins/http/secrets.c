@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Secrets: where they come from, and that they do not come back. */
-#include <errno.h>
-#include <fcntl.h>
+/* Secrets: that they can be sent, and that they do not come back. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "http.h"
 #include "reading.h"
@@ -14,41 +10,7 @@
 #define SECRET_SIZE_MAX 16384
 #define HIDDEN_MIN 4 /* characters; fewer would star out half of every answer */
 
-/* A header cannot carry these, and a file that was edited by hand ends with them. */
-static void trim(char *secret)
-{
-    size_t size = strlen(secret);
-
-    while (size > 0 && (secret[size - 1] == '\n' || secret[size - 1] == '\r'))
-        secret[--size] = '\0';
-}
-
-static char *from_file(const struct mcp_host *host, const char *pointer, const char *path)
-{
-    char buffer[SECRET_SIZE_MAX + 1];
-    struct stat st;
-    char *secret = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        config_fail(host, pointer, "cannot read %s: %s", path,
-                    fd < 0 ? strerror(errno) : "it is no regular file");
-    } else {
-        ssize_t size = read(fd, buffer, sizeof(buffer));
-        if (size <= 0 || size > SECRET_SIZE_MAX || memchr(buffer, '\0', (size_t)size) != NULL)
-            config_fail(host, pointer,
-                        "%s is no secret: it is empty, larger than %d bytes, or has "
-                        "a NUL in it",
-                        path, SECRET_SIZE_MAX);
-        else
-            secret = strndup(buffer, (size_t)size);
-        explicit_bzero(buffer, sizeof(buffer));
-    }
-    if (fd >= 0)
-        close(fd);
-    return secret;
-}
-
+/* What a header cannot carry. */
 static bool has_controls(const char *secret)
 {
     for (; *secret != '\0'; secret++)
@@ -59,37 +21,19 @@ static bool has_controls(const char *secret)
 
 char *secret_read(const struct mcp_host *host, const char *pointer, const char *name)
 {
-    char file[128], variable[128];
-    struct mcp_bytes path = {NULL, 0}, environment = {NULL, 0};
-    char *secret = NULL;
+    char place[128], *secret;
 
-    snprintf(file, sizeof(file), "%s/%s_file", pointer, name);
-    snprintf(variable, sizeof(variable), "%s/%s_env", pointer, name);
-    if (!config_string(host, file, &path) || !config_string(host, variable, &environment))
+    snprintf(place, sizeof(place), "%s/%s", pointer, name);
+    if (!config_secret(host, place, &secret))
         return NULL;
-    if ((path.size > 0) == (environment.size > 0)) {
-        config_fail(host, pointer, "expected either \"%s_file\" or \"%s_env\"", name, name);
-        return NULL;
-    }
-    char *text =
-        path.size > 0 ? strndup(path.data, path.size) : strndup(environment.data, environment.size);
-    if (text != NULL && path.size > 0) {
-        secret = from_file(host, file, text);
-    } else if (text != NULL) {
-        /* Not there: it may be the process that mcpd tries a plugin in, which has no
-         * environment. The calls tell. */
-        const char *value = getenv(text);
-        free(text);
-        return strdup(value != NULL && !has_controls(value) ? value : "");
-    }
-    free(text);
     if (secret == NULL)
-        return NULL;
-    trim(secret);
-    if (*secret != '\0' && !has_controls(secret))
+        config_fail(host, pointer, "\"%s\" is missing", name);
+    else if (*secret == '\0' || strlen(secret) > SECRET_SIZE_MAX || has_controls(secret))
+        config_fail(host, place,
+                    "the secret is empty, longer than %d bytes, or has a control character in it",
+                    SECRET_SIZE_MAX);
+    else
         return secret;
-    config_fail(host, path.size > 0 ? file : variable,
-                "the secret is empty, or has a control character in it");
     secret_free(secret);
     return NULL;
 }
@@ -130,11 +74,4 @@ void secret_wipe(const struct settings *settings, char *data, size_t size)
             at += length;
         }
     }
-}
-
-void secret_free(char *secret)
-{
-    if (secret != NULL)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
 }

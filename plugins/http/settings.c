@@ -241,9 +241,7 @@ static bool read_auth(struct settings *settings, const char *pointer)
         (auth->kind == AUTH_OAUTH2 && !read_client(settings, auth, pointer)))
         return false;
     auth->secret = secret_read(settings->host, pointer, secrets[i]);
-    if (auth->secret == NULL || *auth->secret == '\0')
-        return auth->secret != NULL;
-    return secret_hide(settings, auth->secret) &&
+    return auth->secret != NULL && secret_hide(settings, auth->secret) &&
            ((auth->kind != AUTH_BASIC && auth->kind != AUTH_OAUTH2) || hide_basic(settings, auth));
 }
 

@@ -400,11 +400,6 @@ static enum start start_at(struct job *job, const struct place_of *place)
     if (!check_place(job, place))
         return START_FAILED;
     for (size_t i = 0; takes_auth(job) && i < job->engine->settings->auth_count; i++) {
-        if (job->engine->settings->auth[i].secret[0] == '\0') {
-            job_fail(job, "A secret of this API is not in the environment. The operator has to set "
-                          "it for mcpd, or, for a worker process, to put it into a file.");
-            return START_FAILED;
-        }
         enum start token =
             job->engine->settings->auth[i].kind == AUTH_OAUTH2 ? token_need(job, i) : START_RUNS;
         if (token != START_RUNS)

@@ -76,19 +76,19 @@ const table = [
     { name: 'promised', path: '/promised', result: { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'] } },
     { name: 'header', path: '/h', parameters: [{ name: 'X-Note', in: 'header', type: 'string' }] },
 ];
-const oauth = { type: 'oauth2', token_url: `${api.url}/token`, client_id: 'me', client_secret_file: secretFile, scope: 'read write' };
+const oauth = { type: 'oauth2', token_url: `${api.url}/token`, client_id: 'me', client_secret: { file: secretFile }, scope: 'read write' };
 const providers = {
     styles: { plugin: 'http', prefix: 'styles_', config: { ...open, openapi: styles } },
     chosen: { plugin: 'http', prefix: 'chosen_', config: { ...open, openapi: styles, include: { tags: ['beta'], paths: ['/p/*'], operations: ['up*'] }, exclude: { operations: ['label*'] }, methods: ['GET', 'POST', 'PATCH', 'PUT'] } },
     table: { plugin: 'http', prefix: '', config: { ...open, base_url: `${api.url}/v1/`, tools: table, headers: { 'X-Fixed': 'yes' } } },
     impatient: { plugin: 'http', prefix: 'impatient_', config: { ...open, tools: table, timeout_ms: 600, retries: 0, max_response_bytes: 65536 } },
-    bearer: { plugin: 'http', prefix: 'bearer_', config: { ...open, tools: table, auth: { type: 'bearer', token_file: secretFile }, allowed_hosts: [`127.0.0.1:${other.port}`] } },
-    basic: { plugin: 'http', prefix: 'basic_', isolation: 'inproc', config: { ...open, tools: table, auth: { type: 'basic', username: 'me', password_env: 'GATEWAY_PASSWORD' } } },
-    key: { plugin: 'http', prefix: 'key_', config: { ...open, tools: table, auth: [{ type: 'api_key', name: 'X-Key', key_file: secretFile }, { type: 'api_key', in: 'query', name: 'api_key', key_file: secretFile }, { type: 'api_key', in: 'cookie', name: 'sid', key_file: file('plain', 'plain-cookie-key') }] } },
+    bearer: { plugin: 'http', prefix: 'bearer_', config: { ...open, tools: table, auth: { type: 'bearer', token: { file: secretFile } }, allowed_hosts: [`127.0.0.1:${other.port}`] } },
+    basic: { plugin: 'http', prefix: 'basic_', isolation: 'inproc', config: { ...open, tools: table, auth: { type: 'basic', username: 'me', password: { environment: 'GATEWAY_PASSWORD' } } } },
+    basicworker: { plugin: 'http', prefix: 'basicworker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'basic', username: 'me', password: { environment: 'GATEWAY_PASSWORD' } } } },
+    key: { plugin: 'http', prefix: 'key_', config: { ...open, tools: table, auth: [{ type: 'api_key', name: 'X-Key', key: { file: secretFile } }, { type: 'api_key', in: 'query', name: 'api_key', key: { file: secretFile } }, { type: 'api_key', in: 'cookie', name: 'sid', key: { file: file('plain', 'plain-cookie-key') } }] } },
     oauth: { plugin: 'http', prefix: 'oauth_', config: { ...open, tools: table, auth: oauth } },
-    unset: { plugin: 'http', prefix: 'unset_', config: { ...open, tools: table, auth: { type: 'bearer', token_env: 'GATEWAY_UNSET' } } },
     nobody: { plugin: 'http', prefix: 'nobody_', config: { ...open, tools: table, auth: { ...oauth, token_url: `${api.url}/no-token`, client_auth: 'body' } } },
-    worker: { plugin: 'http', prefix: 'worker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'bearer', token_file: secretFile } } },
+    worker: { plugin: 'http', prefix: 'worker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'bearer', token: { file: secretFile } } } },
 };
 execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', path.join(base, 'key.pem'), '-out', path.join(base, 'ca.pem')], { stdio: 'ignore' });
 const safe = await Api.start({ tls: { key: fs.readFileSync(path.join(base, 'key.pem')), cert: fs.readFileSync(path.join(base, 'ca.pem')) } });
@@ -401,7 +401,7 @@ test('bearer, basic, API keys', async () => {
     assert.equal((await asked('bearer_item', { id: '1' })).headers.authorization, `Bearer ${SECRET}`);
     assert.equal((await asked('worker_item', { id: '1' })).headers.authorization, `Bearer ${SECRET}`);
     assert.equal((await asked('basic_item', { id: '1' })).headers.authorization, `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`);
-    await failure('unset_item', { id: '1' }, /not in the environment/);
+    assert.equal((await asked('basicworker_item', { id: '1' })).headers.authorization, `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`);
     const key = await asked('key_item', { id: '1', limit: 2 });
     assert.equal(key.headers['x-key'], SECRET);
     assert.equal(key.url, `/items/1?limit=2&api_key=${encodeURIComponent(SECRET)}`);
@@ -497,8 +497,9 @@ test('configurations that cannot work are told with their place', async () => {
         [{ ...open }, /neither "openapi" nor "tools"/],
         [{ tools: table }, /"base_url" is missing/],
         [{ ...open, base_url: 'http://user@127.0.0.1/', tools: table }, /base_url.*without user/],
-        [{ ...open, tools: table, auth: { type: 'bearer', token_file: '/nonexistent' } }, /token_file.*cannot read \/nonexistent/],
-        [{ ...open, tools: table, auth: { type: 'bearer' } }, /either "token_file" or "token_env"/],
+        [{ ...open, tools: table, auth: { type: 'bearer', token: { file: '/nonexistent' } } }, /auth\.token\.file: \/nonexistent: No such file/],
+        [{ ...open, tools: table, auth: { type: 'bearer' } }, /"token" is missing/],
+        [{ ...open, tools: table, auth: { type: 'bearer', token: { environment: 'GATEWAY_UNSET' } } }, /variable GATEWAY_UNSET, which it names, is not set/],
         [{ ...open, tools: table, allowed_networks: ['10.0.0.0/33'] }, /allowed_networks\/0|expected addresses/],
         [{ ...open, openapi: path.join(modules, '@readme/oas-examples/2.0/json/petstore.json') }, /it is Swagger 2\.0: convert it to OpenAPI 3/],
         [{ ...open, openapi: file('bad.json', '{"openapi":"3.0.0",\n"paths":{}') }, /bad\.json, line 2: expected ',' or '}'/],

@@ -230,8 +230,8 @@ START_TEST(configurations_that_cannot_work_are_refused)
                       "/tools/0", "not closed");
     fake_assert_wrong("http",
                       "{\"base_url\":\"http://h\",\"auth\":{\"type\":\"bearer\","
-                      "\"token_file\":\"/dev/null\"}," TOOLS "}",
-                      "/auth/token_file", "no regular file");
+                      "\"token\":{\"file\":\"/dev/null\"}}," TOOLS "}",
+                      "/auth/token/file", "not a file");
     fake_assert_wrong("http", "{\"base_url\":\"http://h\",\"allowed_networks\":[\"x\"]," TOOLS "}",
                       "/allowed_networks/0", "expected addresses");
     fake_assert_wrong("http", "{\"base_url\":\"http://h\",\"headers\":{\"A\":\"a\\nb\"}," TOOLS "}",

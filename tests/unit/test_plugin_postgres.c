@@ -25,7 +25,7 @@ START_TEST(wrong_configurations_are_told_with_their_place)
         {"{\"database\":\"d\",\"password\":{\"file\":\"/nowhere/p\"}}", "/password/file",
          "/nowhere/p: No such file"},
         {"{\"database\":\"d\",\"password\":{\"environment\":\"NOT_SET_HERE\"}}",
-         "/password/environment", "NOT_SET_HERE is not set"},
+         "/password/environment", "NOT_SET_HERE, which it names, is not set"},
         {"{\"database\":\"d\",\"password\":{}}", "/password", "expected a string"},
         {"{\"database\":\"d\",\"port\":0}", "/port", "from 1"},
         {"{\"database\":\"d\",\"min_connections\":5}", "/min_connections", "max_connections, 4"},

@@ -29,7 +29,14 @@ static void note_unix_sockets(void *context)
     BUF_LIT(&asked, "unix_sockets ");
 }
 
-static const struct needs_reader notes = {note_path, note_network, note_unix_sockets, NULL};
+static void note_variable(void *context, struct bytes name)
+{
+    (void)context;
+    buf_addf(&asked, "$%s ", name.data);
+}
+
+static const struct needs_reader notes = {note_path, note_network, note_unix_sockets, note_variable,
+                                          NULL};
 
 static const char *read_needs(const char *needs, const char *config)
 {
@@ -69,6 +76,11 @@ static const struct {
     {"{\"unix_sockets\":[{\"config\":\"/u\",\"prefix\":\"a:\"},{\"config\":\"/"
      "u\",\"prefix\":\"b:\"}]}",
      "{\"u\":\"b:x\"}", "unix_sockets "},
+    /* Variables are named by the configuration alone. */
+    {"{\"environment\":[{\"config\":\"/p/environment\"},\"HOME\"]}",
+     "{\"p\":{\"environment\":\"SALES\"}}", "$SALES "},
+    {"{\"environment\":[{\"config\":\"/p\"}]}", "{\"p\":[\"A\",\"B=1\",\"\",\"C\\u0000\"]}", "$A "},
+    {"{\"environment\":\"HOME\"}", "{}", ""},
     /* What is none of ours, and what has another form. */
     {"{\"levitate\":[1,2],\"read\":\"/x\",\"write\":{\"a\":1},\"network\":\"yes\"}", "{}", ""},
     {"{\"read\":[1,null,\"relative\",\"\",\"/nul\\u0000\",[\"/x\"],{\"config\":7},{}]}", "{}", ""},
