@@ -270,20 +270,21 @@ static void log_message(struct call *call, int level, struct bytes data)
 }
 
 /* The client has its handle; the call goes on. */
+static void became_task(struct call *call)
+{
+    call_lift_deadline(call);
+    uncount_unanswered(call_owner(call)); /* mcp_stop_tasks waits for it, if need be */
+}
+
 static int32_t start_task(struct call *call)
 {
-    struct invocation *inv = call_owner(call);
+    const struct invocation *inv = call_owner(call);
 
     if (call_is_cancelled(call))
         return MCP_ECANCELLED;
     if (!inv->may_be_task)
         return MCP_ENOTSUP;
-    int32_t code = tasks_start(inv->request, call_abi(call));
-    if (code == MCP_OK) {
-        call_lift_deadline(call);
-        uncount_unanswered(inv); /* mcp_stop_tasks waits for it, if need be */
-    }
-    return code;
+    return tasks_start(inv->request, call, became_task);
 }
 
 static void close_stream(struct call *call)

@@ -43,16 +43,21 @@ static void created(void *context, const struct error *failure)
     struct reply *reply = creation->request.reply;
     struct store_task row = task->row; /* nobody changes it before the client knows it */
 
-    if (failure != NULL)
+    if (failure != NULL) {
         respond_error(&creation->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
                       "The task cannot be stored: %s", failure->text);
-    else
+    } else {
+        /* Before the answer: the client may be faster with its next request than we. */
+        pthread_mutex_lock(&tasks->mutex);
+        task->phase = PHASE_TOLD;
+        pthread_mutex_unlock(&tasks->mutex);
         respond_created(&creation->request, &row);
+    }
     pthread_mutex_lock(&tasks->mutex);
     if (failure != NULL) {
         task_forget(task);
         tasks->count--;
-    } else if (task->phase == PHASE_NEW) {
+    } else if (task->phase == PHASE_TOLD) {
         task_wait(task);
     }
     pthread_mutex_unlock(&tasks->mutex);
@@ -180,88 +185,49 @@ bool tasks_may_start(const struct request *request, const struct registry_entry 
            (request->run != NULL || (request->mcp->tasks != NULL && tasks_declared(request)));
 }
 
-/* Somebody who waits for the store. */
-struct waiting {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool done, failed;
-    struct error failure;
+/* A call that is becoming a task. */
+struct start {
+    struct call *call; /* a reference, as are the next two */
+    struct task *task;
+    struct task_run *run;
+    struct request *request; /* the call's */
+    void (*became)(struct call *call);
+    const struct error *failure;
 };
 
-static void wake(void *context, const struct error *failure)
+static void free_start(struct start *start)
 {
-    struct waiting *waiting = context;
-
-    pthread_mutex_lock(&waiting->mutex);
-    waiting->done = true;
-    waiting->failed = failure != NULL;
-    if (failure != NULL)
-        waiting->failure = *failure;
-    pthread_cond_signal(&waiting->wake);
-    pthread_mutex_unlock(&waiting->mutex);
+    task_unref(start->task);
+    call_unref(start->call);
+    free(start);
 }
 
-/* Adds the task to the store and waits until it is there. */
-static bool add_now(struct task *task)
+/* Nobody knows of it. */
+static void give_up(struct start *start, bool stored)
 {
-    struct waiting waiting = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                              .wake = PTHREAD_COND_INITIALIZER,
-                              .failed = true,
-                              .failure = {"the server is shutting down"}};
+    struct task *task = start->task;
+    struct tasks *tasks = task->home;
 
-    pthread_mutex_lock(&task->home->mutex);
-    struct store *store = task->home->store;
-    bool added = store != NULL && store_add_task(store, &task->row, wake, &waiting);
-    if (store != NULL && !added)
-        error_set(&waiting.failure, "out of memory");
-    pthread_mutex_unlock(&task->home->mutex);
-    pthread_mutex_lock(&waiting.mutex);
-    while (added && !waiting.done)
-        pthread_cond_wait(&waiting.wake, &waiting.mutex);
-    pthread_mutex_unlock(&waiting.mutex);
-    if (waiting.failed)
-        log_error("a task cannot be stored: %s", waiting.failure.text);
-    return !waiting.failed;
-}
-
-static void abandon(struct task *task)
-{
-    pthread_mutex_lock(&task->home->mutex);
-    task_forget(task);
-    task->home->count--;
-    pthread_mutex_unlock(&task->home->mutex);
-    task_unref(task);
-}
-
-int32_t tasks_start(struct request *request, const struct mcp_call *call)
-{
-    struct tasks *tasks = request->mcp->tasks;
-    struct error why;
-    struct buf inside;
-    size_t size = 0;
-
-    if (request->run != NULL)
-        return MCP_OK;
-    struct task *task = task_new(tasks, request, &why);
-    if (task == NULL) {
-        log_warning("a call cannot become a task: %s", why.text);
-        return MCP_EFAIL;
+    pthread_mutex_lock(&tasks->mutex);
+    if (stored) {
+        task_end(task, TASK_CANCELLED, NULL, "The call had ended before it became a task");
+    } else {
+        task_forget(task);
+        tasks->count--;
     }
-    task_write_inside(&inside, 0, (struct bytes){call->state.data, call->state.size},
-                      (struct bytes){call->input_responses.data, call->input_responses.size});
-    char *text = buf_detach(&inside, &size);
-    task_set(&task->row.inside, text, size);
-    task->row.started = true;
-    struct task_run *run = text != NULL ? task_run_new(task) : NULL;
-    if (run == NULL || !add_now(task)) {
-        pthread_mutex_lock(&tasks->mutex);
-        tasks->running += run != NULL; /* task_run_unref takes it back */
-        pthread_mutex_unlock(&tasks->mutex);
-        if (run != NULL)
-            task_run_unref(run);
-        abandon(task);
-        return MCP_EFAIL;
-    }
+    tasks->running++; /* task_run_unref takes it back */
+    pthread_mutex_unlock(&tasks->mutex);
+    task_run_unref(start->run);
+}
+
+/* The client gets its handle as the answer; what the call ends with goes to the task. */
+static void become(struct start *start)
+{
+    struct request *request = start->request;
+    struct task_run *run = start->run;
+    struct task *task = start->task;
+    struct tasks *tasks = task->home;
+
     run->exchange = request->reply; /* the call's reference of it */
     run->origin = request;
     run->reply.gone = request->reply->gone;
@@ -278,6 +244,82 @@ int32_t tasks_start(struct request *request, const struct mcp_call *call)
     task->repeatable = request->repeatable;
     pthread_mutex_unlock(&tasks->mutex);
     respond_created(&answer, &row);
-    task_unref(task);
-    return MCP_OK;
+    start->became(start->call);
+}
+
+static int32_t settle(void *context, bool waiting)
+{
+    struct start *start = context;
+
+    if (start->failure == NULL && waiting) {
+        become(start);
+        return MCP_OK;
+    }
+    give_up(start, start->failure == NULL);
+    return waiting ? MCP_EFAIL : MCP_ECANCELLED;
+}
+
+static void started(void *context, const struct error *failure)
+{
+    struct start *start = context;
+
+    if (failure != NULL)
+        log_error("a task cannot be stored: %s", failure->text);
+    start->failure = failure;
+    call_task_settle(start->call, settle, start);
+    free_start(start);
+}
+
+/* A task that has begun, with its run; NULL: refused. */
+static struct start *start_new(struct request *request, struct call *call)
+{
+    const struct mcp_call *abi = call_abi(call);
+    struct start *start = calloc(1, sizeof *start);
+    struct error why = {.text = "out of memory"};
+    struct buf inside;
+    size_t size = 0;
+
+    struct task *task = start != NULL ? task_new(request->mcp->tasks, request, &why) : NULL;
+    if (task == NULL) {
+        log_warning("a call cannot become a task: %s", why.text);
+        free(start);
+        return NULL;
+    }
+    task_write_inside(&inside, 0, (struct bytes){abi->state.data, abi->state.size},
+                      (struct bytes){abi->input_responses.data, abi->input_responses.size});
+    char *text = buf_detach(&inside, &size);
+    task_set(&task->row.inside, text, size);
+    task->row.started = true;
+    *start = (struct start){.call = call_ref(call), .task = task, .request = request};
+    start->run = text != NULL ? task_run_new(task) : NULL;
+    if (start->run != NULL)
+        return start;
+    pthread_mutex_lock(&task->home->mutex);
+    task_forget(task);
+    task->home->count--;
+    pthread_mutex_unlock(&task->home->mutex);
+    free_start(start);
+    return NULL;
+}
+
+int32_t tasks_start(struct request *request, struct call *call, void (*became)(struct call *call))
+{
+    struct tasks *tasks = request->mcp->tasks;
+
+    if (request->run != NULL)
+        return MCP_OK;
+    struct start *start = start_new(request, call);
+    if (start == NULL)
+        return MCP_EFAIL;
+    start->became = became;
+    pthread_mutex_lock(&tasks->mutex);
+    bool stored =
+        tasks->store != NULL && store_add_task(tasks->store, &start->task->row, started, start);
+    pthread_mutex_unlock(&tasks->mutex);
+    if (stored)
+        return CALL_TASK_BEGUN;
+    log_error("a task cannot be stored: mcpd is shutting down, or out of memory");
+    give_up(start, false);
+    free_start(start);
+    return MCP_EFAIL;
 }

@@ -23,6 +23,7 @@
 
 enum task_phase {
     PHASE_NEW, /* the store does not have it yet */
+    PHASE_TOLD, /* the client is being told of it, and may ask at once */
     PHASE_WAITS, /* for a place */
     PHASE_RUNS, /* has a place; `run` is NULL until the store knows */
     PHASE_ASKS, /* waits for the client's answers */
@@ -43,6 +44,7 @@ struct task {
     bool linked; /* in the table */
     bool unsaved; /* the store has failed to take the last state */
     bool stored; /* over, and the store has it */
+    unsigned saving; /* how often it stands in the store's line */
     enum task_phase phase;
     /* What the store has of it. payload, inside and message are from malloc; the rest
      * is behind the struct and does not change. */

@@ -210,12 +210,13 @@ static void saved(void *context, const struct error *failure)
     struct tasks *tasks = task->home;
 
     pthread_mutex_lock(&tasks->mutex);
+    task->saving--;
     task->unsaved = failure != NULL;
     if (failure != NULL) {
         complain(tasks, failure);
     } else {
         tasks->complained = false;
-        task->stored = task->phase == PHASE_OVER;
+        task->stored = task->phase == PHASE_OVER && task->saving == 0;
         if (task->stored && task->row.payload.size > LINGER_BYTES)
             task_forget(task);
     }
@@ -233,8 +234,10 @@ void task_save(struct task *task)
     task->stored = false;
     if (tasks->store == NULL)
         return;
+    task->saving++;
     if (store_change_task(tasks->store, &task->row, saved, task_ref(task)))
         return;
+    task->saving--;
     task->unsaved = true; /* tasks_tick tries again */
     complain(tasks, &no_memory);
     atomic_fetch_sub(&task->references, 1); /* the caller has another */

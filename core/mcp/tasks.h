@@ -56,9 +56,10 @@ bool tasks_admit(struct request *request, const struct registry_entry *entry);
 
 /* Whether a call, once made, may become a task (start_task). */
 bool tasks_may_start(const struct request *request, const struct registry_entry *entry);
-/* Makes the request a task: MCP_OK, and request->run is set. `state` and
- * `answers` are what the call was made with. Waits for the store. */
-int32_t tasks_start(struct request *request, const struct mcp_call *call);
+/* Makes the request of a call a task. As call_events.start_task: CALL_TASK_BEGUN, and
+ * when the store has it, request->run is set and the client told; `became` is then
+ * called, as part of that event. MCP_OK: it is one already. */
+int32_t tasks_start(struct request *request, struct call *call, void (*became)(struct call *call));
 
 /* The end of a call that was made for a task. True: that was all; false: it is
  * answered as usual, to the run. */

@@ -92,6 +92,7 @@ struct call *call_new(const struct call_request *request)
     call->log_level = request->log_level;
     call->wants_progress = request->wants_progress;
     call->trial = false;
+    call->task_waiters = NULL;
     call->can_ask = request->can_ask;
     call->nonblocking = entry->provider->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
     call->limit_ms = request->is_task ? 0
@@ -228,8 +229,10 @@ bool call_answer(struct call *call, const struct call_result *result)
     pthread_mutex_lock(&call->event_mutex);
     unsigned before = atomic_fetch_or(&call->state, CALL_IS_ANSWERED);
     bool waiting = (before & CALL_IS_ANSWERED) == 0;
-    if (waiting)
+    if (waiting) {
         call->events->finished(call, result);
+        call_tell_task_waiters(call, MCP_ECANCELLED);
+    }
     pthread_mutex_unlock(&call->event_mutex);
     return waiting;
 }

@@ -63,7 +63,8 @@ struct call_events {
     /* Only when the request wants them; may be NULL. */
     void (*progress)(struct call *call, double progress, double total, struct bytes message);
     void (*log)(struct call *call, int level, struct bytes data);
-    /* The plugin wants the call to be a task from now on: MCP_OK or MCP_ENOTSUP.
+    /* The plugin wants the call to be a task from now on. Does not wait: what the plugin
+     * is told, or CALL_TASK_BEGUN, and call_task_settle comes later, on another thread.
      * NULL: no tasks. */
     int32_t (*start_task)(struct call *call);
     /* The client may hang up meanwhile. May be NULL. */
@@ -113,6 +114,13 @@ bool call_is_cancelled(const struct call *call);
 /* Its deadline no longer counts: it has become a task. */
 void call_lift_deadline(struct call *call);
 
+/* What came of a start_task that had begun. `settle` runs as an event does; what it
+ * returns the plugin is told. Not `waiting`: the call has been answered meanwhile, and
+ * the plugin has been told MCP_ECANCELLED. */
+#define CALL_TASK_BEGUN 1
+void call_task_settle(struct call *call, int32_t (*settle)(void *context, bool waiting),
+                      void *context);
+
 enum call_function call_function(const struct call *call);
 void *call_owner(const struct call *call);
 struct call *call_ref(struct call *call);
@@ -132,6 +140,15 @@ void call_cancel_all(const struct provider *provider);
 /* The plugin's view of it. */
 struct mcp_call *call_abi(struct call *call);
 struct call *call_from_abi(const struct mcp_call *abi);
+
+/* mcp_call_ops.start_task for who must not wait: CALL_TASK_BEGUN, and `told` is called
+ * once, on any thread and perhaps before this returns; or what the plugin is to be told.
+ * `told` runs as an event and must not wait either. */
+struct call_task_waiter {
+    void (*told)(struct call_task_waiter *waiter, int32_t code);
+    struct call_task_waiter *next;
+};
+int32_t call_start_task(struct call *call, struct call_task_waiter *waiter);
 
 /* Ends the call for the plugin, with a reason of mcpd's own (CALL_BROKEN: call_tool
  * refused it, or exited). Harmless if it has ended. */

@@ -360,18 +360,7 @@ static int32_t op_log(struct mcp_call *abi, int32_t level, struct mcp_bytes data
 
 static int32_t op_start_task(struct mcp_call *abi)
 {
-    const uint32_t flags = MCP_TOOL_TASK_OPTIONAL | MCP_TOOL_TASK_REQUIRED;
-    struct call *call = call_from_abi(abi);
-    int32_t code = report_refused(call);
-
-    if (code != MCP_OK)
-        return code;
-    if ((call->flags & flags) == 0 || call->events->start_task == NULL)
-        return MCP_ENOTSUP;
-    pthread_mutex_lock(&call->event_mutex);
-    code = nobody_waits(call) ? MCP_ECANCELLED : call->events->start_task(call);
-    pthread_mutex_unlock(&call->event_mutex);
-    return code;
+    return call_wait_for_task(call_from_abi(abi));
 }
 
 static int32_t op_close_stream(struct mcp_call *abi)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of struct call, for call.c, call_ops.c, call_memory.c, dispatch.c
- * and deadline.c. */
+/* The inside of struct call, for call.c, call_ops.c, call_task.c, call_memory.c,
+ * dispatch.c, deadline.c and worker_calls.c. */
 #ifndef PLUGIN_CALL_PRIVATE_H
 #define PLUGIN_CALL_PRIVATE_H
 
@@ -44,7 +44,8 @@ struct call {
     bool trial; /* the provider's breaker let it through to see */
     uint32_t limit_ms; /* its time, for the message; 0: none */
 
-    pthread_mutex_t event_mutex; /* recursive, as is the next */
+    pthread_mutex_t event_mutex; /* recursive, as is cancel_mutex */
+    struct call_task_waiter *task_waiters; /* not NULL: a start_task has begun; under that */
     pthread_mutex_t cancel_mutex;
     void (*on_cancel)(void *data);
     void *on_cancel_data;
@@ -64,6 +65,8 @@ struct call {
     int64_t due_ns;
     size_t heap_index; /* from 1; 0: not watched */
     atomic_bool watched;
+
+    struct call *next_waiting; /* for a worker process to start; worker_calls.c's */
 
     struct call_cache *home; /* of the thread that made it */
     char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool; may be cut for others */
@@ -92,6 +95,15 @@ void call_side_done(struct call *call, unsigned side);
 bool call_answer(struct call *call, const struct call_result *result);
 
 extern const struct mcp_call_ops call_ops; /* call_ops.c */
+
+/* ---- call_task.c: see there ---- */
+
+/* Whether a start_task of it has begun and is not settled. */
+bool call_task_is_begun(struct call *call);
+/* start_task for a thread of the plugin's, which waits. */
+int32_t call_wait_for_task(struct call *call);
+/* Tells those who wait in start_task. event_mutex held. */
+void call_tell_task_waiters(struct call *call, int32_t code);
 
 /* ---- call_form.c: what a plugin may give as JSON ---- */
 

@@ -193,32 +193,88 @@ static void give(struct worker *worker, struct pending *pending, uint64_t id, st
     call->abi.ops->on_cancel(&call->abi, pass_cancel, pending);
 }
 
-void link_call(struct provider *provider, struct call *call)
+static void hand_over(struct worker *worker, struct call *call)
 {
-    struct worker_link *link = (struct worker_link *)provider;
-    struct error why = {.text = ""};
-    struct pending *pending = NULL;
-    uint64_t id = 0;
-
-    pthread_mutex_lock(&link->mutex);
-    struct worker *worker = link->current;
-    if (worker != NULL) {
-        pending = enter(worker, call);
-        id = pending != NULL ? pending->id : 0;
-        worker_ref(worker);
-    } else {
-        why = link->unavailable;
-    }
-    pthread_mutex_unlock(&link->mutex);
-    if (worker == NULL) {
-        call_end_broken(call, "%s", why.text);
-        return;
-    }
+    pthread_mutex_lock(&worker->link->mutex);
+    struct pending *pending = enter(worker, call);
+    uint64_t id = pending != NULL ? pending->id : 0;
+    pthread_mutex_unlock(&worker->link->mutex);
     if (pending != NULL)
         give(worker, pending, id, call);
     else
         end_busy(call);
-    worker_unref(worker);
+}
+
+/* Puts the call in the line for a worker that is about to start. False: there will be
+ * none, or not soon; or the line is full. link.mutex held. */
+static bool wait_for_worker(struct worker_link *link, struct call *call)
+{
+    struct call_line *line = &link->waiting;
+    bool soon = link->starting == START_AT_ONCE || (link->starting == START_LATER && call->trial);
+    if (!soon || link->stopping || line->count == CALLS_MAX)
+        return false;
+    call->next_waiting = NULL;
+    if (line->last != NULL)
+        line->last->next_waiting = call;
+    else
+        line->first = call;
+    line->last = call;
+    line->count++;
+    return true;
+}
+
+void link_call(struct provider *provider, struct call *call)
+{
+    struct worker_link *link = (struct worker_link *)provider;
+    struct error why = {.text = ""};
+    bool waits = false;
+
+    pthread_mutex_lock(&link->mutex);
+    struct worker *worker = link->current;
+    if (worker != NULL)
+        worker_ref(worker);
+    else
+        waits = wait_for_worker(link, call);
+    if (worker == NULL && !waits)
+        why = link->unavailable;
+    pthread_mutex_unlock(&link->mutex);
+    if (waits) {
+        link_wake(link);
+    } else if (worker == NULL) {
+        call_end_broken(call, "%s", why.text);
+    } else {
+        hand_over(worker, call);
+        worker_unref(worker);
+    }
+}
+
+/* The calls in line, of which there are none any more. */
+static struct call *take_waiting(struct worker_link *link, struct error *why)
+{
+    pthread_mutex_lock(&link->mutex);
+    struct call *first = link->waiting.first;
+    link->waiting = (struct call_line){NULL, NULL, 0};
+    *why = link->unavailable;
+    pthread_mutex_unlock(&link->mutex);
+    return first;
+}
+
+void link_give_waiting(struct worker_link *link, struct worker *worker)
+{
+    struct error why;
+    for (struct call *call = take_waiting(link, &why), *next; call != NULL; call = next) {
+        next = call->next_waiting; /* it may end before we are back */
+        hand_over(worker, call);
+    }
+}
+
+void link_fail_waiting(struct worker_link *link)
+{
+    struct error why;
+    for (struct call *call = take_waiting(link, &why), *next; call != NULL; call = next) {
+        next = call->next_waiting;
+        call_end_broken(call, "%s", why.text);
+    }
 }
 
 /* ---- from the worker ---- */
@@ -292,6 +348,43 @@ static void answer_task(struct worker *worker, uint64_t id, int32_t code)
         link_wake(worker->link);
 }
 
+/* A call that is becoming a task: the store takes its time, the link's thread must not. */
+struct task_start {
+    struct call_task_waiter waiter; /* first */
+    struct worker *worker; /* a reference */
+    uint64_t id;
+};
+
+static void task_told(struct call_task_waiter *waiter, int32_t code)
+{
+    struct task_start *start = (struct task_start *)(void *)waiter;
+    answer_task(start->worker, start->id, code);
+    worker_unref(start->worker);
+    free(start);
+}
+
+/* False: the worker of ours that it should be waits for the answer before. */
+static bool start_task(struct worker *worker, const struct pending *pending)
+{
+    struct call *call = pending->call;
+    const uint64_t id = pending->id;
+    struct task_start *start = malloc(sizeof(*start));
+
+    if (call_task_is_begun(call)) {
+        free(start);
+        return false;
+    }
+    if (start == NULL) {
+        answer_task(worker, id, MCP_EFAIL);
+        return true;
+    }
+    *start = (struct task_start){{.told = task_told}, worker_ref(worker), id};
+    int32_t code = call_start_task(call, &start->waiter);
+    if (code != CALL_TASK_BEGUN)
+        task_told(&start->waiter, code);
+    return true;
+}
+
 bool worker_take_call_frame(struct worker *worker, const struct frame *frame, const char **fault)
 {
     if (frame->type == FRAME_END)
@@ -314,7 +407,10 @@ bool worker_take_call_frame(struct worker *worker, const struct frame *frame, co
             abi->ops->log(abi, (int32_t)frame->numbers[0], abi_bytes(frame->texts[0]));
         break;
     case FRAME_TASK:
-        answer_task(worker, frame->id, abi->ops->start_task(abi));
+        if (!start_task(worker, pending)) {
+            *fault = "it wants the same task twice at once";
+            return false;
+        }
         break;
     default: /* FRAME_CLOSE_STREAM */
         abi->ops->close_stream(abi);

@@ -235,6 +235,7 @@ static void start_next(struct worker_link *link)
     if (worker == NULL) {
         link_worker_lost(link, NULL, &why);
         fail_request(link, NULL, &why);
+        link_fail_waiting(link);
         return;
     }
     worker->next = link->workers;
@@ -252,7 +253,9 @@ static void start_next(struct worker_link *link)
     if (link->current != NULL)
         worker_unref(link->current);
     link->current = worker_ref(worker);
+    link->starting = START_NEVER;
     pthread_mutex_unlock(&link->mutex);
+    link_give_waiting(link, worker);
 }
 
 /* ---- the death of a worker ---- */
@@ -268,13 +271,23 @@ static int64_t next_pause(struct worker_link *link, bool long_lived)
     return pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS;
 }
 
+/* The next one starts, but not now: who has come since the death need not wait. */
+static void start_later(struct worker_link *link, int64_t at_ns)
+{
+    link->start_ns = at_ns;
+    pthread_mutex_lock(&link->mutex);
+    link->starting = START_LATER;
+    pthread_mutex_unlock(&link->mutex);
+    link_fail_waiting(link);
+}
+
 /* The breaker has opened: nobody starts until it lets a call through to try. */
 static void take_out_of_service(struct worker_link *link, uint32_t deaths, const struct error *why)
 {
     struct breaker *breaker = &link->provider.breaker;
     char text[BREAKER_TEXT];
     breaker_describe(breaker, clock_now(), text);
-    link->start_ns = breaker_next_trial(breaker);
+    start_later(link, breaker_next_trial(breaker));
     log_error("%s: its worker process %s; that is death number %u within a minute "
               "(plugins.max_worker_deaths): %s; a new file or configuration, or a reload of mcpd, "
               "brings it back at once",
@@ -303,9 +316,11 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
     if (!replaced)
         error_set(&link->unavailable, "the provider's worker process %s and has not started again",
                   why->text);
-    bool ending = link->ending || link->stopping;
+    bool ending = first || link->ending || link->stopping || provider_is_retired(&link->provider);
+    if (!replaced && !ending)
+        link->starting = START_AT_ONCE; /* unless something below speaks against it */
     pthread_mutex_unlock(&link->mutex);
-    if (first || ending || provider_is_retired(&link->provider)) /* who asked is told */
+    if (ending) /* who asked is told */
         return;
     uint32_t deaths;
     bool opened = breaker_died(&link->provider.breaker, now, &deaths);
@@ -319,7 +334,10 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
         take_out_of_service(link, deaths, why);
         return;
     }
-    link->start_ns = now + pause;
+    if (pause > 0)
+        start_later(link, now + pause);
+    else
+        link->start_ns = now;
     log_error("%s: its worker process %s (calls in it: %u); another one starts%s",
               link->provider.id, why->text, inside, pause == 0 ? "" : " after a pause");
 }
@@ -651,6 +669,7 @@ static void end_all(struct worker_link *link)
         worker->lost = true;
         bury(link, worker);
     }
+    link_fail_waiting(link);
 }
 
 static void *run(void *argument)
@@ -660,12 +679,12 @@ static void *run(void *argument)
 
     for (;;) {
         pthread_mutex_lock(&link->mutex);
-        bool stopping = link->stopping;
+        bool stopping = link->stopping, awaited = link->waiting.count > 0;
         pthread_mutex_unlock(&link->mutex);
         if (stopping)
             break;
         int64_t now = clock_now();
-        if (link->start_ns != 0 && link->start_ns <= now)
+        if (link->start_ns != 0 && (awaited || link->start_ns <= now))
             start_next(link);
         wait_for_something(link, timeout_until(next_look(link, now), now));
         now = clock_now();

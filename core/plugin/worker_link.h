@@ -19,7 +19,8 @@
  *
  * The life of a worker: FRAME_LOAD, its answer, then calls and requests, FRAME_STOP.
  * Calls may follow FRAME_LOAD at once; they wait in the socket, so that a restart
- * costs its callers only time. A worker that dies takes its calls with it: they end
+ * costs its callers only time; those that come while it is about to be started, and the
+ * trial call of a breaker, wait until it is. A worker that dies takes its calls with it: they end
  * as CALL_BROKEN with the reason, at once; none is repeated, for nobody knows how far
  * it came. The next worker starts at once when this one had lived for a moment, else
  * after a pause that doubles. After plugins.max_worker_deaths within a minute the
@@ -121,13 +122,19 @@ struct worker_link {
     bool running; /* the thread is */
     int wake_fd, epoll_fd;
 
-    pthread_mutex_t mutex; /* guards the next eight */
+    pthread_mutex_t mutex; /* guards the next ten */
     pthread_cond_t answered;
     struct worker *current; /* where calls go; a reference; NULL: nowhere */
     struct request request;
     uint64_t requests; /* ids given */
     struct bytes config; /* in force; from malloc */
     struct error unavailable; /* why there is no `current` */
+    /* While there is no `current`: whether there will be one. */
+    enum link_start { START_NEVER, START_LATER, START_AT_ONCE } starting;
+    struct call_line {
+        struct call *first, *last;
+        uint32_t count;
+    } waiting; /* for it */
     bool ending; /* FRAME_STOP is on its way: its end is no news */
     bool stopping; /* the thread shall end */
 
@@ -148,6 +155,10 @@ void link_wake(struct worker_link *link);
 /* ---- worker_calls.c ---- */
 
 void link_call(struct provider *provider, struct call *call);
+/* Gives it those that waited for it. */
+void link_give_waiting(struct worker_link *link, struct worker *worker);
+/* There is none to come: ends them. */
+void link_fail_waiting(struct worker_link *link);
 /* Ends all calls inside; the worker is no longer `current`. */
 void worker_fail_calls(struct worker *worker, const struct error *why);
 /* Ends those that could not be sent. */

@@ -10,19 +10,12 @@
 /* JSON of a call takes some times its text as an index. */
 #define INDEX_MEMORY ((size_t)256 << 20)
 
-/* What a plugin waits for in start_task. */
-struct task_answer {
-    bool wanted, given;
-    int32_t code;
-};
-
 struct worker_call {
     uint64_t id;
     struct call *call; /* with the host's reference, until it has finished */
     struct arena arena;
     struct json arguments, meta;
     struct mcp_caller caller;
-    struct task_answer task; /* under calls.mutex */
     size_t size;
     char texts[]; /* of the frame */
 };
@@ -31,10 +24,9 @@ static struct {
     struct provider *provider;
     struct gate *serial; /* for what is not thread-safe */
     pthread_mutex_t mutex; /* guards the rest; a leaf */
-    pthread_cond_t answered;
     struct worker_call **table; /* by the lower half of their ids */
     uint32_t places;
-} calls = {.mutex = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
+} calls = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 bool calls_init(struct provider *provider)
 {
@@ -121,24 +113,14 @@ static void log_message(struct call *call, int level, struct bytes data)
     worker_send(&frame);
 }
 
-/* Waits for mcpd's answer; not on the thread that reads, for tools with tasks are not
- * run there. */
+/* Settled by mcpd's answer. Who waits for that is not the thread that reads, for tools
+ * with tasks are not run there. */
 static int32_t start_task(struct call *call)
 {
-    struct worker_call *own = call_owner(call);
+    const struct worker_call *own = call_owner(call);
     const struct frame frame = {.type = FRAME_TASK, .id = own->id};
-
-    pthread_mutex_lock(&calls.mutex);
-    own->task = (struct task_answer){.wanted = true};
-    pthread_mutex_unlock(&calls.mutex);
     worker_send(&frame);
-    pthread_mutex_lock(&calls.mutex);
-    while (!own->task.given)
-        pthread_cond_wait(&calls.answered, &calls.mutex);
-    int32_t code = own->task.code;
-    own->task.wanted = false;
-    pthread_mutex_unlock(&calls.mutex);
-    return code;
+    return CALL_TASK_BEGUN;
 }
 
 static void close_stream(struct call *call)
@@ -285,28 +267,38 @@ static bool take_call(const struct frame *frame)
     return true;
 }
 
-static void take_cancel(uint64_t id)
+/* A reference to one that has not ended; else NULL. */
+static struct call *find_call(uint64_t id)
 {
     pthread_mutex_lock(&calls.mutex);
     const struct worker_call *own = find(id);
     struct call *call = own != NULL ? call_ref(own->call) : NULL;
     pthread_mutex_unlock(&calls.mutex);
+    return call;
+}
+
+static void take_cancel(uint64_t id)
+{
+    struct call *call = find_call(id);
     if (call == NULL) /* it has ended meanwhile */
         return;
     call_cancel(call);
     call_unref(call);
 }
 
+static int32_t as_answered(void *code, bool waiting)
+{
+    (void)waiting;
+    return *(const int32_t *)code;
+}
+
 static void take_task_answer(uint64_t id, int32_t code)
 {
-    pthread_mutex_lock(&calls.mutex);
-    struct worker_call *own = find(id);
-    if (own != NULL && own->task.wanted) {
-        own->task.code = code;
-        own->task.given = true;
-        pthread_cond_broadcast(&calls.answered);
-    }
-    pthread_mutex_unlock(&calls.mutex);
+    struct call *call = find_call(id);
+    if (call == NULL)
+        return;
+    call_task_settle(call, as_answered, &code);
+    call_unref(call);
 }
 
 bool calls_take(const struct frame *frame)

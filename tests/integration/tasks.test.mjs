@@ -253,6 +253,14 @@ test('a task that asks can be cancelled', async () => {
     assert.ok(!('inputRequests' in task));
 });
 
+test('who has the handle may ask at once', async () => {
+    const once = async () => {
+        const { taskId } = await create(port, 'job', { ms: 0 });
+        await get(port, taskId);
+    };
+    for (let i = 0; i < 40; i++) await Promise.all(Array.from({ length: 8 }, once));
+});
+
 // ---- Calls that become tasks late ---------------------------------------------------
 
 test('questions first, as the answer of the call, then the task', async () => {
