@@ -50,6 +50,7 @@ struct options {
     enum log_level log_level;
     enum log_format log_format;
     bool check;
+    bool check_health; /* and what is not healthy is a complaint */
     bool stdio;
 };
 
@@ -72,7 +73,7 @@ struct daemon {
 
 static const char usage[] =
     "usage: mcpd [-c FILE] [--listen ADDRESS:PORT] [--plugin-dir DIR]\n"
-    "            [--log-level LEVEL] [--log-format text|json] [--check | --stdio]\n"
+    "            [--log-level LEVEL] [--log-format text|json] [--check[=health] | --stdio]\n"
     "       mcpd --version | --help\n"
     "\n"
     "  -c, --config FILE        the configuration (" DEFAULT_FILE ")\n"
@@ -80,7 +81,8 @@ static const char usage[] =
     "      --plugin-dir DIR     where the plugins are\n"
     "      --log-level LEVEL    error, warning, notice (default), info or debug\n"
     "      --log-format FORMAT  text (default) or json\n"
-    "      --check              check the configuration and the plugins, then exit\n"
+    "      --check[=health]     check the configuration and the plugins, say how the\n"
+    "                           providers are, then exit; =health: 1 if one does not work\n"
     "      --stdio              serve the one client that has started mcpd, over standard\n"
     "                           input and output, and listen nowhere\n"
     "      --version            print the version and exit\n"
@@ -106,7 +108,7 @@ static const struct option long_options[] = {
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
-    {"check", no_argument, NULL, OPTION_CHECK},
+    {"check", optional_argument, NULL, OPTION_CHECK},
     {"stdio", no_argument, NULL, OPTION_STDIO},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -158,7 +160,10 @@ static struct options read_options(int argc, char **argv)
             options.log_format = read_format(optarg);
             break;
         case OPTION_CHECK:
+            if (optarg != NULL && strcmp(optarg, "health") != 0)
+                misuse("--check takes no value, or =health, not ", optarg);
             options.check = true;
+            options.check_health = optarg != NULL;
             break;
         case OPTION_STDIO:
             options.stdio = true;
@@ -238,7 +243,10 @@ static int check(const struct options *options)
 
     if (config == NULL)
         return EXIT_CANNOT;
-    size_t complaints = plugins_check(config, print_complaint, NULL) + check_store(config);
+    size_t unhealthy = 0;
+    size_t complaints = plugins_check(config, print_complaint, NULL, &unhealthy) + check_store(config);
+    if (options->check_health)
+        complaints += unhealthy;
     if (complaints == 0)
         fprintf(stderr, "%s: no complaints\n",
                 config->file != NULL ? config->file : "default configuration");
@@ -477,6 +485,8 @@ int main(int argc, char **argv)
         end(&d);
         return EXIT_CANNOT;
     }
+    if (d.http != NULL)
+        mcp_watch_health(d.mcp);
     notify("READY=1");
     drain(&d, &signals, serve(&d, &signals));
     end(&d);

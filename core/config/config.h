@@ -149,6 +149,11 @@ struct config {
         uint32_t trial_after_ms; /* how long, before it is tried again */
     } plugins;
 
+    struct {
+        uint32_t interval_ms; /* how often providers are asked; 0: never */
+        uint32_t timeout_ms; /* how long one may take to answer */
+    } health;
+
     struct config_provider *providers; /* in order: mcpd.json, then providers.d by name */
     size_t provider_count;
 

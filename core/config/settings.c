@@ -84,6 +84,9 @@ const struct setting config_settings[] = {
     NUMBER("/plugins/max_failed_calls", plugins.max_failed_calls, ON_RELOAD, 10),
     NUMBER("/plugins/max_worker_deaths", plugins.max_worker_deaths, ON_RELOAD, 10),
     NUMBER("/plugins/trial_after_ms", plugins.trial_after_ms, ON_RELOAD, 10000),
+
+    NUMBER("/health/interval_ms", health.interval_ms, ON_RELOAD, 30000),
+    NUMBER("/health/timeout_ms", health.timeout_ms, ON_RELOAD, 5000),
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

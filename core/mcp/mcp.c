@@ -17,6 +17,7 @@
 #include "mcp/sse.h"
 #include "mcp/tasks.h"
 #include "mcp/view.h"
+#include "plugin/health.h"
 
 /* An id longer than this is no id but an attempt. */
 #define ID_MAX 256
@@ -103,10 +104,11 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     mcp->watches = watches_new();
     mcp->redeemed = redeemed_new();
     mcp->askings = askings_new();
+    mcp->health = health_new();
     seal_key_generate(&mcp->own_key);
     if (mcp->listeners == NULL || mcp->sessions == NULL || mcp->sses == NULL ||
         mcp->watches == NULL || mcp->redeemed == NULL || mcp->askings == NULL ||
-        !make_identity(mcp, config))
+        mcp->health == NULL || !make_identity(mcp, config))
         goto out;
     mcp_configure(mcp, config);
     registry_set_hooks(registry, &(struct registry_hooks){.context = mcp,
@@ -125,6 +127,8 @@ void mcp_free(struct mcp *mcp)
 {
     if (mcp == NULL)
         return;
+    health_free(mcp->health);
+    registry_reader_close(&mcp->tick_reader);
     sses_free(mcp->sses);
     sessions_free(mcp->sessions);
     watches_free(mcp->watches); /* its thread asks the tasks */
@@ -162,6 +166,7 @@ void mcp_configure(struct mcp *mcp, struct config *config)
                  (int64_t)config->sessions.replay_max_age_ms * NS_PER_MS);
     if (mcp->tasks != NULL)
         tasks_configure(mcp->tasks, config);
+    health_configure(mcp->health, config);
     config_unref(old);
 }
 
@@ -195,6 +200,21 @@ void mcp_tick(struct mcp *mcp)
     if (mcp->tasks != NULL)
         tasks_tick(mcp->tasks);
     askings_expire(mcp);
+    if (mcp->watches_health)
+        health_tick(mcp->health, registry_read(mcp->registry, &mcp->tick_reader));
+}
+
+void mcp_watch_health(struct mcp *mcp)
+{
+    mcp->watches_health = true;
+    mcp_tick(mcp);
+}
+
+int mcp_health(struct mcp *mcp, struct registry_reader *reader, bool messages, struct buf *out)
+{
+    const struct snapshot *snapshot = registry_read(mcp->registry, reader);
+
+    return health_write(mcp->health, snapshot, messages, out) == HEALTH_UNHEALTHY ? 503 : 200;
 }
 
 bool mcp_wait_unanswered(struct mcp *mcp, int64_t deadline_ns)
@@ -214,6 +234,7 @@ void mcp_end_streams(struct mcp *mcp)
         tasks_end_waits(mcp->tasks);
     askings_end(mcp);
     sses_end(mcp->sses);
+    health_stop(mcp->health);
 }
 
 /* ---- one message ---- */

@@ -41,7 +41,14 @@ void mcp_receive(struct mcp *mcp, struct message *message, struct reply *reply);
  * error without an id. */
 void mcp_refuse(struct reply *reply, int status, int code, const char *text);
 
-/* Now and then, from one thread: forgets sessions that have been idle. */
+/* What GET /health says: a JSON text, with what the plugins said if `messages`. Returns
+ * the HTTP status. Never waits; any thread, with its reader. */
+int mcp_health(struct mcp *mcp, struct registry_reader *reader, bool messages, struct buf *out);
+/* Has the providers asked from mcp_tick on. */
+void mcp_watch_health(struct mcp *mcp);
+
+/* Now and then, from one thread: forgets sessions that have been idle, and asks providers
+ * how they are. */
 void mcp_tick(struct mcp *mcp);
 
 /* Waits until the calls of sessions have ended, also those whose client has hung up and

@@ -166,7 +166,8 @@ static bool pass_breaker(struct call *call)
     if (breaker_is_closed(breaker))
         return true;
     int64_t now = clock_now();
-    enum breaker_word word = breaker_ask(breaker, now);
+    /* Whether calls go well again, a call must say. */
+    enum breaker_word word = call_counts(call) ? breaker_ask(breaker, now) : BREAKER_REFUSES;
     call->trial = word == BREAKER_ADMITS_TRIAL;
     if (word != BREAKER_REFUSES)
         return true;

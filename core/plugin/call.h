@@ -30,7 +30,14 @@
 #include "plugin/registry.h"
 
 /* Which function of the plugin takes the call. */
-enum call_function { CALL_TOOL, CALL_READ_RESOURCE, CALL_GET_PROMPT, CALL_COMPLETE };
+enum call_function {
+    CALL_TOOL,
+    CALL_READ_RESOURCE,
+    CALL_GET_PROMPT,
+    CALL_COMPLETE,
+    CALL_HEALTH, /* mcpd's own (plugin/health.h) */
+    CALL_FUNCTIONS
+};
 
 /* How many things a call may ask at once. */
 #define CALL_REQUESTS_MAX 32

@@ -15,6 +15,10 @@ const char *call_result_name(enum call_function function)
         return "GetPromptResult";
     case CALL_COMPLETE:
         return "completion";
+    case CALL_HEALTH:
+        return "check";
+    case CALL_FUNCTIONS:
+        break;
     }
     return "result";
 }
@@ -160,6 +164,10 @@ const char *call_result_fault(const struct call *call, const struct json *json)
         return prompt_fault(json);
     case CALL_COMPLETE:
         return completion_fault(json);
+    case CALL_HEALTH:
+        return "a check is ended with finish_text or finish_failure";
+    case CALL_FUNCTIONS:
+        break;
     }
     return NULL;
 }

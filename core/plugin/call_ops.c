@@ -68,7 +68,7 @@ static bool nobody_waits(const struct call *call)
 static int32_t end(struct call *call, const struct call_result *result)
 {
     bool waiting = call_answer(call, result);
-    if (waiting && result->end < CALL_TIMEOUT)
+    if (waiting && result->end < CALL_TIMEOUT && call_counts(call))
         provider_call_succeeded(call->provider);
     call_side_done(call, CALL_IS_DONE);
     return waiting ? MCP_OK : MCP_ECANCELLED;
@@ -110,7 +110,8 @@ void call_end_faulty(struct call *call, const char *format, ...)
     va_list args;
     if (!begin_end(call))
         return;
-    provider_call_failed(call->provider);
+    if (call_counts(call))
+        provider_call_failed(call->provider);
     va_start(args, format);
     end_broken(call, format, args);
     va_end(args);
@@ -122,7 +123,7 @@ __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, i
 {
     va_list args;
     /* It may have been the arguments that made so much of it, or used up the memory. */
-    if (code != MCP_ENOMEM)
+    if (code != MCP_ENOMEM && call_counts(call))
         provider_call_failed(call->provider);
     va_start(args, format);
     end_broken(call, format, args);

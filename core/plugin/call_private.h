@@ -72,6 +72,12 @@ struct call {
     char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool; may be cut for others */
 };
 
+/* Whether its end counts for the breaker of its provider: a check says nothing of calls. */
+static inline bool call_counts(const struct call *call)
+{
+    return call->function != CALL_HEALTH;
+}
+
 /* Runs the plugin on this thread. */
 void call_enter(struct call *call);
 

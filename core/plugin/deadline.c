@@ -149,7 +149,7 @@ static void act(struct call *call)
     pthread_mutex_unlock(&watch.mutex);
     if (first)
         call_late(call);
-    else if (call_overdue(call, text))
+    else if (call_overdue(call, text) && call_counts(call))
         provider_call_failed(provider);
     provider_unref(provider);
     call_unref(call);

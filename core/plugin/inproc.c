@@ -264,7 +264,10 @@ static struct call_taker call_taker(const struct inproc *link, enum call_functio
         return (struct call_taker){"get_prompt", link->prompts.get_prompt};
     case CALL_COMPLETE:
         return (struct call_taker){"complete", link->completion.complete};
+    case CALL_HEALTH:
+        return (struct call_taker){"check", link->health.check};
     case CALL_TOOL:
+    case CALL_FUNCTIONS:
         break;
     }
     return (struct call_taker){"call_tool", link->plugin.call_tool};

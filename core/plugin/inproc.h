@@ -5,6 +5,7 @@
 #define PLUGIN_INPROC_H
 
 #include <mcp/completion.h>
+#include <mcp/health.h>
 #include <mcp/prompts.h>
 #include <mcp/resources.h>
 #include <mcp/skills.h>
@@ -29,6 +30,7 @@ struct inproc {
     struct mcp_prompts prompts;
     struct mcp_completion completion;
     struct mcp_skills skills;
+    struct mcp_health health;
     struct host *host;
     struct plugin_code *code;
     bool created, started;

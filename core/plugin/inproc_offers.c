@@ -65,6 +65,8 @@ bool inproc_find_extensions(struct inproc *link, struct failure *failure)
         !find(link, MCP_COMPLETION, &link->completion, sizeof(link->completion),
               END_OF(mcp_completion, complete), failure) ||
         !find(link, MCP_SKILLS, &link->skills, sizeof(link->skills), END_OF(mcp_skills, get_skills),
+              failure) ||
+        !find(link, MCP_HEALTH, &link->health, sizeof(link->health), END_OF(mcp_health, check),
               failure))
         return false;
     if (link->resources.struct_size != 0 && link->resources.read_resource == NULL)
@@ -80,6 +82,10 @@ bool inproc_find_extensions(struct inproc *link, struct failure *failure)
     if (link->skills.struct_size != 0 && link->resources.struct_size == 0)
         return error_set(&failure->why, "its extension %s needs %s beside it: skills are resources",
                          MCP_SKILLS, MCP_RESOURCES);
+    if (link->health.struct_size != 0 && link->health.check == NULL)
+        return lacks(failure, MCP_HEALTH, "check");
+    link->provider.checks = link->health.check != NULL;
+    link->provider.check_flags = link->health.flags;
     link->provider.completes = link->completion.complete != NULL;
     return true;
 }

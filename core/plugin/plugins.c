@@ -16,6 +16,8 @@
 #include "base/pulse.h"
 #include "base/thread.h"
 #include "plugin/bundled.h"
+#include "plugin/dispatch.h"
+#include "plugin/health.h"
 #include "plugin/private_dir.h"
 #include "plugin/replace.h"
 #include "plugin/watch.h"
@@ -468,68 +470,131 @@ void plugins_stop(struct plugins *plugins, int64_t deadline_ns)
 
 /* ---- mcpd --check ---- */
 
-/* In the worker, and the sandbox, that it will have. */
-static bool check_apart(struct image *image, struct config *config,
-                        const struct config_provider *settings, struct error *err)
+/* What a check of its health needs. */
+#define CHECK_WORKERS 2
+#define CHECK_QUEUE 16
+/* For a check that goes on after it was answered for. */
+#define CHECK_END_NS NS_PER_S
+
+struct examination {
+    struct config *config;
+    config_complain *complain;
+    void *context;
+    struct scan scan;
+    struct private_dir private;
+    bool asks; /* for their health */
+    size_t complaints, unhealthy;
+};
+
+static void tell(const struct examination *examination, const struct config_provider *settings,
+                 const char *what, const char *text)
 {
-    struct provider *provider = worker_link_load(image, settings->id, config, settings, NULL, err);
-    if (provider == NULL)
-        return false;
+    char place[512], line[2048];
+    config_place(settings, "", place, sizeof(place));
+    snprintf(line, sizeof(line), "%s: providers.%s: %s%s", place, settings->id, what, text);
+    examination->complain(examination->context, line);
+}
+
+/* Ends a generation that only we know. One that is still at work stays as it is: this
+ * process ends soon. */
+static void end_generation(struct provider *provider)
+{
+    const int64_t until = clock_now() + CHECK_END_NS;
+    provider_retire(provider);
+    while (provider_inside(provider) > 0 && clock_now() < until)
+        usleep(1000);
+    if (provider_inside(provider) > 0)
+        return;
     provider->ops->stop(provider);
     provider_unref(provider);
+}
+
+static void ask_health(struct examination *examination, const struct config_provider *settings,
+                       struct provider *provider)
+{
+    char text[HEALTH_TEXT];
+    if (!provider->checks)
+        return;
+    bool well = health_ask(provider, examination->config->health.timeout_ms, text);
+    tell(examination, settings, well ? "healthy: " : "not healthy: ", text);
+    examination->unhealthy += !well;
+}
+
+/* Runs it as it will run, be it in the sandbox of its worker. Takes the image. */
+static bool run_provider(struct examination *examination, const struct config_provider *settings,
+                         struct image *image, bool apart, struct error *err)
+{
+    struct config *config = examination->config;
+    struct provider *provider =
+        apart ? worker_link_load(image, settings->id, config, settings, NULL, err)
+              : inproc_load(image, settings->id, config, settings, NULL, err);
+    if (provider == NULL)
+        return false;
+    if (examination->asks)
+        ask_health(examination, settings, provider);
+    end_generation(provider);
     return true;
 }
 
-static bool check_provider(const struct scan *scan, const struct private_dir *private,
-                           struct config *config, const struct config_provider *settings,
-                           uint64_t number, struct error *err)
+static bool examine(struct examination *examination, const struct config_provider *settings,
+                    uint64_t number, struct error *err)
 {
+    const struct scan *scan = &examination->scan;
+    struct config *config = examination->config;
     char name[PLUGIN_ID_MAX + 16];
     snprintf(name, sizeof(name), "%.*s.so", PLUGIN_ID_MAX, settings->plugin);
     if (faccessat(scan->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
         return error_set(err, SCAN_NO_FILE, settings->plugin, scan->path);
-    struct image *image = image_open(scan->fd, name, private->path, number, err);
+    struct image *image = image_open(scan->fd, name, examination->private.path, number, err);
     if (image == NULL)
         return false;
-    if (config_is_apart(config, settings, bundled_has(name, image->hash)))
-        return check_apart(image, config, settings, err);
-    bool ok = image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
+    bool apart = config_is_apart(config, settings, bundled_has(name, image->hash));
+    bool ok =
+        apart || image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
+    if (ok && (apart || examination->asks))
+        return run_provider(examination, settings, image, apart, err);
     image_free(image);
     return ok;
 }
 
-static void tell(config_complain *complain, void *context, const struct config_provider *settings,
-                 const struct error *err)
+static void examine_all(struct examination *examination, struct error *err)
 {
-    char place[512], line[2048];
-    config_place(settings, "", place, sizeof(place));
-    snprintf(line, sizeof(line), "%s: providers.%s: %s", place, settings->id, err->text);
-    complain(context, line);
-}
-
-size_t plugins_check(struct config *config, config_complain *complain, void *context)
-{
-    struct scan scan = {.fd = -1};
-    struct private_dir private = {.fd = -1};
-    struct error err = {.text = "out of memory"};
-    size_t complaints = 0;
-    bool changed;
-
-    if (!scan_init(&scan, config->plugins.directory) || !scan_open(&scan, &changed, &err) ||
-        !private_dir_open_temporary(&private, &err)) {
-        complain(context, err.text);
-        complaints = 1;
-        goto out;
-    }
+    struct config *config = examination->config;
     for (size_t i = 0; i < config->provider_count; i++) {
         const struct config_provider *settings = &config->providers[i];
-        if (!settings->enabled || check_provider(&scan, &private, config, settings, i + 1, &err))
+        if (!settings->enabled || examine(examination, settings, i + 1, err))
             continue;
-        tell(complain, context, settings, &err);
-        complaints++;
+        tell(examination, settings, "", err->text);
+        examination->complaints++;
     }
-out:
-    private_dir_close(&private);
-    scan_free(&scan);
-    return complaints;
+}
+
+size_t plugins_check(struct config *config, config_complain *complain, void *context,
+                     size_t *unhealthy)
+{
+    struct examination examination = {.config = config,
+                                      .complain = complain,
+                                      .context = context,
+                                      .scan.fd = -1,
+                                      .private.fd = -1,
+                                      .asks = unhealthy != NULL};
+    struct error err = {.text = "out of memory"};
+    bool changed;
+
+    if (scan_init(&examination.scan, config->plugins.directory) &&
+        scan_open(&examination.scan, &changed, &err) &&
+        private_dir_open_temporary(&examination.private, &err) &&
+        (!examination.asks || dispatch_start(CHECK_WORKERS, CHECK_QUEUE, &err))) {
+        examine_all(&examination, &err);
+        if (examination.asks)
+            dispatch_stop(clock_now() + CHECK_END_NS);
+    } else {
+        complain(context, err.text);
+        examination.complaints = 1;
+    }
+    private_dir_close(&examination.private);
+    scan_free(&examination.scan);
+    if (unhealthy != NULL)
+        *unhealthy = examination.unhealthy;
+    return examination.complaints;
 }

@@ -40,7 +40,10 @@ void plugins_stop(struct plugins *plugins, int64_t deadline_ns);
 
 /* Checks files as a load would, without serving them, for mcpd --check: each
  * configured provider's file must exist and be fit. Complaints go to
- * `complain`; returns how many. */
-size_t plugins_check(struct config *config, config_complain *complain, void *context);
+ * `complain`; returns how many. With `unhealthy`, each that is fit is also asked whether
+ * it works: what it answers goes to `complain`, too, and is no complaint; *unhealthy
+ * says how many do not. */
+size_t plugins_check(struct config *config, config_complain *complain, void *context,
+                     size_t *unhealthy);
 
 #endif

@@ -89,6 +89,9 @@ struct provider {
     struct offers *offers; /* control thread only; readers have a snapshot */
     /* The plugin answers completion/complete. */
     bool completes;
+    /* It says whether it works (<mcp/health.h>), and the flags of that. */
+    bool checks;
+    uint32_t check_flags;
 
     atomic_uint references;
     atomic_bool broken; /* it called exit or the like: every call is refused */
@@ -105,7 +108,7 @@ struct provider {
     /* call.c's own: what has been logged about this generation's mistakes. */
     atomic_uint said;
     /* registry.c's own: the gates of this generation, made when it is first
-     * published. `serial` is for offers that are not thread-safe. */
+     * published. `serial` is for offers that are not thread-safe, and such a check. */
     struct gate *serial;
     struct provider_gate *gates;
 };

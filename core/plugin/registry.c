@@ -395,6 +395,17 @@ static bool make_list(struct snapshot *snapshot, enum offer_kind kind,
     return list->entries != NULL && list->index != NULL;
 }
 
+/* A check that is not thread-safe waits at the provider's own gate. It is there from the
+ * first snapshot on, so that who has one may read the pointer. */
+static bool make_check_gate(struct provider *provider)
+{
+    if (!provider->checks || provider->elsewhere || provider->serial != NULL ||
+        (provider->check_flags & MCP_TOOL_THREAD_SAFE) != 0)
+        return true;
+    provider->serial = gate_new_serial();
+    return provider->serial != NULL;
+}
+
 static bool fill(struct registry *registry, struct snapshot *snapshot,
                  struct provider *const *providers, size_t count)
 {
@@ -417,6 +428,8 @@ static bool fill(struct registry *registry, struct snapshot *snapshot,
         snapshot->providers[i] = provider_ref(providers[i]);
         snapshot->offers[i] = offers != NULL ? offers_ref(offers) : NULL;
         snapshot->provider_count++;
+        if (!make_check_gate(providers[i]))
+            return false;
         for (int kind = 0; offers != NULL && kind < OFFER_KINDS; kind++) {
             const struct offer_list *list = &offers->lists[kind];
             for (size_t k = 0; k < list->count; k++)

@@ -315,7 +315,7 @@ static bool end_call(struct call *call, const struct frame *frame)
     case CALL_BROKEN:
         if (!utf8_valid(frame->texts[END_TEXT]))
             return false;
-        if (frame->numbers[END_HOW] == CALL_BROKEN)
+        if (frame->numbers[END_HOW] == CALL_BROKEN && call_counts(call))
             provider_call_failed(call->provider);
         call_end_as(call, (enum call_end)frame->numbers[END_HOW], frame->texts[END_TEXT]);
         return true;

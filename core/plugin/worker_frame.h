@@ -28,7 +28,7 @@
 
 #include "base/buf.h"
 
-#define FRAME_VERSION 2
+#define FRAME_VERSION 3
 #define FRAME_HEAD 64
 #define FRAME_NUMBERS 6
 #define FRAME_TEXTS 10
@@ -92,6 +92,8 @@ enum { DONE_RESULT, DONE_FLAGS };
 enum { DONE_POINTER, DONE_WHY };
 #define DONE_IN_CONFIG 1u
 #define DONE_COMPLETES 2u
+#define DONE_CHECKS 4u
+#define DONE_CHECK_FLAGS 32 /* above: those of its struct mcp_health */
 enum frame_done { DONE_WELL, DONE_FAILED, DONE_CANNOT };
 
 enum { END_HOW, END_CODE };

@@ -453,7 +453,7 @@ static void take_done(struct worker_link *link, struct worker *worker, const str
     if (has_request(link, worker) && link->request.id == frame->id) {
         mine = true;
         copy_failure(frame, &link->request.failure);
-        link->request.completes = (frame->numbers[DONE_FLAGS] & DONE_COMPLETES) != 0;
+        link->request.flags = frame->numbers[DONE_FLAGS];
         answer_request(link, (enum frame_done)result);
     }
     pthread_mutex_unlock(&link->mutex);

@@ -108,7 +108,7 @@ struct request {
     uint32_t time_ms; /* it was given */
     struct offers *offers; /* what has come so far; the link's thread's until answered */
     enum frame_done result;
-    bool completes;
+    uint64_t flags; /* DONE_* */
     struct failure failure;
 };
 

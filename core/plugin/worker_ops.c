@@ -279,7 +279,9 @@ static bool bring_up(struct worker_link *link, struct failure *failure)
     }
     offers_seal(request->offers);
     link->provider.offers = request->offers;
-    link->provider.completes = request->completes;
+    link->provider.completes = (request->flags & DONE_COMPLETES) != 0;
+    link->provider.checks = (request->flags & DONE_CHECKS) != 0;
+    link->provider.check_flags = (uint32_t)(request->flags >> DONE_CHECK_FLAGS);
     return true;
 }
 

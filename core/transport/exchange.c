@@ -106,6 +106,7 @@ struct exchange *exchange_recycle(struct exchange *ex)
     arena_reset(&ex->arena, tight ? 0 : KEEP_ARENA);
     ex->message = (struct message){.verb = MESSAGE_POST};
     ex->params = NULL;
+    ex->content_type = NULL;
     ex->plain = ex->close = false;
     ex->discarded = 0;
     return ex;
@@ -300,7 +301,8 @@ struct MHD_Response *exchange_response(struct exchange *ex)
     if (response == NULL)
         return NULL;
     if (body)
-        MHD_add_response_header(response, "Content-Type", "application/json");
+        MHD_add_response_header(response, "Content-Type",
+                                ex->content_type != NULL ? ex->content_type : "application/json");
     if (answer->session_id != NULL)
         MHD_add_response_header(response, "Mcp-Session-Id", answer->session_id);
     if (answer->allow != NULL)

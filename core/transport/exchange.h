@@ -72,6 +72,7 @@ struct exchange {
     size_t body_held; /* in the budget */
     struct arena arena;
     struct message_param *params;
+    const char *content_type; /* of the answer; NULL: application/json */
     bool plain; /* HTTP/1.0: no chunks */
     bool close; /* the request was not well-formed: no further one on this connection */
     uint64_t content_length;
@@ -79,7 +80,14 @@ struct exchange {
 };
 
 /* What a request is for, by its target. */
-enum target { TARGET_MCP, TARGET_SSE, TARGET_MESSAGES };
+enum target {
+    TARGET_MCP,
+    TARGET_SSE,
+    TARGET_MESSAGES,
+    TARGET_HEALTH, /* this and what follows: health.c's */
+    TARGET_LIVEZ,
+    TARGET_READYZ
+};
 
 enum connection_phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WORKING, PHASE_WRITING };
 
@@ -168,6 +176,11 @@ const char *filter_methods(enum target target);
 
 bool host_is_allowed(const struct config *config, struct bytes host);
 bool origin_is_allowed(const struct config *config, struct bytes origin);
+
+/* ---- health.c ---- */
+
+/* Answers what is asked of the server itself: /health, /livez, /readyz. */
+void health_answer(const struct connection *connection, struct exchange *exchange);
 
 /* ---- sockets.c ---- */
 

@@ -24,6 +24,9 @@ static const struct {
     [TARGET_MCP] = {"/mcp", 4, "GET, POST, DELETE"},
     [TARGET_SSE] = {"/sse", 4, "GET"}, /* the two endpoints of 2024-11-05 */
     [TARGET_MESSAGES] = {"/messages", 9, "POST"},
+    [TARGET_HEALTH] = {"/health", 7, "GET, HEAD"},
+    [TARGET_LIVEZ] = {"/livez", 6, "GET, HEAD"},
+    [TARGET_READYZ] = {"/readyz", 7, "GET, HEAD"},
 };
 
 const char *filter_methods(enum target target)
@@ -300,6 +303,10 @@ static int check_method(struct message *message, enum target target, const char 
                  {TARGET_SSE, "GET", MESSAGE_SSE_GET},
                  {TARGET_MESSAGES, "POST", MESSAGE_SSE_POST}};
 
+    if (target >= TARGET_HEALTH) {
+        message->verb = MESSAGE_GET;
+        return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ? 0 : 405;
+    }
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (verbs[i].target == target && strcmp(verbs[i].method, method) == 0) {
             message->verb = verbs[i].verb;

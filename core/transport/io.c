@@ -331,7 +331,10 @@ static enum MHD_Result proceed(struct connection *connection, struct exchange *e
         ex->receiving = true;
         ex->working = true;
         atomic_fetch_add(&ex->http->working, 1);
-        hand_to_mcp(connection, ex);
+        if (connection->target >= TARGET_HEALTH)
+            health_answer(connection, ex);
+        else
+            hand_to_mcp(connection, ex);
     }
     pthread_mutex_lock(&ex->mutex);
     ex->receiving = false;

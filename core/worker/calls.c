@@ -246,7 +246,7 @@ static bool take_call(const struct frame *frame)
 {
     struct bytes texts[FRAME_TEXTS];
 
-    if (frame->numbers[ASK_FUNCTION] > CALL_COMPLETE)
+    if (frame->numbers[ASK_FUNCTION] >= CALL_FUNCTIONS)
         return false;
     struct worker_call *own = copy_frame(frame, texts);
     if (own == NULL) {

@@ -408,7 +408,12 @@ static struct provider *load(const struct frame *frame)
         worker_end_broken("is out of memory");
     if ((frame->numbers[LOAD_FLAGS] & LOAD_WANTS_OFFERS) != 0)
         send_offers(frame->id, provider->offers);
-    send_done(frame->id, DONE_WELL, provider->completes ? DONE_COMPLETES : 0, NULL);
+    uint64_t flags = (uint64_t)provider->check_flags << DONE_CHECK_FLAGS;
+    if (provider->completes)
+        flags |= DONE_COMPLETES;
+    if (provider->checks)
+        flags |= DONE_CHECKS;
+    send_done(frame->id, DONE_WELL, flags, NULL);
     return provider;
 }
 

@@ -199,3 +199,13 @@
     ID(MCP_PROMPTS, "mcp.prompts/1")                                                               \
     ID(MCP_COMPLETION, "mcp.completion/1")                                                         \
     ID(MCP_SKILLS, "mcp.skills/1")
+
+/* What came after the headers of 1.1 were frozen: extensions, which need no new minor. */
+#define LAYOUT_LATER(FIELD)                                                                        \
+    FIELD(mcp_health, struct_size, 0)                                                              \
+    FIELD(mcp_health, flags, 4)                                                                    \
+    FIELD(mcp_health, check, 8)
+
+#define SIZES_LATER(SIZE) SIZE(mcp_health, 16)
+
+#define IDS_LATER(ID) ID(MCP_HEALTH, "mcp.health/1")

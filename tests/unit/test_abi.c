@@ -6,6 +6,7 @@
  */
 #include <check.h>
 #include <mcp/completion.h>
+#include <mcp/health.h>
 #include <mcp/prompts.h>
 #include <mcp/resources.h>
 #include <mcp/skills.h>
@@ -23,7 +24,9 @@ START_TEST(fields_are_where_they_were)
 #define SIZE(type, size) ck_assert_uint_ge(sizeof(struct type), size);
     LAYOUT_1_0(FIELD, SIZE)
     LAYOUT_1_1(FIELD)
+    LAYOUT_LATER(FIELD)
     SIZES_1_1(SIZE)
+    SIZES_LATER(SIZE)
 #undef SIZE
 #endif
 }
@@ -49,6 +52,7 @@ START_TEST(ids_are_what_they_were)
 {
 #define ID(name, text) ck_assert_str_eq(name, text);
     IDS_1_1(ID)
+    IDS_LATER(ID)
 #undef ID
 }
 END_TEST

@@ -628,7 +628,7 @@ START_TEST(the_check_finds_what_a_start_would)
                          "\"enabled\":false},\n\"c\":{\"plugin\":\"configured\",\"config\":"
                          "{\"size\":11}}",
                          1000);
-    ck_assert_uint_eq(plugins_check(config, note_complaint, &lines), 3);
+    ck_assert_uint_eq(plugins_check(config, note_complaint, &lines, NULL), 3);
     ck_assert_uint_eq(count_lines(lines.data), 3);
     ck_assert_msg(strstr(lines.data, "providers.b: bad_start.so: ") != NULL, "%s", lines.data);
     ck_assert_msg(strstr(lines.data, "providers.n: nowhere.so: there is no such file in ") != NULL,
