@@ -32,120 +32,25 @@ struct listing {
     bool cancelled;
 };
 
-/* Names of one directory. */
-struct names {
-    char **items;
-    size_t count, capacity;
-    bool cut; /* there were more */
-};
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted; what is past the first `keep` is dropped. */
-static void sort_and_cut(struct names *names, size_t keep)
-{
-    if (names->count > 1)
-        qsort(names->items, names->count, sizeof(names->items[0]), by_name);
-    while (names->count > keep) {
-        free(names->items[--names->count]);
-        names->cut = true;
-    }
-}
-
-static void names_free(struct names *names)
-{
-    sort_and_cut(names, 0);
-    free(names->items);
-}
-
-static bool names_add(struct names *names, const char *name)
-{
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity == 0 ? 64 : names->capacity * 2;
-        char **items = realloc(names->items, capacity * sizeof(items[0]));
-        if (items == NULL)
-            return false;
-        names->items = items;
-        names->capacity = capacity;
-    }
-    char *copy = strdup(name);
-    if (copy == NULL)
-        return false;
-    names->items[names->count++] = copy;
-    return true;
-}
-
-/* The first `keep` names in sorted order, whatever the order of the directory, in
- * memory for twice as many. False with errno. */
-static bool read_names(DIR *directory, size_t keep, struct listing *l, struct names *names)
-{
-    for (size_t seen = 1;; seen++) {
-        errno = 0;
-        // cppcheck-suppress readdirCalled ; one directory stream, one thread
-        struct dirent *entry = readdir(directory);
-        if (entry == NULL) {
-            if (errno != 0)
-                return false;
-            break;
-        }
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (!names_add(names, entry->d_name)) {
-            errno = ENOMEM;
-            return false;
-        }
-        if (names->count >= 2 * keep + 1024)
-            sort_and_cut(names, keep);
-        if (seen % 1024 == 0 && l->call->ops->is_cancelled(l->call)) {
-            l->cancelled = true;
-            break;
-        }
-    }
-    sort_and_cut(names, keep);
-    return true;
-}
-
-static const char *type_word(mode_t mode)
-{
-    return S_ISREG(mode)   ? "file"
-           : S_ISDIR(mode) ? "directory"
-           : S_ISLNK(mode) ? "symlink"
-                           : "other";
-}
-
-/* As it is when it is plain text, else as a JSON string: a name is not to forge lines. */
-static void add_shown_name(struct text *t, const char *name, size_t size)
-{
-    bool plain = utf8_prefix(name, size) == size;
-    for (size_t i = 0; plain && i < size; i++)
-        plain = (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
-    if (plain)
-        text_add(t, name, size);
-    else
-        text_add_string(t, name, size);
-}
-
 static void add_entry(struct listing *l, const char *name, const struct stat *st)
 {
-    char path[PATH_MAX * 2], modified[40] = "";
+    char path[PATH_MAX * 2];
     int size = snprintf(path, sizeof(path), "%s%s", l->path, name);
-    struct tm tm;
-    if (gmtime_r(&st->st_mtim.tv_sec, &tm) != NULL)
-        strftime(modified, sizeof(modified), "%Y-%m-%dT%H:%M:%SZ", &tm);
     const char *type = type_word(st->st_mode);
 
     text_adds(&l->json, l->count > 0 ? ",{\"name\":" : "{\"name\":");
     text_add_string(&l->json, path, (size_t)size);
-    text_addf(&l->json, ",\"type\":\"%s\",\"size\":%lld,\"modified\":\"%s\"", type,
-              (long long)st->st_size, modified);
+    text_addf(&l->json, ",\"type\":\"%s\",\"size\":%lld,\"modified\":\"", type,
+              (long long)st->st_size);
+    add_time(&l->json, st->st_mtim.tv_sec);
+    text_adds(&l->json, "\"");
     if (utf8_prefix(path, (size_t)size) != (size_t)size)
         text_adds(&l->json, ",\"invalid_name\":true");
     text_adds(&l->json, "}");
 
-    text_addf(&l->words, "%-9s %12lld  %s  ", type, (long long)st->st_size, modified);
+    text_addf(&l->words, "%-9s %12lld  ", type, (long long)st->st_size);
+    add_time(&l->words, st->st_mtim.tv_sec);
+    text_adds(&l->words, "  ");
     add_shown_name(&l->words, path, (size_t)size);
     text_adds(&l->words, "\n");
     l->count++;
@@ -161,13 +66,14 @@ static bool enter(struct listing *l, int fd, const char *name, int depth)
         l->truncated = "directories are nested too deeply";
         return true;
     }
-    int child = open_beneath(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+    int child = place_open_at(l->place.fs, fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+                              RESOLVE_NO_SYMLINKS);
     if (child < 0)
         return true;
     snprintf(l->path + length, sizeof(l->path) - length, "%s/", name);
     bool good = list_level(l, child, depth + 1);
     l->path[length] = '\0';
-    return good || errno == EACCES || errno == ENOENT;
+    return good || errno == EACCES || errno == ENOENT || errno == EXDEV;
 }
 
 static bool list_names(struct listing *l, int fd, const struct names *names, int depth)
@@ -194,20 +100,13 @@ static bool list_names(struct listing *l, int fd, const struct names *names, int
 /* Lists the open directory; takes fd. False with errno. */
 static bool list_level(struct listing *l, int fd, int depth)
 {
-    DIR *directory = fdopendir(fd);
-    if (directory == NULL) {
-        int error = errno;
-        close(fd);
-        errno = error;
+    struct names names;
+    DIR *directory = names_open(fd, l->max - l->count + 1, l->call, &names);
+    if (directory == NULL)
         return false;
-    }
-    struct names names = {.items = NULL};
-    bool good = read_names(directory, l->max - l->count + 1, l, &names) &&
-                list_names(l, dirfd(directory), &names, depth);
-    int error = errno;
-    names_free(&names);
-    closedir(directory);
-    errno = error;
+    l->cancelled = l->cancelled || names.cancelled;
+    bool good = list_names(l, dirfd(directory), &names, depth);
+    names_close(directory, &names);
     return good;
 }
 
@@ -243,7 +142,7 @@ int32_t list_directory(const struct filesystem *fs, struct mcp_call *call)
     text_adds(&l->json, "{\"path\":");
     text_add_string(&l->json, l->place.given.data, l->place.given.size);
     text_adds(&l->json, ",\"entries\":[");
-    int fd = open_beneath(l->place.root->fd, l->place.beneath, O_RDONLY | O_DIRECTORY, 0);
+    int fd = place_open(&l->place, O_RDONLY | O_DIRECTORY);
     if (fd < 0 || !list_level(l, fd, 0)) {
         if (errno == ENOTDIR)
             fail_call(call, "%.*s is not a directory; read_file reads files.",

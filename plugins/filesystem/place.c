@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "reading.h"
@@ -56,8 +58,12 @@ static void fail_outside(const struct filesystem *fs, struct mcp_call *call, str
 bool place_find(const struct filesystem *fs, struct mcp_call *call, struct place *place)
 {
     struct mcp_bytes given = {NULL, 0};
-    if (!argument_string(call, "/path", &given))
-        return false;
+    return argument_string(call, "/path", &given) && place_find_at(fs, call, given, place);
+}
+
+bool place_find_at(const struct filesystem *fs, struct mcp_call *call, struct mcp_bytes given,
+                   struct place *place)
+{
     place->fs = fs;
     place->given = given;
     const char *wrong = NULL;
@@ -96,6 +102,77 @@ static bool root_is_gone(const struct root *root)
     return fstat(root->fd, &st) != 0 || st.st_nlink == 0;
 }
 
+int place_open_at(const struct filesystem *fs, int directory, const char *path, int flags,
+                  uint64_t resolve)
+{
+    return open_beneath(directory, path, flags,
+                        resolve | (fs->allow_mounts ? 0 : (uint64_t)RESOLVE_NO_XDEV));
+}
+
+int place_open(const struct place *place, int flags)
+{
+    return place_open_at(place->fs, place->root->fd, place->beneath, flags, 0);
+}
+
+int place_open_parent(struct place *place, struct mcp_call *call, const char *doing,
+                      const char **name)
+{
+    char *path = place->beneath;
+    char *slash = strrchr(path, '/');
+    *name = slash != NULL ? slash + 1 : path;
+    if ((*name)[0] == '\0' || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0) {
+        fail_call(call, "%.*s names a directory, not a file.", SHOW(place->given));
+        return -1;
+    }
+    if (slash != NULL)
+        *slash = '\0';
+    int directory = place_open_at(place->fs, place->root->fd, slash != NULL ? path : ".",
+                                  O_PATH | O_DIRECTORY, 0);
+    if (directory >= 0)
+        return directory;
+    if (errno == ENOENT && !root_is_gone(place->root))
+        fail_call(call,
+                  "There is no directory for %.*s; create_directory makes one, with all "
+                  "directories on the way.",
+                  SHOW(place->given));
+    else
+        place_fail(place, call, errno, doing);
+    return -1;
+}
+
+void place_add_path(struct text *t, const struct root *root, const char *beneath)
+{
+    bool whole = strcmp(beneath, ".") == 0 || beneath[0] == '\0';
+    text_adds(t, root->path);
+    if (!whole && strcmp(root->path, "/") != 0)
+        text_adds(t, "/");
+    if (!whole)
+        text_add_utf8(t, beneath, strlen(beneath));
+}
+
+static void add_escaped(struct text *t, const char *path)
+{
+    for (; *path != '\0'; path++) {
+        unsigned char c = (unsigned char)*path;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     strchr("-._~/", c) != NULL;
+        if (plain)
+            text_add(t, path, 1);
+        else
+            text_addf(t, "%%%02X", c);
+    }
+}
+
+void add_uri(struct text *t, const struct root *root, const char *beneath)
+{
+    text_adds(t, "file://");
+    add_escaped(t, strcmp(root->path, "/") == 0 ? "" : root->path);
+    if (strcmp(beneath, ".") != 0) {
+        text_adds(t, "/");
+        add_escaped(t, beneath);
+    }
+}
+
 int32_t place_fail(const struct place *place, struct mcp_call *call, int error, const char *doing)
 {
     struct mcp_bytes given = place->given;
@@ -110,8 +187,12 @@ int32_t place_fail(const struct place *place, struct mcp_call *call, int error, 
     case EXDEV:
         return fail_call(call,
                          "%.*s leads out of the allowed directory %s. \"..\" must stay inside "
-                         "it, and symbolic links must be relative and lead to what is inside.",
-                         SHOW(given), place->root->path);
+                         "it, and symbolic links must be relative and lead to what is inside%s.",
+                         SHOW(given), place->root->path,
+                         place->fs->allow_mounts
+                             ? ""
+                             : "; what is mounted there counts as outside, unless the operator "
+                               "sets allow_mounts");
     case ELOOP:
         return fail_call(call, "%.*s goes through symbolic links that cannot be followed.",
                          SHOW(given));

@@ -17,7 +17,6 @@
 struct reading {
     struct place place;
     bool base64;
-    bool partial; /* the client gave offset or limit */
     int64_t offset;
     int64_t limit; /* bytes at most */
     int64_t size; /* of the file */
@@ -29,6 +28,7 @@ static bool read_arguments(const struct filesystem *fs, struct mcp_call *call, s
 {
     struct mcp_bytes encoding = MCP_STR("utf-8");
     int64_t limit = 0;
+    int64_t most = fs->max_output < fs->max_file_size ? fs->max_output : fs->max_file_size;
     if (!argument_string(call, "/encoding", &encoding) ||
         !argument_integer(call, "/offset", 0, INT64_MAX, &r->offset) ||
         !argument_integer(call, "/limit", 1, fs->max_file_size, &limit))
@@ -38,60 +38,8 @@ static bool read_arguments(const struct filesystem *fs, struct mcp_call *call, s
         fail_call(call, "The encoding must be \"utf-8\" or \"base64\".");
         return false;
     }
-    r->partial = limit > 0;
-    r->limit = limit > 0 ? limit : fs->max_file_size;
+    r->limit = limit > 0 && limit < most ? limit : most;
     return place_find(fs, call, &r->place);
-}
-
-/* Ends the call unless this is a file that may be read. */
-static bool check_file(const struct place *place, struct mcp_call *call, const struct stat *st)
-{
-    if (S_ISDIR(st->st_mode)) {
-        fail_call(call, "%.*s is a directory; list_directory tells what is in it.",
-                  SHOW(place->given));
-        return false;
-    }
-    if (!S_ISREG(st->st_mode)) {
-        fail_call(call, "%.*s is %s; only regular files can be read.", SHOW(place->given),
-                  type_phrase(st->st_mode));
-        return false;
-    }
-    /* A second name may stand anywhere on the same file system: no resolving can tell. */
-    if (st->st_nlink > 1 && !place->fs->allow_hard_links) {
-        fail_call(call,
-                  "%.*s has further hard links, perhaps outside of the allowed directory; "
-                  "such files are read only if the operator sets allow_hard_links.",
-                  SHOW(place->given));
-        return false;
-    }
-    return true;
-}
-
-/* Looks before it opens: opening a device may already do something. A swap between the
- * two is caught by the second look; O_NONBLOCK keeps a FIFO from holding us. */
-static int open_file(struct reading *r, struct mcp_call *call)
-{
-    static const int steps[2] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
-    const struct place *place = &r->place;
-    int fd = -1;
-    for (int step = 0; step < 2; step++) {
-        struct stat st;
-        if (fd >= 0)
-            close(fd);
-        fd = open_beneath(place->root->fd, place->beneath, steps[step], 0);
-        if (fd < 0 || fstat(fd, &st) != 0) {
-            place_fail(place, call, errno, "read");
-            break;
-        }
-        if (!check_file(place, call, &st))
-            break;
-        r->size = st.st_size;
-        if (step == 1)
-            return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
 }
 
 /* Up to limit bytes into r->content. False: the call has been ended. */
@@ -125,13 +73,6 @@ static bool read_content(struct reading *r, int fd, struct mcp_call *call)
     int64_t seen = r->offset + (int64_t)r->content.size + (r->eof ? 0 : 1);
     if (r->content.size > 0 && seen > r->size)
         r->size = seen; /* it has grown, or it does not tell its size */
-    if (!r->eof && !r->partial) {
-        fail_call(call,
-                  "%.*s has %" PRId64 " bytes, more than the %" PRId64
-                  " that are read at once; read it in parts, with offset and limit.",
-                  SHOW(r->place.given), r->size, r->limit);
-        return false;
-    }
     return true;
 }
 
@@ -232,9 +173,11 @@ int32_t read_file(const struct filesystem *fs, struct mcp_call *call)
     text_init(&r.content, (size_t)fs->max_file_size);
     if (!read_arguments(fs, call, &r))
         return MCP_OK;
-    int fd = open_file(&r, call);
+    struct stat st;
+    int fd = file_open(&r.place, call, &st);
     if (fd < 0)
         return MCP_OK;
+    r.size = st.st_size;
     if (read_content(&r, fd, call) && (r.base64 || check_text(&r, call)))
         finish(&r, call);
     close(fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* write_file and create_directory. A file is replaced whole or not at all: what is new
- * is written beside it, synced, and renamed over it. */
+/* write_file, and how a file is replaced: whole or not at all. What is new is
+ * written beside it, synced, and renamed over it. */
 #include "filesystem.h"
 
 #include <errno.h>
@@ -25,32 +25,6 @@ struct writing {
     bool exists;
     struct stat old; /* when it exists */
 };
-
-/* Splits the place into directory and name, and opens the directory. */
-static bool open_parent(struct writing *w, struct mcp_call *call)
-{
-    char *path = w->place.beneath;
-    char *slash = strrchr(path, '/');
-    w->name = slash != NULL ? slash + 1 : path;
-    if (w->name[0] == '\0' || strcmp(w->name, ".") == 0 || strcmp(w->name, "..") == 0) {
-        fail_call(call, "%.*s names a directory, not a file.", SHOW(w->place.given));
-        return false;
-    }
-    if (slash != NULL)
-        *slash = '\0';
-    w->directory =
-        open_beneath(w->place.root->fd, slash != NULL ? path : ".", O_PATH | O_DIRECTORY, 0);
-    if (w->directory >= 0)
-        return true;
-    if (errno == ENOENT)
-        fail_call(call,
-                  "There is no directory for %.*s; create_directory makes one, with all "
-                  "directories on the way.",
-                  SHOW(w->place.given));
-    else
-        place_fail(&w->place, call, errno, "write");
-    return false;
-}
 
 /* What is there already must be a regular file that mcpd may write. */
 static bool check_target(struct writing *w, struct mcp_call *call)
@@ -119,40 +93,58 @@ static bool keep_attributes(int fd, const struct stat *old)
     return fchmod(fd, old->st_mode & 0777) == 0;
 }
 
-/* False with errno. */
-static bool replace(const struct writing *w, struct mcp_call *call)
+/* Whether what is there is what was read. */
+static bool is_unchanged(const struct replacement *r)
+{
+    struct stat now;
+    return fstatat(r->directory, r->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           now.st_dev == r->old->st_dev && now.st_ino == r->old->st_ino &&
+           now.st_size == r->old->st_size && now.st_ctim.tv_sec == r->old->st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == r->old->st_ctim.tv_nsec;
+}
+
+/* So that the new name outlives a crash, too; not every file system can. */
+static void sync_directory(int directory)
+{
+    int readable = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (readable < 0)
+        return;
+    (void)fsync(readable);
+    close(readable);
+}
+
+bool file_replace(const struct replacement *r, struct mcp_call *call)
 {
     char temporary[40];
     if (!temporary_name(temporary))
         return false;
     /* The mode of a new file is the umask's matter; one that replaces another stays
      * closed until it has the other's. */
-    int fd = openat(w->directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                    w->exists ? 0600 : 0666);
+    int fd = openat(r->directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    r->old != NULL ? 0600 : 0666);
     if (fd < 0)
         return false;
-    bool good = write_all(fd, w->content, call) && (!w->exists || keep_attributes(fd, &w->old)) &&
-                fsync(fd) == 0;
+    bool good = write_all(fd, r->content, call) &&
+                (r->old == NULL || keep_attributes(fd, r->old)) && fsync(fd) == 0;
     int error = errno;
     if (close(fd) != 0 && good) {
         good = false;
         error = errno;
     }
-    if (good && renameat(w->directory, temporary, w->directory, w->name) != 0) {
+    if (good && r->unchanged && !is_unchanged(r)) {
+        good = false;
+        error = ESTALE;
+    }
+    if (good && renameat(r->directory, temporary, r->directory, r->name) != 0) {
         good = false;
         error = errno;
     }
     if (!good) {
-        unlinkat(w->directory, temporary, 0);
+        unlinkat(r->directory, temporary, 0);
         errno = error;
         return false;
     }
-    /* So that the new name outlives a crash, too; not every file system can. */
-    int readable = openat(w->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (readable >= 0) {
-        (void)fsync(readable);
-        close(readable);
-    }
+    sync_directory(r->directory);
     return true;
 }
 
@@ -208,9 +200,16 @@ int32_t write_file(const struct filesystem *fs, struct mcp_call *call)
     struct writing w = {.directory = -1};
     if (!place_find(fs, call, &w.place))
         return MCP_OK;
-    if (!decode_content(fs, call, &w) || !open_parent(&w, call) || !check_target(&w, call))
+    if (!decode_content(fs, call, &w))
         goto out;
-    if (replace(&w, call))
+    w.directory = place_open_parent(&w.place, call, "write", &w.name);
+    if (w.directory < 0 || !check_target(&w, call))
+        goto out;
+    const struct replacement r = {.directory = w.directory,
+                                  .name = w.name,
+                                  .old = w.exists ? &w.old : NULL,
+                                  .content = w.content};
+    if (file_replace(&r, call))
         finish_write(&w, call);
     else if (errno == ECANCELED)
         fail_call(call, "The call was cancelled; %.*s is as it was.", SHOW(w.place.given));
@@ -220,81 +219,5 @@ out:
     if (w.directory >= 0)
         close(w.directory);
     free(w.decoded);
-    return MCP_OK;
-}
-
-/* ---- create_directory ---- */
-
-/* Makes one directory if it is missing; the descriptor of it, or -1 with errno. `prefix`
- * is the path from the root up to `name`, which is its last component. */
-static int step_into(const struct place *place, int parent, const char *prefix, const char *name,
-                     bool *created)
-{
-    *created = false;
-    bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-    if (!dots && mkdirat(parent, name, 0777) == 0)
-        *created = true;
-    else if (!dots && errno != EEXIST && errno != EROFS && errno != EACCES && errno != EPERM)
-        return -1;
-    int error = dots ? 0 : errno;
-    int fd = open_beneath(place->root->fd, prefix, O_PATH | O_DIRECTORY, 0);
-    /* Not there, because it could not be made: that is the reason to tell. */
-    if (fd < 0 && errno == ENOENT && !dots && !*created && error != EEXIST)
-        errno = error;
-    return fd;
-}
-
-/* All directories on the way, each found from the root by the kernel once more. Returns
- * false with errno. */
-static bool make_path(const struct place *place, bool *created)
-{
-    char prefix[PATH_MAX];
-    size_t length = strlen(place->beneath);
-    memcpy(prefix, place->beneath, length + 1);
-    int parent = open_beneath(place->root->fd, ".", O_PATH | O_DIRECTORY, 0);
-    size_t start = 0;
-    while (parent >= 0 && start < length) {
-        size_t end = start + strcspn(prefix + start, "/");
-        char behind = prefix[end];
-        prefix[end] = '\0';
-        if (end > start) {
-            int child = step_into(place, parent, prefix, prefix + start, created);
-            int error = errno;
-            close(parent);
-            errno = error;
-            parent = child;
-        }
-        prefix[end] = behind;
-        start = end + 1;
-    }
-    if (parent < 0)
-        return false;
-    close(parent);
-    return true;
-}
-
-int32_t create_directory(const struct filesystem *fs, struct mcp_call *call)
-{
-    struct place place;
-    if (!place_find(fs, call, &place))
-        return MCP_OK;
-    bool created = false;
-    if (!make_path(&place, &created))
-        return errno == EEXIST || errno == ENOTDIR
-                   ? fail_call(call,
-                               "%.*s, or something on the way to it, exists and is not a "
-                               "directory.",
-                               SHOW(place.given))
-                   : place_fail(&place, call, errno, "create");
-    struct text words, json;
-    text_init(&words, 64 * 1024);
-    text_init(&json, 64 * 1024);
-    text_addf(&words, created ? "Created %.*s." : "%.*s was there already.", SHOW(place.given));
-    text_adds(&json, "{\"path\":");
-    text_add_string(&json, place.given.data, place.given.size);
-    text_addf(&json, ",\"created\":%s}", created ? "true" : "false");
-    call->ops->finish_structured(call, text_bytes(&words), text_bytes(&json));
-    text_free(&words);
-    text_free(&json);
     return MCP_OK;
 }

@@ -147,8 +147,8 @@ START_TEST(the_manual_of_filesystem)
 {
     check_manual(
         "man/mcp-filesystem.7",
-        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 5,
-        4);
+        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 7,
+        15);
 }
 END_TEST
 
