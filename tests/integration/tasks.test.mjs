@@ -592,6 +592,22 @@ for (const [how, end] of [['SIGTERM', (d) => d.stop()], ['SIGKILL', killHard]])
         assert.equal(lines(twice), how === 'SIGTERM' ? 1 : 2);
         await own.stop();
     }, { timeout: 90_000 });
+test('a task is known from the moment that its maker is told of it', async () => {
+    const own = await Daemon.start({ plugins: ['tasks'], config: { tasks: { max_running: 4 } } });
+    const unknown = [];
+    await Promise.all(Array.from({ length: 8 }, async () => {
+        for (let i = 0; i < 150; i++) {
+            const { taskId } = await create(own.port, 'job', { ms: 0 });
+            try {
+                await get(own.port, taskId);
+            } catch (error) {
+                unknown.push(error.message);
+            }
+        }
+    }));
+    assert.deepEqual(unknown, []);
+    await own.stop();
+});
 test('SIGTERM waits for what could not begin again', async () => {
     const store = newFile(), file = newFile();
     let own = await life(store);
