@@ -244,7 +244,8 @@ static int check(const struct options *options)
     if (config == NULL)
         return EXIT_CANNOT;
     size_t unhealthy = 0;
-    size_t complaints = plugins_check(config, print_complaint, NULL, &unhealthy) + check_store(config);
+    size_t complaints =
+        plugins_check(config, print_complaint, NULL, &unhealthy) + check_store(config);
     if (options->check_health)
         complaints += unhealthy;
     if (complaints == 0)

@@ -57,6 +57,28 @@ int open_allowed(const struct mcp_host *host, const char *array, size_t index, c
     return fd;
 }
 
+bool directory_works(const char *path, int fd, char *why, size_t size)
+{
+    struct stat opened, named;
+    int probe = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (probe < 0) {
+        snprintf(why, size, "%s cannot be read: %s.", path, strerror(errno));
+        return false;
+    }
+    close(probe);
+    if (stat(path, &named) != 0) {
+        snprintf(why, size, "%s is not there any more: %s. Make it again, and restart mcpd.", path,
+                 strerror(errno));
+        return false;
+    }
+    if (fstat(fd, &opened) == 0 && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)
+        return true;
+    snprintf(why, size,
+             "%s is another directory than it was, and the old one is still served: restart mcpd.",
+             path);
+    return false;
+}
+
 int open_beneath(int directory, const char *path, int flags, uint64_t resolve)
 {
     struct open_how how = {

@@ -22,6 +22,10 @@ int config_directory(const struct mcp_host *host, const char *array, size_t inde
  * host has been told why. */
 int open_allowed(const struct mcp_host *host, const char *array, size_t index, const char *path);
 
+/* Whether what was opened can be read, and is still what the path names; else `why` has a
+ * sentence. */
+bool directory_works(const char *path, int fd, char *why, size_t size);
+
 /* openat2 beneath a directory; `resolve` adds RESOLVE_* flags. Returns a descriptor, or
  * -1 with errno. */
 int open_beneath(int directory, const char *path, int flags, uint64_t resolve);

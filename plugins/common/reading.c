@@ -54,6 +54,17 @@ int32_t fail_call(struct mcp_call *call, const char *format, ...)
     return MCP_OK;
 }
 
+int32_t pass_call(struct mcp_call *call, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    struct text t = make_sentence(format, arguments);
+    va_end(arguments);
+    call->ops->finish_text(call, text_bytes(&t));
+    text_free(&t);
+    return MCP_OK;
+}
+
 /* A JSON number that is an integer and fits, in whatever form; false otherwise. */
 static bool parse_integer(struct mcp_bytes number, int64_t *out)
 {

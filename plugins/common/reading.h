@@ -32,6 +32,10 @@ bool argument_integer(struct mcp_call *call, const char *pointer, int64_t min, i
 int32_t fail_call(struct mcp_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same with a text that is a result. */
+int32_t pass_call(struct mcp_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* For "%.*s". */
 #define SHOW(bytes) (int)(bytes).size, (bytes).data
 

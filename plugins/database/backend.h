@@ -182,6 +182,9 @@ struct backend_ops {
     /* Adds {"tables":[...],"truncated":...}; of one table if `table` is not empty. */
     bool (*schema)(struct session *session, struct mcp_bytes table, struct text *json,
                    size_t max_size);
+
+    /* Asks the database for something; adds what it is. False: complained. */
+    bool (*check)(struct session *session, struct text *found);
 };
 
 extern const struct backend_ops sqlite_backend;

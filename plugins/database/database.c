@@ -13,6 +13,7 @@
 
 #include "backend.h"
 #include "bundled.h"
+#include "health.h"
 #include "reading.h"
 #include "secret.h"
 
@@ -435,6 +436,29 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools[call->tag](database, call);
 }
 
+/* ---- health ---- */
+
+static int32_t check(void *self, struct mcp_call *call)
+{
+    const struct database *database = self;
+    struct job job;
+    struct text found;
+    job_init(&job, &database->settings, call);
+    text_init(&found, 1024);
+    struct session *session = database->ops->acquire(database->backend, &job);
+    bool good = session != NULL && database->ops->check(session, &found);
+    if (session != NULL)
+        database->ops->release(session);
+    if (good)
+        pass_call(call, "%.*s.", SHOW(found));
+    else
+        fail_call(call, "%s", job.complaint.text);
+    text_free(&found);
+    return MCP_OK;
+}
+
+HEALTH_ALONE(check);
+
 /* ---- life ---- */
 
 static bool configure(struct settings *settings)
@@ -535,7 +559,7 @@ static void stop(void *self)
  * into its place. */
 BUNDLED_PLUGIN_WITH(
     "database", "Database",
-    "\"abi\":\"1.0\",\"needs\":{"
+    HEALTH_MANIFEST ",\"needs\":{"
     "\"environment\":[{\"config\":\"/password/environment\"}],"
     "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true},"
     "{\"config\":\"/password/file\"},{\"config\":\"/sslrootcert\"}],"
@@ -544,4 +568,4 @@ BUNDLED_PLUGIN_WITH(
     "\"network\":[{\"config\":\"/url\",\"prefix\":\"postgres\"},{\"config\":\"/host\"}],"
     "\"unix_sockets\":[{\"config\":\"/host\",\"prefix\":\"/\"},{\"config\":\"/url\",\"prefix\":\"postgresql:///\"},"
     "{\"config\":\"/url\",\"prefix\":\"postgres:///\"}]}",
-    .get_extension = NULL);
+    .get_extension = get_extension);

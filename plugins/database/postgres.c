@@ -271,6 +271,27 @@ static bool begin(struct session *session)
     return true;
 }
 
+/* A round trip; sessions in use besides this one. */
+static bool check(struct session *session, struct text *found)
+{
+    struct backend *backend = session->backend;
+    struct complaint why = {""};
+    PGresult *result = wire_run(session, session->job->deadline_ns, "SELECT 1", NULL, &why);
+    PQclear(result);
+    if (result == NULL)
+        return complain(&session->job->complaint, "The server does not answer: %s.", why.text);
+    const char *version = PQparameterStatus(session->pg, "server_version");
+    pthread_mutex_lock(&backend->mutex);
+    int64_t used = backend->sessions - 1;
+    for (const struct session *idle = backend->idle; idle != NULL; idle = idle->next)
+        used--;
+    pthread_mutex_unlock(&backend->mutex);
+    text_addf(found, "PostgreSQL %.*s, %" PRId64 " of %" PRId64 " connections in use",
+              version != NULL ? (int)strcspn(version, " ") : 1, version != NULL ? version : "?",
+              used, backend->settings->max_connections);
+    return true;
+}
+
 const struct backend_ops postgres_backend = {
     .scheme = "postgresql",
     .dialect = "PostgreSQL",
@@ -290,4 +311,5 @@ const struct backend_ops postgres_backend = {
     .commit = postgres_commit,
     .rollback = postgres_rollback,
     .schema = postgres_schema,
+    .check = check,
 };

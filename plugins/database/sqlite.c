@@ -377,6 +377,19 @@ static bool schema(struct session *session, struct mcp_bytes table, struct text 
     return good;
 }
 
+static bool check(struct session *session, struct text *found)
+{
+    const char *path = session->backend->path;
+    struct complaint *complaint = &session->job->complaint;
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return complain(complaint, "%s: %s", path, strerror(errno));
+    if (!read_something(session, complaint))
+        return false;
+    text_addf(found, "SQLite %s, the database can be read", sqlite3_libversion());
+    return true;
+}
+
 const struct backend_ops sqlite_backend = {
     .scheme = "sqlite",
     .dialect = "SQLite",
@@ -394,4 +407,5 @@ const struct backend_ops sqlite_backend = {
     .commit = commit,
     .rollback = rollback,
     .schema = schema,
+    .check = check,
 };

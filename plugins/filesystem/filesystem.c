@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bundled.h"
+#include "health.h"
 #include "reading.h"
 #include "text.h"
 
@@ -150,7 +151,10 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools_call(self, call);
 }
 
+HEALTH_ALONE(check_health);
+
 BUNDLED_PLUGIN_WITH("filesystem", "Files",
-                    "\"abi\":\"1.0\",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+                    HEALTH_MANIFEST
+                    ",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
                     "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
-                    .get_extension = NULL);
+                    .get_extension = get_extension);

@@ -42,6 +42,10 @@ struct filesystem {
     pthread_mutex_t *editing; /* one edit at a time, from reading to writing */
 };
 
+/* ---- health.c ---- */
+
+int32_t check_health(void *self, struct mcp_call *call);
+
 /* ---- place.c: from a client's path to a place beneath a root ---- */
 
 struct place {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bundled.h"
+#include "health.h"
 #include "reading.h"
 
 #define ROOTS_MAX 64
@@ -250,7 +251,9 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools[row].run(instance, call);
 }
 
+HEALTH_ALONE(check_health);
+
 BUNDLED_PLUGIN_WITH("git", "Git",
-                    "\"abi\":\"1.0\",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+                    HEALTH_MANIFEST ",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
                     "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
-                    .get_extension = NULL);
+                    .get_extension = get_extension);

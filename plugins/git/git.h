@@ -68,9 +68,14 @@ struct job {
     struct text words, json; /* the answer */
 };
 
+/* ---- health.c ---- */
+
+int32_t check_health(void *self, struct mcp_call *call);
+
 /* ---- place.c ---- */
 
-/* Finds the directory of the argument "repo_path"; false: the call has been ended. */
+/* Finds the directory of job->given, or if that has no data of the argument "repo_path";
+ * false: the call has been ended. */
 bool place_find(struct job *job);
 /* The real path of a directory that a file in the repository names, absolute or relative
  * to `base`; false when it is not beneath the root, or there is none. */
@@ -108,6 +113,9 @@ bool objects_alternate(struct job *job, const char *objects, size_t index, char 
 /* Opens the repository of the call. False: the call has been ended. */
 bool job_open(struct job *job, const struct instance *instance, struct mcp_call *call,
               unsigned needs);
+/* The same with the repository at `path`; {NULL, 0}: the argument "repo_path" says. */
+bool job_open_at(struct job *job, const struct instance *instance, struct mcp_call *call,
+                 struct mcp_bytes path, unsigned needs);
 void job_close(struct job *job);
 
 /* Ends the call with a failure, unless it has been ended; returns false. */

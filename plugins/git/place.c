@@ -109,9 +109,11 @@ static bool real_path(const struct root *root, const char *path, int fd, char ou
 
 bool place_find(struct job *job)
 {
-    job->given = MCP_STR(".");
-    if (!job_string(job, "/repo_path", &job->given))
-        return false;
+    if (job->given.data == NULL) {
+        job->given = MCP_STR(".");
+        if (!job_string(job, "/repo_path", &job->given))
+            return false;
+    }
     const char *wrong = what_is_wrong(job->given);
     if (wrong != NULL)
         return job_fail(job, "%s", wrong);

@@ -153,7 +153,13 @@ static bool open_repository(struct job *job)
 bool job_open(struct job *job, const struct instance *instance, struct mcp_call *call,
               unsigned needs)
 {
-    *job = (struct job){.instance = instance, .call = call, .top_fd = -1};
+    return job_open_at(job, instance, call, (struct mcp_bytes){NULL, 0}, needs);
+}
+
+bool job_open_at(struct job *job, const struct instance *instance, struct mcp_call *call,
+                 struct mcp_bytes path, unsigned needs)
+{
+    *job = (struct job){.instance = instance, .call = call, .given = path, .top_fd = -1};
     /* Each with room for the members around what max_output bounds. */
     size_t most = (size_t)instance->max_output + 64 * 1024;
     text_init(&job->words, most);

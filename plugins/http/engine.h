@@ -73,6 +73,15 @@ void engine_wipe(const struct engine *engine, char *data, size_t size);
 
 /* ---- transfer.c ---- */
 
+/* The parts of a URL. */
+struct url_place {
+    char *scheme, *host, *port;
+    char bare[256]; /* the host, without the brackets of an address */
+};
+/* To be freed in any case. */
+bool url_place_read(struct url_place *place, const char *url);
+void url_place_free(struct url_place *place);
+
 enum start { START_RUNS, START_WAITS, START_FAILED };
 /* Begins an attempt, if what it needs is there. Failed: the job has been ended. */
 enum start transfer_start(struct job *job);

@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "bundled.h"
+#include "health.h"
 #include "reading.h"
 
 #define DOCUMENT_MAX ((size_t)32 << 20)
@@ -320,4 +321,14 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return MCP_OK;
 }
 
-BUNDLED_PLUGIN_WITH("http", "HTTP APIs", "\"abi\":\"1.0\"," NEEDS, .get_extension = NULL);
+static int32_t check(void *self, struct mcp_call *call)
+{
+    struct http *http = self;
+
+    return check_reach(http->engine, &http->api, call);
+}
+
+HEALTH_ALONE(check);
+
+BUNDLED_PLUGIN_WITH("http", "HTTP APIs", HEALTH_MANIFEST "," NEEDS,
+                    .get_extension = get_extension);

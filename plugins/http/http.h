@@ -13,6 +13,7 @@
  *     transfer.c   one attempt of one request, with libcurl
  *     token.c      OAuth: access tokens by client credentials
  *     answer.c     from a response to the end of the call
+ *     health.c     whether the servers can be reached
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -150,6 +151,11 @@ void engine_free(struct engine *engine);
 /* Takes over the request, and the call, which it ends. */
 void engine_submit(struct engine *engine, const struct operation *operation,
                    struct request *request, struct mcp_call *call);
+
+/* ---- health.c ---- */
+
+/* Ends the call: can the servers of these operations be reached? */
+int32_t check_reach(const struct engine *engine, const struct api *api, struct mcp_call *call);
 
 int64_t clock_ms(void);
 

@@ -26,24 +26,18 @@ bool transfer_is_idempotent(const struct job *job)
 
 /* ---- where to ---- */
 
-/* The parts of the URL. */
-struct place_of {
-    char *scheme, *host, *port;
-    char bare[256]; /* the host, without the brackets of an address */
-};
-
-static void place_free(struct place_of *place)
+void url_place_free(struct url_place *place)
 {
     curl_free(place->scheme);
     curl_free(place->host);
     curl_free(place->port);
 }
 
-static bool take_apart(const char *url, struct place_of *place)
+bool url_place_read(struct url_place *place, const char *url)
 {
     CURLU *parts = curl_url();
 
-    *place = (struct place_of){.scheme = NULL};
+    *place = (struct url_place){.scheme = NULL};
     bool good = parts != NULL &&
                 curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) ==
                     CURLUE_OK &&
@@ -88,7 +82,7 @@ static void note_refused(struct job *job, const struct sockaddr *address)
 
 /* The addresses of a name, for libcurl, without those that may not be reached. False: the
  * job has been ended. */
-static bool pin_addresses(struct job *job, const struct place_of *place,
+static bool pin_addresses(struct job *job, const struct url_place *place,
                           const struct addresses *found)
 {
     struct text line;
@@ -119,7 +113,7 @@ static bool pin_addresses(struct job *job, const struct place_of *place,
     return false;
 }
 
-static enum start find_addresses(struct job *job, const struct place_of *place)
+static enum start find_addresses(struct job *job, const struct url_place *place)
 {
     struct addresses found;
 
@@ -138,7 +132,7 @@ static enum start find_addresses(struct job *job, const struct place_of *place)
 }
 
 /* False: it may not be asked, and the job has been ended. */
-static bool check_place(struct job *job, const struct place_of *place)
+static bool check_place(struct job *job, const struct url_place *place)
 {
     if (strcmp(place->scheme, "http") != 0 && strcmp(place->scheme, "https") != 0) {
         job_fail(job, "Only http and https URLs are asked, not %.20s.", place->scheme);
@@ -395,7 +389,7 @@ static bool set_request(struct job *job)
 
 /* ---- an attempt ---- */
 
-static enum start start_at(struct job *job, const struct place_of *place)
+static enum start start_at(struct job *job, const struct url_place *place)
 {
     if (!check_place(job, place))
         return START_FAILED;
@@ -428,15 +422,15 @@ static enum start start_at(struct job *job, const struct place_of *place)
 
 enum start transfer_start(struct job *job)
 {
-    struct place_of place;
+    struct url_place place;
     enum start result = START_FAILED;
 
     job->not_before_ms = 0;
-    if (take_apart(job->url, &place))
+    if (url_place_read(&place, job->url))
         result = start_at(job, &place);
     else
         job_fail(job, "The URL that this would go to is no legal one.");
-    place_free(&place);
+    url_place_free(&place);
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include "skills.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "beneath.h"
 #include "bundled.h"
 #include "encoding.h"
+#include "health.h"
 #include "reading.h"
 
 #define COMPLETIONS_MAX 100
@@ -426,6 +428,28 @@ static int32_t complete(void *self, struct mcp_call *call)
     return MCP_OK;
 }
 
+/* ---- health ---- */
+
+static int32_t check(void *self, struct mcp_call *call)
+{
+    struct skills *skills = self;
+
+    for (size_t i = 0; i < skills->directory_count; i++) {
+        int fd = open(skills->directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return fail_call(call, "%s cannot be read: %s.", skills->directories[i],
+                             strerror(errno));
+        close(fd);
+    }
+    struct catalog *catalog = skills_catalog(skills);
+    size_t count = catalog->count, complaints = catalog->complaint_count;
+    catalog_unref(catalog);
+    return pass_call(call, "%zu %s in %zu %s, %zu %s.", count, count == 1 ? "skill" : "skills",
+                     skills->directory_count,
+                     skills->directory_count == 1 ? "directory" : "directories", complaints,
+                     complaints == 1 ? "complaint" : "complaints");
+}
+
 /* ---- the plugin ---- */
 
 static const void *get_extension(void *self, const char *id)
@@ -440,16 +464,20 @@ static const void *get_extension(void *self, const char *id)
                                                      .complete = complete};
     static const struct mcp_skills skills = {.struct_size = sizeof(skills),
                                              .get_skills = get_skills};
+    static const struct mcp_health health = HEALTH_CHECK(check);
 
     (void)self;
     if (strcmp(id, MCP_RESOURCES) == 0)
         return &resources;
     if (strcmp(id, MCP_COMPLETION) == 0)
         return &completion;
+    if (strcmp(id, MCP_HEALTH) == 0)
+        return &health;
     return strcmp(id, MCP_SKILLS) == 0 ? &skills : NULL;
 }
 
-BUNDLED_PLUGIN_WITH("skills", "Skills",
-                    "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.completion/1\","
-                    "\"mcp.skills/1\"],\"needs\":{\"read\":[{\"config\":\"/directories\"}]}",
-                    .get_extension = get_extension);
+BUNDLED_PLUGIN_WITH(
+    "skills", "Skills",
+    "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.completion/1\","
+    "\"mcp.skills/1\",\"mcp.health/1\"],\"needs\":{\"read\":[{\"config\":\"/directories\"}]}",
+    .get_extension = get_extension);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Whether providers work: GET /health, --check, and what bundled plugins say of themselves.
-import { spawnSync } from 'node:child_process';
 
+import { execFileSync, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { Api } from './lib/api.mjs';
 import { assert, done, sleep, SCALE, test, until } from './lib/check.mjs';
-import { Daemon, ISOLATION } from './lib/daemon.mjs';
+import { Daemon, ISOLATION, temporaryDirectory } from './lib/daemon.mjs';
 import { Connection, http, requestBytes } from './lib/http.mjs';
 import { callTool, textOf } from './lib/mcp.mjs';
+import { Postgres } from './lib/postgres.mjs';
 
 const SOON = { interval_ms: 1000, timeout_ms: 400 };
 
@@ -210,5 +214,84 @@ test('--check=health: 1 when one is not healthy, 0 when all are', () => {
 });
 
 // ---- the bundled plugins --------------------------------------------------------
+
+const place = temporaryDirectory('health');
+const made = (name) => {
+    const directory = path.join(place, name);
+    fs.mkdirSync(directory, { recursive: true });
+    return directory;
+};
+const sqlite = path.join(place, 'sales.db');
+execFileSync('python3', ['-c', `import sqlite3; sqlite3.connect(${JSON.stringify(sqlite)}).execute("create table t(a)").connection.commit()`]);
+const repository = made('repository');
+execFileSync('git', ['init', '-q', repository]);
+const skill = made('skills/greet');
+fs.writeFileSync(path.join(skill, 'SKILL.md'), '---\nname: greet\ndescription: Greets.\n---\nSay hello.\n');
+const api = await Api.start();
+const quiet = await Api.start();
+await quiet.stop(); // nobody listens there any more
+const web = (url, more = {}) => ({ base_url: url, allowed_networks: ['127.0.0.0/8', '::1'], tools: [{ name: 'ask', path: '/' }], ...more });
+const postgres = Postgres.start();
+
+const bundled = await Daemon.start({
+    plugins: ['database', 'filesystem', 'git', 'http', 'skills'],
+    config: {
+        health: { interval_ms: 1000, timeout_ms: 3000 },
+        providers: {
+            lite: { plugin: 'database', prefix: 'lite_', config: { url: `sqlite://${sqlite}` } },
+            post: { plugin: 'database', prefix: 'post_', config: postgres.config('reader', { max_connections: 3 }), sandbox: { unix_sockets: true } },
+            files: { plugin: 'filesystem', prefix: 'files_', config: { allowed_paths: [made('files'), made('more')] } },
+            repo: { plugin: 'git', prefix: 'repo_', config: { allowed_paths: [repository, made('plain')] } },
+            web: { plugin: 'http', prefix: 'web_', config: web(api.url), sandbox: { network: true } },
+            named: { plugin: 'http', prefix: 'named_', config: web(`http://localhost:${api.port}`, { allowed_networks: ['127.0.0.0/8', '::1'] }), sandbox: { network: true } },
+            shut: { plugin: 'http', prefix: 'shut_', config: web(quiet.url), sandbox: { network: true } },
+            inner: { plugin: 'http', prefix: 'inner_', config: web(api.url, { allowed_networks: [] }), sandbox: { network: true } },
+            skills: { config: { directories: [path.dirname(skill)] } },
+        },
+    },
+});
+const NAMES = { lite: /^SQLite 3\.[\d.]+, the database can be read\.$/, post: /^PostgreSQL \d+(\.\d+)?, 0 of 3 connections in use\.$/, files: /^2 directories can be read/, repo: /^2 directories can be read; as a repository, 1 of them opens\.$/, web: /^1 tools; 1 server was reached\.$/, named: /reached\.$/, skills: /^1 skill in 1 directory, 0 complaints\.$/ };
+
+test('the bundled plugins are well, and say what they found', async () => {
+    const { json } = await when(bundled, 'all asked', (p) => Object.values(p).every((one) => one.status !== 'unknown'));
+    for (const [name, words] of Object.entries(NAMES)) {
+        assert.equal(json.providers[name].status, 'ok', JSON.stringify(json.providers[name]));
+        assert.match(json.providers[name].message, words);
+    }
+});
+test('http: a server that does not listen, an address that may not be reached', async () => {
+    const { json } = await when(bundled, 'both failing', (p) => p.shut.status === 'failing' && p.inner.status === 'failing');
+    assert.match(json.providers.shut.message, /^127\.0\.0\.1 cannot be reached: .*[Cc]onnect/);
+    assert.match(json.providers.inner.message, /127\.0\.0\.1 may not be reached; "allowed_networks" can allow it/);
+    assert.equal(json.status, 'degraded');
+});
+/** Breaks it, looks what /health says, repairs it, looks again. */
+const breaks = (name, what, { wrong, right, words }) =>
+    test(`${name}: ${what} is failing, and then well again`, async () => {
+        await wrong();
+        try {
+            const { json } = await when(bundled, 'failing', (p) => p[name].status === 'failing', 12_000);
+            assert.match(json.providers[name].message, words);
+        } finally {
+            await right();
+        }
+        await when(bundled, 'ok', (p) => p[name].status === 'ok' && NAMES[name].test(p[name].message), 12_000);
+    });
+const renames = (file) => ({ wrong: () => fs.renameSync(file, `${file}.away`), right: () => fs.renameSync(`${file}.away`, file) });
+breaks('lite', 'a database whose file has gone', { ...renames(sqlite), words: /sales\.db: No such file/ });
+breaks('lite', 'a database that is none', {
+    wrong: () => { fs.renameSync(sqlite, `${sqlite}.away`); fs.writeFileSync(sqlite, 'This is no database. '.repeat(100)); },
+    right: () => fs.renameSync(`${sqlite}.away`, sqlite),
+    words: /is not an SQLite database/,
+});
+breaks('files', 'an allowed directory that has gone', { ...renames(path.join(place, 'more')), words: /more is not there any more/ });
+breaks('repo', 'an allowed directory that has gone', { ...renames(path.join(place, 'plain')), words: /plain is not there any more/ });
+breaks('repo', 'a repository that does not open', { wrong: () => fs.renameSync(path.join(repository, '.git/HEAD'), path.join(place, 'HEAD')), right: () => fs.renameSync(path.join(place, 'HEAD'), path.join(repository, '.git/HEAD')), words: /repository/ });
+breaks('skills', 'a directory that has gone', { ...renames(path.dirname(skill)), words: /skills cannot be read: No such file/ });
+breaks('post', 'a server that has stopped', { wrong: () => postgres.controlLater('stop'), right: () => postgres.controlLater('start'), words: /^The (database|server|connection)/ });
+test('nothing of what failed was held against the calls', async () => {
+    assert.doesNotMatch(bundled.lines.join('\n'), /out of service/);
+    await bundled.stop();
+});
 
 await done();
