@@ -288,7 +288,7 @@ breaks('files', 'an allowed directory that has gone', { ...renames(path.join(pla
 breaks('repo', 'an allowed directory that has gone', { ...renames(path.join(place, 'plain')), words: /plain is not there any more/ });
 breaks('repo', 'a repository that does not open', { wrong: () => fs.renameSync(path.join(repository, '.git/HEAD'), path.join(place, 'HEAD')), right: () => fs.renameSync(path.join(place, 'HEAD'), path.join(repository, '.git/HEAD')), words: /repository/ });
 breaks('skills', 'a directory that has gone', { ...renames(path.dirname(skill)), words: /skills cannot be read: No such file/ });
-breaks('post', 'a server that has stopped', { wrong: () => postgres.controlLater('stop'), right: () => postgres.controlLater('start'), words: /^The (database|server|connection)/ });
+breaks('post', 'a server that has stopped', { wrong: () => postgres.controlLater('down'), right: () => postgres.controlLater('up'), words: /^The (database|server|connection)/ });
 test('nothing of what failed was held against the calls', async () => {
     assert.doesNotMatch(bundled.lines.join('\n'), /out of service/);
     await bundled.stop();
