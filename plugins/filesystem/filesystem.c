@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <mcp/resources.h>
+
 #include "bundled.h"
 #include "health.h"
 #include "reading.h"
@@ -33,6 +35,10 @@ static const char config_schema[] =
     "is marked\"},"
     "\"max_entries\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":10000,"
     "\"description\":\"Entries listed at once, at most\"},"
+    "\"max_resources\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4000,\"default\":100,"
+    "\"description\":\"Files listed as resources, at most; every file can be read as one\"},"
+    "\"max_watches\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100000,\"default\":1024,"
+    "\"description\":\"Directories watched for changes of files that clients subscribed to\"},"
     "\"allow_hard_links\":{\"type\":\"boolean\",\"default\":false,"
     "\"description\":\"Read also files with several names, of which some may be outside\"},"
     "\"allow_mounts\":{\"type\":\"boolean\",\"default\":false,"
@@ -70,6 +76,8 @@ static bool configure(struct filesystem *fs)
         !config_integer(host, "/max_entries", 1, 1000000, &fs->max_entries) ||
         !config_bool(host, "/read_only", &fs->read_only) ||
         !config_integer(host, "/max_output", 1, LARGEST_FILE, &fs->max_output) ||
+        !config_integer(host, "/max_resources", 0, 4000, &fs->max_resources) ||
+        !config_integer(host, "/max_watches", 0, 100000, &fs->max_watches) ||
         !config_bool(host, "/allow_mounts", &fs->allow_mounts) ||
         !config_bool(host, "/allow_hard_links", &fs->allow_hard_links))
         return false;
@@ -99,6 +107,8 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     fs->max_file_size = 10 * 1024 * 1024;
     fs->max_output = 1024 * 1024;
     fs->max_entries = 10000;
+    fs->max_resources = 100;
+    fs->max_watches = 1024;
     fs->roots = calloc(ROOTS_MAX + 1, sizeof(fs->roots[0])); /* and the one that is too many */
     fs->editing = calloc(1, sizeof(*fs->editing));
     if (fs->editing != NULL)
@@ -113,19 +123,21 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
 
 static int32_t start(void *self)
 {
-    const struct filesystem *fs = self;
+    struct filesystem *fs = self;
     for (size_t i = 0; i < fs->root_count; i++) {
         struct root *root = &fs->roots[i];
         root->fd = open_allowed(fs->host, "/allowed_paths", i, root->path);
         if (root->fd < 0)
             return MCP_EFAIL;
     }
+    watch_start(fs);
     return MCP_OK;
 }
 
 static void stop(void *self)
 {
-    const struct filesystem *fs = self;
+    struct filesystem *fs = self;
+    watch_stop(fs);
     for (size_t i = 0; i < fs->root_count; i++) {
         if (fs->roots[i].fd >= 0)
             close(fs->roots[i].fd);
@@ -151,10 +163,25 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     return tools_call(self, call);
 }
 
-HEALTH_ALONE(check_health);
+static const void *get_extension(void *self, const char *id)
+{
+    static const struct mcp_resources resources = {
+        .struct_size = sizeof(resources),
+        .get_resources = resources_list,
+        .get_resource_templates = resources_templates,
+        .read_resource = resources_read,
+    };
+
+    static const struct mcp_health health = HEALTH_CHECK(check_health);
+
+    (void)self;
+    if (strcmp(id, MCP_HEALTH) == 0)
+        return &health;
+    return strcmp(id, MCP_RESOURCES) == 0 ? &resources : NULL;
+}
 
 BUNDLED_PLUGIN_WITH("filesystem", "Files",
-                    HEALTH_MANIFEST
-                    ",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+                    "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.health/1\"],"
+                    "\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
                     "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
                     .get_extension = get_extension);

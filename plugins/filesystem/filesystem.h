@@ -39,6 +39,9 @@ struct filesystem {
     bool read_only;
     bool allow_hard_links;
     bool allow_mounts;
+    int64_t max_resources;
+    int64_t max_watches;
+    struct watcher *watcher; /* of watch.c; NULL: nothing is watched */
     pthread_mutex_t *editing; /* one edit at a time, from reading to writing */
 };
 
@@ -170,7 +173,8 @@ struct walk {
     bool (*visit)(struct walk *walk, int directory, const char *path, const char *name,
                   const struct stat *st);
     void (*leave)(struct walk *walk); /* after what was in a directory; may be NULL */
-    int depth_max; /* 0: the walk's own */
+    int depth_max; /* 0: the walk's own; -1: no other directory */
+    size_t seen_max; /* 0: the walk's own */
     void *context;
     /* Afterwards. */
     const char *truncated; /* NULL, or why: a clause */
@@ -225,6 +229,16 @@ tool_function search_files; /* search.c */
 tool_function search_content; /* content.c */
 tool_function get_file_info; /* info.c */
 tool_function list_allowed_directories; /* info.c */
+
+/* ---- resources.c, watch.c ---- */
+
+int32_t resources_list(void *self, const struct mcp_offer_sink *sink);
+int32_t resources_templates(void *self, const struct mcp_offer_sink *sink);
+int32_t resources_read(void *self, struct mcp_call *call);
+
+/* Without a watcher, nobody hears of changes; it has been logged. */
+void watch_start(struct filesystem *fs);
+void watch_stop(struct filesystem *fs);
 
 /* Offers the tools, and calls one: tools.c. */
 int32_t tools_offer(const struct filesystem *fs, const struct mcp_tool_sink *sink);

@@ -39,7 +39,7 @@ static bool walk_level(struct walk *walk, int fd, int depth);
 /* What cannot be opened below where we began is not entered. False: the walk is over. */
 static bool enter(struct walk *walk, int fd, const char *name, int depth)
 {
-    if (depth >= (walk->depth_max > 0 ? walk->depth_max : DEPTH_MAX)) {
+    if (depth >= (walk->depth_max != 0 ? walk->depth_max : DEPTH_MAX)) {
         walk->truncated = "directories are nested too deeply";
         return true;
     }
@@ -69,9 +69,10 @@ static bool look_at(struct walk *walk, int fd, const char *name, int depth)
         }
     }
     walk->path[length] = '\0';
-    if (++walk->seen == SEEN_MAX)
+    size_t most = walk->seen_max > 0 ? walk->seen_max : SEEN_MAX;
+    if (++walk->seen == most)
         walk->truncated = "there are more entries than are looked at in one call";
-    return good && walk->seen < SEEN_MAX && (walk->seen % 256 != 0 || walk_goes_on(walk));
+    return good && walk->seen < most && (walk->seen % 256 != 0 || walk_goes_on(walk));
 }
 
 static bool walk_level(struct walk *walk, int fd, int depth)

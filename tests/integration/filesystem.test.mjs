@@ -3,13 +3,15 @@
 // @modelcontextprotocol/server-filesystem) and plugins/filesystem through mcpd,
 // each over a tree of its own of the same content: the answers are the same but
 // for the differences that mcp-filesystem(7) lists. Then what only mcpd has.
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { assert, done, finallyDo, SLOW_BINARY, test } from './lib/check.mjs';
+import { assert, done, finallyDo, sleep, SLOW_BINARY, test, until } from './lib/check.mjs';
 import { Daemon, ROOT, temporaryDirectory } from './lib/daemon.mjs';
 import { rss } from './lib/proc.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
@@ -231,6 +233,96 @@ test('a regular expression that never ends is ended', async () => {
     assert.match(found.text, /too many steps/);
     fs.rmSync(path.join(ours.root, 'aaaa'));
 }, { timeout: 60_000 });
+
+test('media by the first bytes, whatever the name says', async () => {
+    fs.writeFileSync(path.join(ours.root, 'lies.txt'), PNG);
+    fs.writeFileSync(path.join(ours.root, 'lies.png'), 'only text\n');
+    assert.deepEqual([(await ask(ours, 'read_media_file', { path: '@/lies.txt' })).json.mimeType, (await ask(ours, 'read_media_file', { path: '@/lies.png' })).json.mimeType], ['image/png', 'text/plain']);
+    for (const name of ['lies.txt', 'lies.png']) fs.rmSync(path.join(ours.root, name));
+});
+test('many edits of one file at once: none is lost', async () => {
+    const file = path.join(ours.root, 'counted');
+    fs.writeFileSync(file, Array.from({ length: 40 }, (_, i) => `line ${i} open\n`).join(''));
+    const results = await Promise.all(Array.from({ length: 40 }, (_, i) => ask(ours, 'edit_file', { path: '@/counted', edits: [{ oldText: `line ${i} open`, newText: `line ${i} done` }] })));
+    for (const { text, failed } of results) assert.ok(!failed, text);
+    assert.equal(fs.readFileSync(file, 'utf8'), Array.from({ length: 40 }, (_, i) => `line ${i} done\n`).join(''));
+    fs.rmSync(file);
+});
+test('the diff of an edit, given to patch(1), makes the same file', async () => {
+    const before = Array.from({ length: 300 }, (_, i) => `${i % 13} ${i % 5 ? 'same' : i}\n`).join('');
+    const edits = [{ oldText: '0 0\n', newText: 'first\n' }, { oldText: '5 70\n', newText: '' }, { oldText: '2 15\n', newText: '2 15\nmore\nand more\n' }, { oldText: '4 290\n', newText: 'x\ny\n' }];
+    fs.writeFileSync(path.join(ours.root, 'patched'), before);
+    const { json } = await ask(ours, 'edit_file', { path: '@/patched', edits });
+    fs.writeFileSync(path.join(base, 'copy'), before);
+    execFileSync('patch', ['-s', path.join(base, 'copy')], { input: json.diff });
+    assert.equal(fs.readFileSync(path.join(base, 'copy'), 'utf8'), fs.readFileSync(path.join(ours.root, 'patched'), 'utf8'));
+    fs.rmSync(path.join(ours.root, 'patched'));
+}, { skip: spawnSync('patch', ['--version']).error ? 'no patch here' : null });
+
+// ---- Resources ----------------------------------------------------------------------
+
+const uriOf = (...names) => `file://${[ours.root, ...names].join('/').split('/').map(encodeURIComponent).join('/')}`;
+test('files are resources: listed from the top, and read by their URI', async () => {
+    const { resources } = await ours.client.listResources();
+    const uris = resources.map((resource) => resource.uri);
+    for (const uri of [uriOf('noeol.txt'), uriOf('ünïcode 日本.txt'), uriOf('src', 'deep', 'y.js')]) assert.ok(uris.includes(uri), `${uri} of ${uris}`);
+    assert.ok(uris.indexOf(uriOf('noeol.txt')) < uris.indexOf(uriOf('src', 'util.h')));
+    const { resourceTemplates } = await ours.client.listResourceTemplates();
+    assert.deepEqual(resourceTemplates.map((template) => template.uriTemplate), [`${uriOf()}/{+path}`]);
+    for (const [name, member] of [['noeol.txt', 'text'], ['ünïcode 日本.txt', 'text'], ['src/util.h', 'text'], ['pixel.png', 'blob'], ['data.bin', 'blob']]) {
+        const { contents } = await ours.client.readResource({ uri: uriOf(...name.split('/')) });
+        assert.deepEqual(Buffer.from(contents[0][member], member === 'blob' ? 'base64' : 'utf8'), fs.readFileSync(path.join(ours.root, name)));
+        if (name === 'pixel.png') assert.equal(contents[0].mimeType, 'image/png');
+    }
+});
+test('what is no file, or outside, is no resource; escapes are decoded once', async () => {
+    const refused = (uri, words) => assert.rejects(ours.client.readResource({ uri }), (error) => {
+        assert.match(error.message, words, uri);
+        return true;
+    });
+    await refused(`${uriOf()}/none`, /There is no /);
+    await refused(`${uriOf()}/src`, /is a directory/);
+    await refused(`${uriOf()}/../theirs/data.bin`, /leads out|not found/i);
+    await refused(`${uriOf()}/%2e%2e/theirs/data.bin`, /leads out|not found/i);
+    await refused(`${uriOf()}/%252e%252e/x`, /There is no /);
+    await refused(`${uriOf()}/a%00.txt`, /NUL|not found|percent/i);
+    for (const uri of ['file:///etc/passwd', 'file://evil/etc/passwd', 'file:///etc%2fpasswd', `file://${theirs.root}/data.bin`]) await refused(uri, /not found|no such|unknown/i);
+});
+test('who subscribes to a file hears of each change, and of nothing else', async () => {
+    const heard = [];
+    ours.client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void heard.push(params.uri));
+    const file = path.join(ours.root, 'src/deep/y.js');
+    await ours.client.subscribeResource({ uri: uriOf('src', 'deep', 'y.js') });
+    await until(() => { // the watches come after the start
+        fs.appendFileSync(file, '// changed\n');
+        return heard.length > 0;
+    }, 5_000, 'an update', 300);
+    fs.writeFileSync(path.join(ours.root, 'src/deep/other.js'), 'x');
+    for (const change of [
+        () => fs.renameSync(file, `${file}.old`), () => fs.renameSync(`${file}.old`, file), () => fs.chmodSync(file, 0o600), () => fs.rmSync(file), () => fs.writeFileSync(file, 'new\n'),
+        () => ask(ours, 'edit_file', { path: '@/src/deep/y.js', edits: [{ oldText: 'new', newText: 'newer' }] }),
+    ]) {
+        await sleep(250); // what went before has been told
+        const before = heard.length;
+        await change();
+        await until(() => heard.length > before, 5_000, `an update after ${change}`);
+    }
+    assert.deepEqual([...new Set(heard)], [uriOf('src', 'deep', 'y.js')]);
+    // A directory that is made, and one that is moved, are watched, too.
+    fs.mkdirSync(path.join(ours.root, 'late'));
+    fs.writeFileSync(path.join(ours.root, 'late/file'), '1');
+    await sleep(400);
+    fs.renameSync(path.join(ours.root, 'late'), path.join(ours.root, 'later'));
+    await ours.client.subscribeResource({ uri: uriOf('later', 'file') });
+    await sleep(400);
+    fs.appendFileSync(path.join(ours.root, 'later/file'), '2');
+    await until(() => heard.includes(uriOf('later', 'file')), 5_000, 'an update of what was moved');
+}, { timeout: 60_000 });
+test('no more directories are watched than max_watches, and the log says so', async () => {
+    const other = await Daemon.start({ plugins: ['filesystem'], config: { providers: { files: { plugin: 'filesystem', config: { allowed_paths: [ours.root], max_watches: 2 } } } } });
+    await other.waitLog(/not all directories are watched for those who subscribe to their files; raise max_watches/);
+    await other.stop();
+});
 
 // ---- A file of one gigabyte ---------------------------------------------------------
 

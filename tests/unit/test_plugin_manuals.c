@@ -147,7 +147,7 @@ START_TEST(the_manual_of_filesystem)
 {
     check_manual(
         "man/mcp-filesystem.7",
-        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 7,
+        fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false}", base), 9,
         15);
 }
 END_TEST
