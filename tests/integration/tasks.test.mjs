@@ -55,7 +55,10 @@ const scratch = temporaryDirectory('tasks');
 let files = 0;
 const newFile = () => path.join(scratch, `file${++files}`);
 
-const daemon = await Daemon.start({
+/** With the plugin in a worker process, too, it may write where the tests look. */
+const startDaemon = ({ config, ...options }) =>
+    Daemon.start({ config: { providers: { tasks: { sandbox: { write: [scratch] } } }, ...config }, ...options });
+const daemon = await startDaemon({
     plugins: ['tasks', 'echo'],
     config: { store: { url: `sqlite://${newFile()}.db` }, tasks: { poll_interval_ms: 321, ttl_ms: 3_600_000, max_running: 6 } },
 });
@@ -279,7 +282,7 @@ test('start_task where the client does not know tasks: the call goes on', async 
     assert.equal(textOf(result), 'as a call');
 });
 test('a late task does not end with its connection, nor with the time of calls', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { calls: { timeout_ms: 400 * SCALE } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { calls: { timeout_ms: 400 * SCALE } } });
     for (const name of ['perhaps', 'job']) {
         const { taskId } = await create(own.port, name, { ms: 1200 * SCALE });
         const task = await settled(own.port, taskId);
@@ -489,7 +492,7 @@ test('2025-11-25: the official client runs a tool as a task', async () => {
 // ---- Limits ------------------------------------------------------------------------------
 
 test('tasks.max_running run at once, the others wait', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { tasks: { max_running: 2 } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { tasks: { max_running: 2 } } });
     const all = newFile();
     const ids = [];
     for (let i = 0; i < 6; i++) ids.push((await create(own.port, 'job', { ms: 2000 * SCALE, file: all })).taskId);
@@ -502,7 +505,7 @@ test('tasks.max_running run at once, the others wait', async () => {
     await own.stop();
 });
 test('tasks.max: further ones are refused, and say so', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { tasks: { max: 3 } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { tasks: { max: 3 } } });
     for (let i = 0; i < 3; i++) await create(own.port, 'job', { ms: 1 });
     const { error } = await call(own.port, 'job', { ms: 1 });
     assert.equal(error.code, -32000);
@@ -510,7 +513,7 @@ test('tasks.max: further ones are refused, and say so', async () => {
     await own.stop();
 });
 test('tasks.ttl_ms: what takes too long is given up, what has ended is forgotten', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { tasks: { ttl_ms: 3000, max: 3 } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { tasks: { ttl_ms: 3000, max: 3 } } });
     const quick = await create(own.port, 'job', { ms: 0 });
     const slow = await create(own.port, 'job', { ms: 600_000 });
     const asks = await create(own.port, 'confirm');
@@ -526,7 +529,7 @@ test('tasks.ttl_ms: what takes too long is given up, what has ended is forgotten
     await own.stop();
 }, { timeout: 90_000 });
 test('a plugin that is replaced: what may be repeated begins again, what may not fails', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { plugins: { drain_timeout_ms: 300 } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { plugins: { drain_timeout_ms: 300 } } });
     const [once, twice] = [newFile(), newFile()];
     const job = await create(own.port, 'job', { ms: 3_000 * SCALE, file: once });
     const again = await create(own.port, 'again', { ms: 3_000 * SCALE, file: twice });
@@ -546,7 +549,7 @@ test('a plugin that is replaced: what may be repeated begins again, what may not
 
 /** mcpd with this store; another life than the one before. */
 const life = (file, config = {}) =>
-    Daemon.start({ plugins: ['tasks'],
+    startDaemon({ plugins: ['tasks'],
         /* SIGTERM waits for tasks that cannot begin again: some here never end. */
         config: { server: { shutdown_timeout_ms: 8_000 }, store: { url: `sqlite://${file}` }, tasks: { max_running: 4 }, ...config } });
 
@@ -742,7 +745,7 @@ test('a directory that cannot be written', async () => {
     assert.match(await refusedStart(`sqlite://${directory}/state.db`), /cannot be written: Permission denied/);
 }, { skip: process.getuid() === 0 ? 'root may write everywhere' : null });
 test('a full store refuses new tasks, and goes on with the old ones', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'], config: { store: { url: `sqlite://${newFile()}`, max_mib: 1 } } });
+    const own = await startDaemon({ plugins: ['tasks'], config: { store: { url: `sqlite://${newFile()}`, max_mib: 1 } } });
     const kept = [];
     const filler = 'x'.repeat(100_000);
     const refused = await until(async () => {
@@ -761,10 +764,10 @@ test('a full store refuses new tasks, and goes on with the old ones', async () =
     await own.stop();
 });
 test('without store.url: in memory, and the log says so', async () => {
-    const own = await Daemon.start({ plugins: ['tasks'] });
+    const own = await startDaemon({ plugins: ['tasks'] });
     assert.match(own.logSince(0), /notice: tasks are kept in memory and do not survive a restart: set store\.url/);
     await own.stop();
-    const asked = await Daemon.start({ plugins: ['tasks'], config: { store: { url: 'memory:' } } });
+    const asked = await startDaemon({ plugins: ['tasks'], config: { store: { url: 'memory:' } } });
     assert.ok(!/kept in memory/.test(asked.logSince(0)));
     await asked.stop();
 });
@@ -783,7 +786,7 @@ test('a store that cannot be opened: mcpd does not start, and says which and whe
 test('STATE_DIRECTORY, as systemd gives it', async () => {
     const directory = newFile();
     fs.mkdirSync(directory);
-    const own = await Daemon.start({ plugins: ['tasks'], env: { STATE_DIRECTORY: `${directory}:/nowhere` } });
+    const own = await startDaemon({ plugins: ['tasks'], env: { STATE_DIRECTORY: `${directory}:/nowhere` } });
     await create(own.port, 'job', { ms: 0 });
     assert.ok(fs.existsSync(path.join(directory, 'state.db')));
     assert.ok(!/kept in memory/.test(own.logSince(0)));
