@@ -69,13 +69,23 @@ static bool paths_legal(struct bytes paths)
     return true;
 }
 
+static bool read_number(const char **at, uint32_t *out)
+{
+    char *end;
+    unsigned long number = strtoul(*at, &end, 10);
+    bool ok = end != *at && number <= UINT32_MAX;
+    *at = end;
+    *out = (uint32_t)number;
+    return ok;
+}
+
 bool sandbox_read(struct sandbox *sandbox, struct bytes text)
 {
-    char flags[8] = "";
+    const char *flags = text.data;
     sandbox_init(sandbox);
     const char *end = text.size > 0 ? memchr(text.data, '\0', text.size) : NULL;
-    if (end == NULL ||
-        sscanf(text.data, "%u %u %7s", &sandbox->open_files, &sandbox->file_size_mib, flags) < 2)
+    if (end == NULL || !read_number(&flags, &sandbox->open_files) ||
+        !read_number(&flags, &sandbox->file_size_mib))
         return false;
     sandbox->enabled = strchr(flags, 'e') != NULL;
     sandbox->required = strchr(flags, 'r') != NULL;

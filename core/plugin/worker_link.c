@@ -204,7 +204,7 @@ static bool start_process(struct worker_link *link, struct worker *worker, int *
 static struct worker *worker_new(struct worker_link *link, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    int fd;
+    int fd = -1;
     if (worker == NULL) {
         error_set(err, "cannot be started: out of memory");
         return NULL;

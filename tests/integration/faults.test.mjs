@@ -105,9 +105,12 @@ test('the provider beside has not noticed', async () => {
     console.log(`      ${result.calls} calls, ${result.failed + result.wrong} failed; p50 ${result.p50_ms} ms; p99 ${result.p99_ms} ms, quiet before and after ${quiet.join(' and ')} ms: ${ratio.toFixed(2)} times the worse`);
     assert.equal(result.failed + result.wrong, 0, result.first_error);
     assert.ok(result.calls > 100);
-    // Milliseconds are what a loop on one of two processors costs whoever shares it.
-    if (!SLOW_BINARY) assert.ok(ratio < 3 || result.p99_ms < 50, `${ratio} times`);
+    // What of this is mcpd's, and what the machine's, is for beside.test.mjs to say.
 });
+
+/** What a thread that never came back had, is a leak to a sanitizer. */
+const untilOver = (isolation, then) =>
+    SANITIZED && isolation === 'inproc' ? sleep(then - performance.now() + 500) : null;
 
 // ---- Deadlines: of the tool, of the provider, of the server -------------------------------
 
@@ -121,7 +124,9 @@ for (const isolation of ['inproc', 'process']) {
         test(`${isolation}: a call that ignores its cancellation is answered for at the limit of the ${whose}`, async () => {
             const other = await start(isolation, more);
             // It ends by itself some time: a thread of mcpd itself cannot be taken away.
-            const answer = await attempt(other.port, tool, { ms: isolation === 'process' ? 20_000 * SCALE : 3000 * SCALE });
+            const ms = isolation === 'process' ? 20_000 * SCALE : 3000 * SCALE;
+            const begun = performance.now();
+            const answer = await attempt(other.port, tool, { ms });
             assert.match(answer.error, new RegExp(`^faults/${tool} did not finish within ${limit} ms$`));
             assert.ok(answer.took >= limit + 200 && answer.took < limit + 250 + 1000 * SCALE, `${answer.took} ms`);
             assert.equal((await attempt(other.port, 'fine')).text, 'fine');
@@ -130,6 +135,7 @@ for (const isolation of ['inproc', 'process']) {
                 await other.waitLog(/which had been replaced, was killed/, 8000);
                 assert.equal((await attempt(other.port, 'fine')).text, 'fine');
             }
+            await untilOver(isolation, begun + ms);
             await other.stop();
         });
 }
@@ -165,6 +171,7 @@ for (const isolation of ['inproc', 'process']) {
         });
     test(`${isolation}: calls that do not end are counted, and SIGHUP brings the provider back at once`, async () => {
         const other = await start(isolation, { config: { plugins: { ...limits.plugins, trial_after_ms: 600_000 }, calls: { workers: 8 } } });
+        const begun = performance.now();
         const late = await Promise.all([1, 2, 3].map(() => attempt(other.port, 'hasty', { ms: 2500 * SCALE })));
         for (const { error } of late) assert.match(error, /did not finish within 300 ms/);
         const refused = await attempt(other.port, 'fine');
@@ -172,6 +179,7 @@ for (const isolation of ['inproc', 'process']) {
         assert.ok(refused.took < 500 * SCALE);
         other.reload();
         await until(async () => (await attempt(other.port, 'fine')).text === 'fine', 5000, 'service after SIGHUP');
+        await untilOver(isolation, begun + 2500 * SCALE);
         await other.stop({ ms: 20_000 });
     });
 }
