@@ -53,6 +53,8 @@ static int count_fds(void)
     return count;
 }
 
+static struct arena texts; /* of calls */
+
 static void setup(void)
 {
     struct error err;
@@ -63,6 +65,7 @@ static void setup(void)
     ck_assert(dispatch_start(4, 64, &err));
     registry = registry_new();
     heard_init(&heard);
+    arena_init(&texts, (size_t)64 << 20);
     call_set_limits(8u << 20);
     atomic_store(&changes, 0);
     atomic_store(&updates, 0);
@@ -85,6 +88,7 @@ static void teardown(void)
     if (fds_before != 0)
         ck_assert_int_eq(count_fds(), fds_before);
     heard_free(&heard);
+    arena_free(&texts);
     close(directory_fd);
     files_remove(directory);
 }
@@ -128,11 +132,10 @@ static void load(const char *sample)
 /* Arguments of a call that outlive it. */
 static const struct json *arguments(const char *text)
 {
-    static struct arena arena;
-    static struct json json;
-    arena_init(&arena, 1 << 20);
-    ck_assert(json_parse(&json, bytes_of(text), &json_default_limits, &arena, NULL));
-    return &json;
+    struct json *json = arena_alloc(&texts, sizeof(*json));
+    ck_assert_ptr_nonnull(json);
+    ck_assert(json_parse(json, bytes_of(text), &json_default_limits, &texts, NULL));
+    return json;
 }
 
 static struct call *begin(const char *tool, const char *text)
