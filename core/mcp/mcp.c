@@ -128,7 +128,6 @@ void mcp_free(struct mcp *mcp)
     if (mcp == NULL)
         return;
     health_free(mcp->health);
-    registry_reader_close(&mcp->tick_reader);
     sses_free(mcp->sses);
     sessions_free(mcp->sessions);
     watches_free(mcp->watches); /* its thread asks the tasks */
@@ -200,8 +199,11 @@ void mcp_tick(struct mcp *mcp)
     if (mcp->tasks != NULL)
         tasks_tick(mcp->tasks);
     askings_expire(mcp);
-    if (mcp->watches_health)
-        health_tick(mcp->health, registry_read(mcp->registry, &mcp->tick_reader));
+    if (mcp->watches_health) {
+        struct registry_reader reader = {.snapshot = NULL};
+        health_tick(mcp->health, registry_read(mcp->registry, &reader));
+        registry_reader_close(&reader); /* until the next tick it would keep what is retired */
+    }
 }
 
 void mcp_watch_health(struct mcp *mcp)

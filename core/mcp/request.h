@@ -74,7 +74,6 @@ struct mcp {
     struct askings *askings;
     atomic_uint max_session_calls;
     struct health *health;
-    struct registry_reader tick_reader; /* mcp_tick's */
     bool watches_health;
     atomic_uint unanswered; /* invocations of sessions that somebody may wait for */
 };
