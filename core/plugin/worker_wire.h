@@ -7,6 +7,13 @@
  * what the socket does not take is kept, up to a bound, until it is writable. The
  * worker's end waits, which is how a plugin that talks too much is slowed down.
  *
+ * Large texts go the same way, copied once into the kernel and once out of it, with no
+ * copy of ours between. Handing over a sealed memfd (SCM_RIGHTS, mapped by the receiver,
+ * for what a plugin may still change mcpd cannot check) was measured against that, a round
+ * trip of one text there and back, each looked through once, on one core: 64 KiB 24 us by
+ * the socket and 170 us by memfd, 256 KiB 127 and 735, 1 MiB 540 and 2718. Fresh pages are
+ * dearer than copying into warm ones.
+ *
  * One thread receives. It takes as many frames with one system call as there are.
  */
 #ifndef PLUGIN_WORKER_WIRE_H
