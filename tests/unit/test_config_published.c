@@ -174,9 +174,8 @@ START_TEST(test_schema_has_no_other_keys)
 {
     struct published p;
     published_open(&p);
-    static const char *const sections[] = {"server",        "http",  "sessions", "calls",
-                                           "request_state", "store", "tasks",    "plugins",
-                                           "health"};
+    static const char *const sections[] = {"server", "http",  "sessions", "calls", "request_state",
+                                           "store",  "tasks", "plugins",  "health"};
     size_t count = 0;
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         char pointer[256];
