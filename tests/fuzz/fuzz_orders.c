@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         frame.numbers[ASK_FLAGS] &= ~(uint64_t)(MCP_TOOL_TASK_OPTIONAL | MCP_TOOL_TASK_REQUIRED);
         if (frame.type == FRAME_CALL)
             frame.numbers[ASK_FLAGS] |= MCP_TOOL_NONBLOCKING; /* on this thread */
-        bool call = frame.type == FRAME_CALL && frame.numbers[ASK_FUNCTION] <= CALL_COMPLETE;
+        bool call = frame.type == FRAME_CALL && frame.numbers[ASK_FUNCTION] < CALL_FUNCTIONS;
         if (!calls_take(&frame))
             break;
         asked += call;
