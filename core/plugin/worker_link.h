@@ -32,11 +32,9 @@
  * nothing but such calls is left in it, or a little later. The same for what a retired
  * generation cannot be made to give up.
  *
- * A worker runs at a niceness of 5 above mcpd's: two threads that spin in it, on two
- * processors, took the p99 of the callers of another provider from 0.4 to 4 ms at mcpd's
- * own niceness, and to 0.9 ms at 5. What it serves is not slower by that as long as mcpd
- * and its callers are whom it shares the machine with, for those wait for it then
- * (`tests/bench/run isolated`: 0.91 of the calls in-process at 64 connections).
+ * A worker has mcpd's own niceness. At 5 above, two that spin took the p99 of another
+ * provider's callers to 0.9 ms instead of 4; but on a machine that others keep busy a
+ * worker's death then took seconds to be complete, and its callers waited for the word.
  *
  * A worker is not trusted: worker_frame.c reads no byte that is not there, ids are
  * looked up, numbers are checked by who uses them, and the first thing that a worker

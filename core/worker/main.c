@@ -274,10 +274,6 @@ static void limit(int which, uint64_t most)
     setrlimit((enum __rlimit_resource)which, &limits);
 }
 
-/* Behind mcpd and its callers where processors are scarce: a plugin that spins on all of
- * them would else cost everybody else a time slice at each wake-up. */
-#define NICENESS 5
-
 /* A process that is killed with the thread of mcpd that started it, writes no core, gains
  * no privileges, and whose crash is not dressed up by a sanitizer. */
 static void become_worker(pid_t parent)
@@ -292,7 +288,6 @@ static void become_worker(pid_t parent)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     limit(RLIMIT_CORE, 0);
-    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICENESS);
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         signal(faults[i], SIG_DFL);
