@@ -62,6 +62,13 @@ static const char *known_option(const char *keyword)
     return NULL;
 }
 
+/* What the manifest says of local sockets goes by how a URL begins. */
+static bool hides_socket(const char *url, const PQconninfoOption *option)
+{
+    return strcmp(option->keyword, "host") == 0 && option->val[0] == '/' &&
+           strstr(url, ":///") == NULL;
+}
+
 /* libpq's own complaints repeat parts of the URL, and with them perhaps a password. */
 static bool read_url(struct backend *backend)
 {
@@ -79,6 +86,12 @@ static bool read_url(struct backend *backend)
     for (PQconninfoOption *o = list; good && o->keyword != NULL; o++) {
         if (o->val == NULL || o->val[0] == '\0')
             continue;
+        if (hides_socket(backend->settings->url, o)) {
+            good = config_fail(host, "/url",
+                               "the directory of a local socket is \"host\", beside \"url\" and "
+                               "not in it: so it is seen that the plugin needs local sockets");
+            break;
+        }
         const char *known = known_option(o->keyword);
         good = known != NULL
                    ? add_option(backend, known, strdup(o->val))

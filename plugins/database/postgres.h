@@ -14,17 +14,22 @@
  *   postgres_json.c       which JSON can stand in a result
  *   postgres_schema.c     get_schema
  *
- * A call of a reader is one batch, sent at once: BEGIN READ ONLY and the statement,
- * then ROLLBACK, then DISCARD ALL, each with a synchronisation of its own. The call is
- * answered when the first of them is reached; what the others answer is read before the
- * next result on that connection. So each call has a transaction and a clean session, at
- * the price of one round trip.
+ * A call of a reader is one batch with one synchronisation: BEGIN READ ONLY, the
+ * statement, SELECT pg_advisory_unlock_all(), ROLLBACK; all but the statement are prepared
+ * when the connection is made. So each call has a transaction and a clean session, at the
+ * price of one round trip. What a statement could leave behind a transaction that only
+ * read and was rolled back: settings, notifications, listening, cursors and tables go with
+ * it; advisory locks of the session do not, and are let go. After an error the server
+ * skips the rest of a batch; ROLLBACK and the locks then are a batch of their own, whose
+ * results are read before the next ones of that connection. A writer's transaction is
+ * followed by DISCARD ALL.
  */
 #ifndef DATABASE_POSTGRES_H
 #define DATABASE_POSTGRES_H
 
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "backend.h"
 
@@ -35,12 +40,14 @@ struct session {
     PGconn *pg;
     PGcancel *cancel;
     int wake; /* an eventfd, written to when the call is cancelled */
+    atomic_bool woken; /* it has been */
     struct job *job; /* while a call has it */
     int unread; /* synchronisations whose results nobody has asked for yet */
     bool in_transaction; /* a transaction of several statements */
     bool begin_first; /* ... whose BEGIN goes with its first statement */
     bool stopped; /* the statement has been cancelled, for the row cap or the job */
     bool broken; /* to be closed */
+    bool partial; /* some of the next result has been read, not all */
     size_t row_bytes; /* at most that many have arrived of a row that is not whole yet */
     int64_t grace_ns; /* when to give up waiting for what was cancelled; 0: not cancelled */
     int64_t idle_since_ns;
@@ -106,6 +113,8 @@ struct bound {
 /* Adds a statement to the batch, and ends a part of the batch. False: the connection is
  * broken. */
 bool wire_send(struct session *session, const char *sql, const struct bound *bound);
+/* The same with one that has been prepared. */
+bool wire_send_prepared(struct session *session, const char *name);
 bool wire_sync(struct session *session);
 
 /* Waits for the next result, which may be NULL: the end of one statement's results. What
@@ -152,7 +161,9 @@ bool postgres_execute(struct session *session, const struct statement *statement
                       struct rows *rows);
 bool postgres_commit(struct session *session);
 void postgres_rollback(struct session *session);
-/* Sends what begins and what ends a reading transaction around statements. */
+/* Prepares what begins and ends each reading transaction. False: broken. */
+bool prepare_reading(struct session *session, int64_t deadline_ns);
+/* Sends what begins and what ends a reading transaction around a statement. */
 bool send_reading(struct session *session, const char *sql, const struct bound *bound);
 /* After the results of the statement. False: complained. */
 bool finish_reading(struct session *session);

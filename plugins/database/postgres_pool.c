@@ -235,8 +235,9 @@ static bool usable(struct session *session)
 
 static void wake(void *data)
 {
-    const struct session *session = data;
+    struct session *session = data;
     uint64_t one = 1;
+    atomic_store(&session->woken, true);
     (void)!write(session->wake, &one, sizeof(one));
 }
 
@@ -270,7 +271,8 @@ void pool_release(struct session *session)
 {
     uint64_t times;
     session->job->call->ops->on_cancel(session->job->call, NULL, NULL);
-    (void)!read(session->wake, &times, sizeof(times));
+    if (atomic_exchange(&session->woken, false))
+        (void)!read(session->wake, &times, sizeof(times));
     session->job = NULL;
     if (session->grace_ns != 0 && !session->broken)
         wire_drain(session, session->grace_ns); /* while nobody waits for it */

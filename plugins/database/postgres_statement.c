@@ -335,19 +335,44 @@ static bool read_own(struct session *session)
 
 /* ---- readers ---- */
 
+/* Prepared, by name; what cleans is between the statement and ROLLBACK. */
+static const char *const prepared[][2] = {
+    {"mcpd_begin", "BEGIN READ ONLY"},
+    {"mcpd_clean", "SELECT pg_catalog.pg_advisory_unlock_all()"},
+    {"mcpd_rollback", "ROLLBACK"},
+};
+enum { BEGIN, CLEAN, ROLLBACK, PREPARED };
+
+bool prepare_reading(struct session *session, int64_t deadline_ns)
+{
+    PGresult *error = NULL;
+    bool good = true;
+    for (int i = 0; i < PREPARED && good; i++)
+        good = PQsendPrepare(session->pg, prepared[i][0], prepared[i][1], 0, NULL) == 1;
+    good = good && wire_sync(session) && wire_finish(session, deadline_ns, &error) && error == NULL;
+    PQclear(error);
+    return good;
+}
+
 bool send_reading(struct session *session, const char *sql, const struct bound *bound)
 {
-    bool good = wire_send(session, "BEGIN READ ONLY", NULL) && wire_send(session, sql, bound) &&
-                wire_sync(session) && wire_send(session, "ROLLBACK", NULL) && wire_sync(session) &&
-                wire_send(session, "DISCARD ALL", NULL) && wire_sync(session);
-    return good && read_own(session);
+    return wire_send_prepared(session, prepared[BEGIN][0]) && wire_send(session, sql, bound) &&
+           wire_send_prepared(session, prepared[CLEAN][0]) &&
+           wire_send_prepared(session, prepared[ROLLBACK][0]) && wire_sync(session) &&
+           read_own(session);
 }
 
 bool finish_reading(struct session *session)
 {
     if (!wire_finish(session, wire_deadline(session), NULL))
         return false;
-    session->unread = 2; /* of ROLLBACK and DISCARD ALL */
+    if (PQtransactionStatus(session->pg) == PQTRANS_IDLE)
+        return true;
+    /* An error has kept the server from what came after it. */
+    if (!wire_send_prepared(session, prepared[ROLLBACK][0]) ||
+        !wire_send_prepared(session, prepared[CLEAN][0]) || !wire_sync(session))
+        return false;
+    session->unread++;
     return true;
 }
 

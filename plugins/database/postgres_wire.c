@@ -36,6 +36,11 @@ bool wire_send(struct session *session, const char *sql, const struct bound *bou
            broke(session);
 }
 
+bool wire_send_prepared(struct session *session, const char *name)
+{
+    return PQsendQueryPrepared(session->pg, name, 0, NULL, NULL, NULL, 0) == 1 || broke(session);
+}
+
 bool wire_sync(struct session *session)
 {
     return PQpipelineSync(session->pg) == 1 || broke(session);
@@ -81,15 +86,17 @@ static size_t arrived(int fd)
 }
 
 /* Reads what has arrived; libpq keeps a row until it is whole, however large it is, so
- * that bytes are counted here. */
+ * that bytes are counted here, from the second time on: the first takes what fits into
+ * its buffer. */
 static bool consume(struct session *session)
 {
-    size_t more = arrived(PQsocket(session->pg));
+    size_t more = session->partial ? arrived(PQsocket(session->pg)) : 0;
     if (PQconsumeInput(session->pg) != 1)
         return broke(session);
     session->row_bytes += more;
     size_t max = (size_t)session->backend->settings->max_value_bytes + ROW_SLACK;
-    if (session->row_bytes <= max || !PQisBusy(session->pg))
+    session->partial = PQisBusy(session->pg);
+    if (session->row_bytes <= max || !session->partial)
         return true;
     wire_cancel(session);
     return broke(session);
@@ -147,6 +154,7 @@ static bool any_result(struct session *session, int64_t deadline_ns, PGresult **
         return false;
     *out = PQgetResult(session->pg);
     session->row_bytes = 0;
+    session->partial = false;
     if (PQstatus(session->pg) == CONNECTION_OK)
         return true;
     PQclear(*out);

@@ -47,7 +47,9 @@ const daemon = await Daemon.start({
         provider('wrong', 'secret_reader', { password: 'not-the-password' }),
         provider('apart', 'reader', {}, { isolation: 'process', sandbox: { unix_sockets: true } }),
         ...['admin', 'files', 'behind', 'maker'].map((role) => provider(`no_${role}`, role)),
-        ['url', { plugin: 'database', prefix: 'url_', config: { url: `postgresql://secret_reader:${encodeURIComponent(SECRET)}@/test?host=${encodeURIComponent(postgres.host)}` } }],
+        ['url', { plugin: 'database', prefix: 'url_', config: { host: postgres.host, url: `postgresql://secret_reader:${encodeURIComponent(SECRET)}@/test` } }],
+        ['socket', { plugin: 'database', prefix: 'socket_', config: { url: `postgresql:///test?user=reader&host=${encodeURIComponent(postgres.host)}` }, isolation: 'process', sandbox: { unix_sockets: true } }],
+        ['hidden', { plugin: 'database', prefix: 'hidden_', config: { url: `postgresql://reader@/test?host=${encodeURIComponent(postgres.host)}` } }],
     ]),
 });
 const { port } = daemon;
@@ -122,6 +124,24 @@ for (const tool of ['r', 'powerful']) {
         await refused('EXECUTE p', /nothing lasts/, { tool });
         await ask('SELECT pg_advisory_lock(1)', { tool });
         assert.equal(postgres.sql('SELECT pg_try_advisory_lock(1)'), 't', 'the lock is still held');
+    });
+    test(`${tool}: what a function would leave behind, though it fails or is cut`, async () => {
+        const gone = () => until(() => postgres.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") === '0', 2000, 'the locks to be gone');
+        for (const query of ['SELECT pg_advisory_lock(g) FROM generate_series(1, 5) g', 'SELECT 1 / (CASE WHEN pg_advisory_lock(3) IS NULL THEN 1 ELSE 0 END)', 'SELECT g, pg_advisory_lock(g) FROM generate_series(1, 100000) g']) {
+            await ask(query, { tool, ...(query.includes('100000') ? { max_rows: 5 } : {}) });
+            await gone();
+        }
+        assert.match((await ask("SELECT 1 / (CASE WHEN set_config('statement_timeout', '1', false) = '1ms' THEN 0 ELSE 1 END)", { tool })).error, /SQLSTATE 22012/);
+        await ask("SELECT set_config('statement_timeout', '1', false), set_config('search_path', 'pg_temp', false), set_config('work_mem', '64kB', false)", { tool });
+        for (let i = 0; i < 6; i++) {
+            assert.notEqual(await value('SHOW statement_timeout', { tool }), '1ms');
+            assert.equal(await value('SHOW search_path', { tool }), '"$user", public');
+            assert.equal(await value('SHOW work_mem', { tool }), '4MB');
+        }
+        const { json } = await ask('SELECT name FROM pg_prepared_statements ORDER BY 1', { tool });
+        assert.deepEqual(json.rows.map((r) => r.name), ['mcpd_begin', 'mcpd_clean', 'mcpd_rollback']);
+        await refused('EXPLAIN ANALYZE EXECUTE mcpd_rollback', /./, { tool });
+        await refused("SELECT query_to_xml('PREPARE p AS SELECT 1', true, true, '')", /not allowed in a non-volatile function|read-only/, { tool });
     });
 }
 test('the files and secrets of the server', async () => {
@@ -225,6 +245,10 @@ test('a transaction takes effect as a whole or not at all, and says which query 
     await refused('INSERT INTO numbers(n) VALUES (1)', /SQLSTATE 23505/, { tool: 'w' });
 });
 test('the same in a worker process', async () => assert.equal(await value('SELECT 41 + 1', { tool: 'apart' }), 42));
+test('the directory of a local socket in a URL: where it is seen, the sandbox lets it; where not, it is told', async () => {
+    assert.equal(await value('SELECT 41 + 1', { tool: 'socket' }), 42);
+    assert.ok(daemon.lines.some((l) => /hidden: not served: .*"host", beside "url"/.test(l)), daemon.lines.join('\n'));
+});
 
 // ---- The pool ---------------------------------------------------------------------------------
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// The database plugin on SQLite, through mcpd: each row of what ../shared/attacks.md has in
+// 6.3 about SQLite, against an instance that reads, one that writes, and one in a worker
+// process. What is asked for is refused with a sentence that says why, or ends in time; the
+// file is as it was, and no other one has been made.
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { assert, done, SCALE, test } from './lib/check.mjs';
+import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { callTool, textOf } from './lib/mcp.mjs';
+
+const directory = temporaryDirectory('mcpd-sqlite-attacks');
+const elsewhere = temporaryDirectory('mcpd-sqlite-elsewhere');
+const database = path.join(directory, 'users.db');
+execFileSync('python3', ['-c', 'import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.stdin.read()); c.commit()', database], {
+    input: "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users(name) VALUES ('Ada'), ('Grace');",
+});
+const digest = () => crypto.createHash('sha256').update(fs.readFileSync(database)).digest('hex');
+const before = digest();
+const LIMIT_MS = 1500 * SCALE;
+const config = (more = {}) => ({ url: `sqlite://${database}`, timeout_ms: LIMIT_MS, ...more });
+const daemon = await Daemon.start({
+    plugins: ['database'],
+    providersD: {
+        reads: { plugin: 'database', prefix: 'reads_', config: config() },
+        writes: { plugin: 'database', prefix: 'writes_', config: config({ read_only: false }) },
+        apart: { plugin: 'database', prefix: 'apart_', config: config(), isolation: 'process' },
+    },
+});
+const ask = (tool, query, more = {}) => callTool(daemon.port, `${tool}_execute_query`, { query, ...more });
+
+/** As it was, alone in its directory, with nothing made elsewhere. */
+function untouched(what) {
+    assert.equal(digest(), before, what);
+    assert.deepEqual(fs.readdirSync(directory).filter((name) => !/-(wal|shm|journal)$/.test(name)), ['users.db'], what);
+    assert.deepEqual(fs.readdirSync(elsewhere), [], what);
+}
+async function refused(tool, query, pattern) {
+    const result = await ask(tool, query);
+    assert.ok(result.isError, `${tool}: ${query}: ${JSON.stringify(result).slice(0, 200)}`);
+    assert.match(textOf(result), pattern, `${tool}: ${query}: ${textOf(result)}`);
+    untouched(query);
+}
+const at = (name) => path.join(elsewhere, name);
+const everywhere = ['reads', 'writes', 'apart'];
+
+// [the row, what refuses it everywhere, pattern]
+const rows = [
+    ['ATTACH and DETACH', [`ATTACH DATABASE '${at('pwn.db')}' AS p`, "ATTACH ':memory:' AS p"], /ATTACH/],
+    ['ATTACH and DETACH', ['DETACH main', 'DETACH p'], /DETACH/],
+    ['PRAGMA that loosens', ['PRAGMA writable_schema=ON', 'PRAGMA query_only=OFF', "PRAGMA temp_store_directory='/tmp'", 'PRAGMA journal_mode=DELETE', 'SELECT * FROM pragma_database_list'], /PRAGMA/],
+    ['VACUUM INTO', [`VACUUM INTO '${at('copy.db')}'`], /ATTACH|authoriz/],
+    ['several statements', ['SELECT 1; DROP TABLE users', 'SELECT 1;/**/DROP TABLE users', 'SELECT 1; COMMIT'], /more than one statement/],
+    ['load_extension', [`SELECT load_extension('${at('evil.so')}')`], /load_extension/],
+    ['files', [`SELECT writefile('${at('x')}', 'x')`, "SELECT readfile('/etc/passwd')"], /writefile|readfile/],
+];
+for (const [what, queries, pattern] of rows)
+    test(`${what}: ${queries[0].replaceAll(elsewhere, '...')}`, async () => {
+        for (const tool of everywhere) for (const query of queries) await refused(tool, query, pattern);
+    });
+test('writing in disguise, where clients only read', async () => {
+    for (const tool of ['reads', 'apart'])
+        for (const query of ['WITH x AS (SELECT 1) DELETE FROM users', "INSERT INTO users(name) VALUES ('x') RETURNING id", '/* y */ dElEtE FROM users', 'DROP TABLE users', 'EXPLAIN DELETE FROM users'])
+            await refused(tool, query, /read-only/);
+});
+test('what has no end is interrupted at the deadline, or cut', async () => {
+    const endless = [
+        'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c',
+        'WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) SELECT count(*) FROM n a, n b, n c, n d, n e',
+    ];
+    for (const tool of everywhere)
+        for (const query of endless) {
+            const start = performance.now();
+            await refused(tool, query, /longer than the \d+ ms/);
+            assert.ok(performance.now() - start < LIMIT_MS + 1500 * SCALE, `${query}: ${performance.now() - start} ms`);
+        }
+    const { structuredContent } = await ask('reads', 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c');
+    assert.ok(structuredContent.truncated && structuredContent.row_count === 1000);
+});
+test('one step of the machine that takes for ever: long values are refused before they are made', async () => {
+    for (const tool of everywhere)
+        for (const query of [
+            "SELECT length(printf('%.*c', 900000000, 'x'))", 'SELECT length(zeroblob(900000000))', 'SELECT length(randomblob(900000000))',
+            'WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 3000) SELECT group_concat(hex(randomblob(100000))) FROM n a, n b',
+        ]) {
+            const start = performance.now();
+            const result = await ask(tool, query);
+            const took = performance.now() - start;
+            assert.ok(took < LIMIT_MS + 1500 * SCALE, `${query}: ${took} ms`);
+            assert.ok(result.isError, `${query}: ${JSON.stringify(result.structuredContent)}`);
+            assert.match(textOf(result), /zeroblob|too (big|large|long)|larger than|longer than the|at most/, `${query}: ${textOf(result)}`);
+            untouched(query);
+        }
+});
+test('names of tables and values are only that', async () => {
+    for (const tool of everywhere)
+        for (const name of ['users); --', "users' OR 1=1", 'users"; DROP TABLE users; --']) {
+            const result = await callTool(daemon.port, `${tool}_get_schema`, { table_name: name });
+            assert.ok(result.isError && /no table or view/i.test(textOf(result)), textOf(result));
+            const found = await ask(tool, 'SELECT count(*) AS n FROM users WHERE name = ?', { parameters: [name] });
+            assert.equal(found.structuredContent.rows[0].n, 0);
+            untouched(name);
+        }
+});
+test('each of them still answers, and the tool that writes is there only where it may', async () => {
+    for (const tool of everywhere)
+        assert.deepEqual((await ask(tool, 'SELECT name FROM users ORDER BY id')).structuredContent.rows, [{ name: 'Ada' }, { name: 'Grace' }]);
+    const result = await callTool(daemon.port, 'writes_execute_transaction', { queries: [{ query: 'DELETE FROM users' }, { query: `ATTACH '${at('pwn.db')}' AS p` }] });
+    assert.match(textOf(result), /^Query 2 of 2 failed, and everything was rolled back\./);
+    assert.equal((await ask('reads', 'SELECT count(*) AS n FROM users')).structuredContent.rows[0].n, 2);
+    untouched('a transaction');
+});
+test('the end', () => daemon.stop());
+
+await done();
