@@ -51,7 +51,7 @@ const rows = [
     ['ATTACH and DETACH', [`ATTACH DATABASE '${at('pwn.db')}' AS p`, "ATTACH ':memory:' AS p"], /ATTACH/],
     ['ATTACH and DETACH', ['DETACH main', 'DETACH p'], /DETACH/],
     ['PRAGMA that loosens', ['PRAGMA writable_schema=ON', 'PRAGMA query_only=OFF', "PRAGMA temp_store_directory='/tmp'", 'PRAGMA journal_mode=DELETE', 'SELECT * FROM pragma_database_list'], /PRAGMA/],
-    ['VACUUM INTO', [`VACUUM INTO '${at('copy.db')}'`], /ATTACH|authoriz/],
+    ['VACUUM INTO', [`VACUUM INTO '${at('copy.db')}'`], /ATTACH|read-only/],
     ['several statements', ['SELECT 1; DROP TABLE users', 'SELECT 1;/**/DROP TABLE users', 'SELECT 1; COMMIT'], /more than one statement/],
     ['load_extension', [`SELECT load_extension('${at('evil.so')}')`], /load_extension/],
     ['files', [`SELECT writefile('${at('x')}', 'x')`, "SELECT readfile('/etc/passwd')"], /writefile|readfile/],
@@ -90,7 +90,7 @@ test('one step of the machine that takes for ever: long values are refused befor
             const took = performance.now() - start;
             assert.ok(took < LIMIT_MS + 1500 * SCALE, `${query}: ${took} ms`);
             assert.ok(result.isError, `${query}: ${JSON.stringify(result.structuredContent)}`);
-            assert.match(textOf(result), /zeroblob|too (big|large|long)|larger than|longer than the|at most/, `${query}: ${textOf(result)}`);
+            assert.match(textOf(result), /zeroblob|not offered|too (big|large|long)|more than|larger than|longer than the|at most/, `${query}: ${textOf(result)}`);
             untouched(query);
         }
 });
