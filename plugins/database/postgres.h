@@ -49,6 +49,7 @@ struct session {
     bool broken; /* to be closed */
     bool partial; /* some of the next result has been read, not all */
     size_t row_bytes; /* at most that many have arrived of a row that is not whole yet */
+    int64_t again_ns, pause_ns; /* when to cancel once more, and the time after that */
     int64_t grace_ns; /* when to give up waiting for what was cancelled; 0: not cancelled */
     int64_t idle_since_ns;
     struct session *next; /* among the idle */

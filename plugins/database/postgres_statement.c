@@ -245,8 +245,10 @@ static bool fits(struct session *session, const PGresult *result)
     size_t size = 0;
     for (int i = 0; i < PQnfields(result); i++)
         size += (size_t)PQgetlength(result, 0, i);
-    return size <= (size_t)session->backend->settings->max_value_bytes ||
-           complain_row_size(session);
+    if (size <= (size_t)session->backend->settings->max_value_bytes)
+        return true;
+    session->broken = true; /* libpq would keep the memory as long as the connection */
+    return complain_row_size(session);
 }
 
 static void read_result(struct session *session, struct reading *reading, PGresult *result)

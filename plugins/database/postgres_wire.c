@@ -13,6 +13,8 @@
 
 /* How long to wait for a statement to end that has been cancelled. */
 #define GRACE_NS ((int64_t)2 * 1000000000)
+/* How long to wait before it is cancelled once more; then twice as long. */
+#define AGAIN_NS ((int64_t)50 * 1000000)
 /* What of a row may stand in buffers beyond max_value_bytes. */
 #define ROW_SLACK ((size_t)1 << 20)
 
@@ -46,15 +48,25 @@ bool wire_sync(struct session *session)
     return PQpipelineSync(session->pg) == 1 || broke(session);
 }
 
-void wire_cancel(struct session *session)
+/* A server overlooks what comes while it reads the next message of a batch, so that it is
+ * told again as long as the statement goes on. */
+static void cancel(struct session *session)
 {
     char message[256];
+    session->again_ns = clock_now() + session->pause_ns;
+    session->pause_ns *= 2;
+    if (PQcancel(session->cancel, message, sizeof(message)) != 1)
+        session->broken = true; /* nobody listens there */
+}
+
+void wire_cancel(struct session *session)
+{
     if (session->grace_ns != 0)
         return;
     session->grace_ns = clock_now() + GRACE_NS;
+    session->pause_ns = AGAIN_NS;
     session->stopped = true;
-    if (PQcancel(session->cancel, message, sizeof(message)) != 1)
-        session->broken = true; /* nobody listens there */
+    cancel(session);
 }
 
 bool wire_alive(struct session *session)
@@ -121,9 +133,9 @@ static bool wait_for_more(struct session *session, int64_t deadline_ns)
     if (unsent < 0)
         return broke(session);
     bool cancelled = session->grace_ns != 0;
-    int64_t until = cancelled ? session->grace_ns : deadline_ns;
+    int64_t until = cancelled ? session->again_ns : deadline_ns;
     int64_t left_ms = (until - clock_now()) / 1000000 + 1;
-    if (cancelled && left_ms <= 0)
+    if (cancelled && clock_now() >= session->grace_ns)
         return broke(session);
     struct pollfd fds[2] = {
         {.fd = PQsocket(session->pg), .events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0))},
@@ -138,6 +150,8 @@ static bool wait_for_more(struct session *session, int64_t deadline_ns)
         uint64_t times;
         (void)!read(session->wake, &times, sizeof(times));
     }
+    if (ready <= 0 && cancelled && clock_now() >= session->again_ns)
+        cancel(session);
     if (ready <= 0 || fds[1].revents != 0)
         look_at_job(session, deadline_ns);
     return true;
