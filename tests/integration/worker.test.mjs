@@ -244,6 +244,9 @@ test(`${RELOADS} replacements of an isolated plugin under load: no call fails, n
     for (; n <= RELOADS / 4; n++) await replace(n);
     const before = await measure();
     for (; n <= RELOADS; n++) await replace(n);
+    /* The process that was replaced last may take a moment to go. */
+    await until(() => descriptors(other.pid) <= before.fds + 1 && threads(other.pid) <= before.threads + 1, 10_000,
+        `${before.fds} descriptors and ${before.threads} threads, as before`);
     const after = await measure();
     const result = await load.stop();
     console.log(`      ${result.calls} calls, ${result.failed} failed, p99 ${result.p99_ms} ms; before ${JSON.stringify(before)}, after ${JSON.stringify(after)}`);
