@@ -75,7 +75,8 @@ static void mark_broken(struct inproc *link, const struct error *why)
 static bool is_broken(struct inproc *link)
 {
     if (atomic_load_explicit(&link->code->exited, memory_order_relaxed)) {
-        const struct error why = {.text = "called exit in a thread of its own, which a plugin must not"};
+        const struct error why = {
+            .text = "called exit in a thread of its own, which a plugin must not"};
         mark_broken(link, &why);
     }
     return atomic_load_explicit(&link->provider.broken, memory_order_relaxed);
@@ -408,19 +409,9 @@ static struct inproc *link_new(struct image *image, const char *provider_id, str
     link->image = image;
     const char *slash = strrchr(image->source, '/');
     link->file_name = slash != NULL ? slash + 1 : image->source;
-    provider->id = strdup(provider_id);
-    provider->plugin = strdup(image->id);
-    provider->version = strdup(image->version);
-    provider->prefix = strdup(settings != NULL && settings->prefix != NULL ? settings->prefix : "");
-    provider->timeout_ms = settings != NULL ? settings->timeout_ms : 0;
-    provider->generation = image->generation;
-    memcpy(provider->file_hash, image->hash, sizeof(provider->file_hash));
-    provider->config = config != NULL ? config_ref(config) : NULL;
-    provider->settings = settings;
-    provider_take_limits(provider, config);
+    bool described = provider_describe(provider, image, provider_id, config, settings);
     link->code = plugin_code_new();
-    if (provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
-        provider->prefix != NULL && link->code != NULL)
+    if (described && link->code != NULL)
         return link;
     provider_unref(provider);
     return NULL;

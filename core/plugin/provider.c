@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/dispatch.h"
+#include "plugin/load.h"
 
 #define RETIRED 0x80000000u
 
@@ -34,6 +35,24 @@ void provider_init(struct provider *provider, const struct provider_ops *ops)
     atomic_init(&provider->entered, 0);
     atomic_init(&provider->said, 0);
     breaker_init(&provider->breaker);
+}
+
+bool provider_describe(struct provider *provider, const struct image *image,
+                       const char *provider_id, struct config *config,
+                       const struct config_provider *settings)
+{
+    provider->id = strdup(provider_id);
+    provider->plugin = strdup(image->id);
+    provider->version = strdup(image->version);
+    provider->prefix = strdup(settings != NULL && settings->prefix != NULL ? settings->prefix : "");
+    provider->timeout_ms = settings != NULL ? settings->timeout_ms : 0;
+    provider->generation = image->generation;
+    memcpy(provider->file_hash, image->hash, sizeof(provider->file_hash));
+    provider->config = config != NULL ? config_ref(config) : NULL;
+    provider->settings = settings;
+    provider_take_limits(provider, config);
+    return provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
+           provider->prefix != NULL;
 }
 
 struct provider *provider_ref(struct provider *provider)

@@ -115,6 +115,12 @@ struct provider {
 
 /* One reference, nobody inside. */
 void provider_init(struct provider *provider, const struct provider_ops *ops);
+struct image; /* plugin/load.h */
+/* Fills in what both links know before anything is loaded: from the image, and from
+ * config and settings, which may be NULL. False: out of memory. */
+bool provider_describe(struct provider *provider, const struct image *image,
+                       const char *provider_id, struct config *config,
+                       const struct config_provider *settings);
 
 struct provider *provider_ref(struct provider *provider);
 /* The last one frees id, plugin, version and prefix (from malloc), drops offers,

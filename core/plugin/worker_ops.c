@@ -233,23 +233,12 @@ static struct worker_link *link_new(struct image *image, const char *provider_id
     link->image = image;
     const char *slash = strrchr(image->source, '/');
     link->file_name = slash != NULL ? slash + 1 : image->source;
-    provider->id = strdup(provider_id);
-    provider->plugin = strdup(image->id);
-    provider->version = strdup(image->version);
-    provider->prefix = strdup(settings != NULL && settings->prefix != NULL ? settings->prefix : "");
-    provider->timeout_ms = settings != NULL ? settings->timeout_ms : 0;
-    provider->generation = image->generation;
-    memcpy(provider->file_hash, image->hash, sizeof(provider->file_hash));
-    provider->config = config != NULL ? config_ref(config) : NULL;
-    provider->settings = settings;
     breaker_set_limits(&provider->breaker, 10, 10, 10000);
-    provider_take_limits(provider, config);
+    bool described = provider_describe(provider, image, provider_id, config, settings);
     take_settings(link, config, settings);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     link->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (provider->id != NULL && provider->plugin != NULL && provider->version != NULL &&
-        provider->prefix != NULL && link->config.data != NULL && link->wake_fd >= 0 &&
-        link->epoll_fd >= 0 &&
+    if (described && link->config.data != NULL && link->wake_fd >= 0 && link->epoll_fd >= 0 &&
         write_sandbox(image, config, settings, say, provider->id, &link->sandbox))
         return link;
     provider_unref(provider);
