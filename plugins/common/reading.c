@@ -171,3 +171,29 @@ bool argument_integer(struct mcp_call *call, const char *pointer, int64_t min, i
     *out = number;
     return true;
 }
+
+int32_t finish_contents(struct mcp_call *call, const char *mime_type, bool is_text,
+                        const struct text *content)
+{
+    struct text json;
+
+    text_init(&json, SIZE_MAX / 4);
+    text_adds(&json, "{\"contents\":[{\"uri\":");
+    text_add_string(&json, call->name.data, call->name.size);
+    text_addf(&json, ",\"mimeType\":\"%s\",", mime_type);
+    if (is_text) {
+        text_adds(&json, "\"text\":");
+        text_add_string(&json, content->data, content->size);
+    } else {
+        text_adds(&json, "\"blob\":\"");
+        text_add_base64(&json, content->data, content->size);
+        text_adds(&json, "\"");
+    }
+    text_adds(&json, "}]}");
+    if (json.failed)
+        fail_call(call, "mcpd is out of memory.");
+    else
+        call->ops->finish_result(call, text_bytes(&json));
+    text_free(&json);
+    return MCP_OK;
+}

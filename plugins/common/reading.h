@@ -36,6 +36,11 @@ int32_t fail_call(struct mcp_call *call, const char *format, ...)
 int32_t pass_call(struct mcp_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+struct text; /* text.h */
+/* Ends a resources/read with one content: text, or bytes in Base64. Returns MCP_OK. */
+int32_t finish_contents(struct mcp_call *call, const char *mime_type, bool is_text,
+                        const struct text *content);
+
 /* For "%.*s". */
 #define SHOW(bytes) (int)(bytes).size, (bytes).data
 

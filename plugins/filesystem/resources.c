@@ -184,27 +184,8 @@ static bool decode(struct mcp_bytes uri, struct text *path)
 
 static int32_t finish(struct mcp_call *call, const struct place *place, const struct text *content)
 {
-    struct text json;
-    text_init(&json, SIZE_MAX / 4);
-    text_adds(&json, "{\"contents\":[{\"uri\":");
-    text_add_string(&json, call->name.data, call->name.size);
-    text_addf(&json, ",\"mimeType\":\"%s\",",
-              mime_type(place->beneath, content->data, content->size));
-    if (is_text(content->data, content->size, true)) {
-        text_adds(&json, "\"text\":");
-        text_add_string(&json, content->data, content->size);
-    } else {
-        text_adds(&json, "\"blob\":\"");
-        text_add_base64(&json, content->data, content->size);
-        text_adds(&json, "\"");
-    }
-    text_adds(&json, "}]}");
-    if (json.failed)
-        fail_call(call, "mcpd is out of memory.");
-    else
-        call->ops->finish_result(call, text_bytes(&json));
-    text_free(&json);
-    return MCP_OK;
+    return finish_contents(call, mime_type(place->beneath, content->data, content->size),
+                           is_text(content->data, content->size, true), content);
 }
 
 /* What there is not, and what is outside, is not found: the sentence says which. */

@@ -346,27 +346,7 @@ static int32_t finish(struct mcp_call *call, const char *path, const struct text
     bool is_text =
         content->size == 0 || (memchr(content->data, '\0', content->size) == NULL &&
                                utf8_prefix(content->data, content->size) == content->size);
-    struct text json;
-
-    text_init(&json, SIZE_MAX / 4);
-    text_adds(&json, "{\"contents\":[{\"uri\":");
-    text_add_string(&json, call->name.data, call->name.size);
-    text_addf(&json, ",\"mimeType\":\"%s\",", type_of(path, is_text));
-    if (is_text) {
-        text_adds(&json, "\"text\":");
-        text_add_string(&json, content->data, content->size);
-    } else {
-        text_adds(&json, "\"blob\":\"");
-        text_add_base64(&json, content->data, content->size);
-        text_adds(&json, "\"");
-    }
-    text_adds(&json, "}]}");
-    if (json.failed)
-        fail_call(call, "mcpd is out of memory.");
-    else
-        call->ops->finish_result(call, text_bytes(&json));
-    text_free(&json);
-    return MCP_OK;
+    return finish_contents(call, type_of(path, is_text), is_text, content);
 }
 
 static int32_t read_resource(void *self, struct mcp_call *call)
