@@ -171,7 +171,7 @@ export function actions(daemon) {
         const message = await response?.last(LIMIT).catch(() => null);
         response?.connection.destroy();
         if (!message) return 'cut';
-        if (message.error?.code === -32603) return 'refused';
+        if (message.error && ownError(message.error)) return 'refused';
         assert.equal(message.error?.code, -32601, JSON.stringify(message));
         return 'right';
     });
