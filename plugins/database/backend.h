@@ -46,6 +46,7 @@ struct job {
     struct mcp_call *call;
     int64_t deadline_ns; /* as clock_now */
     int64_t allowed_ms; /* from the beginning to the deadline */
+    struct mcp_bytes sql; /* what it runs first, if that is known */
     struct complaint complaint;
     bool numbers_as_text; /* see struct backend_ops */
     bool uncertain; /* it failed, but nobody knows whether it took effect */

@@ -138,9 +138,11 @@ bool job_complain(struct job *job, enum job_state state)
 /* ---- tools ---- */
 
 /* Begins a call that uses the database. NULL: the call has been ended. */
-static struct session *begin_call(struct database *database, struct mcp_call *call, struct job *job)
+static struct session *begin_call(struct database *database, struct mcp_call *call,
+                                  struct mcp_bytes sql, struct job *job)
 {
     job_init(job, &database->settings, call);
+    job->sql = sql;
     job->numbers_as_text = database->ops->numbers_as_text;
     struct session *session = database->ops->acquire(database->backend, job);
     if (session == NULL)
@@ -170,7 +172,7 @@ static int32_t execute_query(struct database *database, struct mcp_call *call)
         !argument_integer(call, "/max_rows", 1, settings->max_rows, &max_rows))
         return MCP_OK;
     struct job job;
-    struct session *session = begin_call(database, call, &job);
+    struct session *session = begin_call(database, call, sql, &job);
     if (session == NULL)
         return MCP_OK;
     struct text json;
@@ -193,7 +195,7 @@ static int32_t get_schema(struct database *database, struct mcp_call *call)
     if (!argument_string(call, "/table_name", &table))
         return MCP_OK;
     struct job job;
-    struct session *session = begin_call(database, call, &job);
+    struct session *session = begin_call(database, call, (struct mcp_bytes){NULL, 0}, &job);
     if (session == NULL)
         return MCP_OK;
     struct text json;
@@ -277,7 +279,7 @@ static int32_t execute_transaction(struct database *database, struct mcp_call *c
     if (count < 0)
         return MCP_OK;
     struct job job;
-    struct session *session = begin_call(database, call, &job);
+    struct session *session = begin_call(database, call, (struct mcp_bytes){NULL, 0}, &job);
     if (session == NULL)
         return MCP_OK;
     struct text json;

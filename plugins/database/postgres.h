@@ -5,9 +5,11 @@
  *   postgres.c            the configuration, and the functions of backend.h
  *   postgres_pool.c       sessions: bounded, checked, replaced
  *   postgres_connect.c    a new connection, and who may not be its role
- *   postgres_wire.c       batches of statements, waiting for results, cancelling
+ *   postgres_wire.c       batches of statements, and waiting for results
+ *   postgres_cancel.c     telling the server to stop
  *   postgres_complain.c   what went wrong, in words
  *   postgres_statement.c  one statement of a client
+ *   postgres_reading.c    what stands around a reader's, and what is kept of it
  *   postgres_kind.c       what kind of statement it is
  *   postgres_types.c      which types there are
  *   postgres_value.c      their values as JSON
@@ -16,7 +18,7 @@
  *
  * A call of a reader is one batch with one synchronisation: BEGIN READ ONLY, the
  * statement, SELECT pg_advisory_unlock_all(), ROLLBACK; all but the statement are prepared
- * when the connection is made. So each call has a transaction and a clean session, at the
+ * when the connection is made, and the statement when it comes again. So each call has a transaction and a clean session, at the
  * price of one round trip. What a statement could leave behind a transaction that only
  * read and was rolled back: settings, notifications, listening, cursors and tables go with
  * it; advisory locks of the session do not, and are let go. After an error the server
@@ -39,9 +41,14 @@ struct session {
     struct backend *backend;
     PGconn *pg;
     PGcancel *cancel;
+    int pid; /* of the server's process; 0: something stands between it and us */
+    char server[64]; /* which one, and since when it runs */
+    bool is_control; /* it is the canceller's */
     int wake; /* an eventfd, written to when the call is cancelled */
     atomic_bool woken; /* it has been */
     struct job *job; /* while a call has it */
+    char *last; /* the reader's statement that it ran last, if it may be kept */
+    bool kept; /* it is prepared */
     int unread; /* synchronisations whose results nobody has asked for yet */
     bool in_transaction; /* a transaction of several statements */
     bool begin_first; /* ... whose BEGIN goes with its first statement */
@@ -53,6 +60,15 @@ struct session {
     int64_t grace_ns; /* when to give up waiting for what was cancelled; 0: not cancelled */
     int64_t idle_since_ns;
     struct session *next; /* among the idle */
+};
+
+/* What cancels statements, for whoever asks. */
+struct canceller {
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t free; /* it is not busy any more */
+    struct session *control; /* NULL: there is none now */
+    bool busy; /* somebody uses it */
+    struct errand *waiting;
 };
 
 #define OPTIONS_MAX 24
@@ -67,6 +83,7 @@ struct backend {
     int64_t temp_file_limit; /* bytes */
     bool allow_privileged_role;
     struct types *types;
+    struct canceller canceller;
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t freed; /* a session, or the right to open one */
@@ -115,7 +132,9 @@ struct bound {
  * broken. */
 bool wire_send(struct session *session, const char *sql, const struct bound *bound);
 /* The same with one that has been prepared. */
-bool wire_send_prepared(struct session *session, const char *name);
+bool wire_send_prepared(struct session *session, const char *name, const struct bound *bound);
+/* Prepares one. */
+bool wire_prepare(struct session *session, const char *name, const char *sql);
 bool wire_sync(struct session *session);
 
 /* Waits for the next result, which may be NULL: the end of one statement's results. What
@@ -125,6 +144,9 @@ bool wire_result(struct session *session, int64_t deadline_ns, PGresult **out);
 /* Reads results up to the end of the part, and drops them; an error among them is kept in
  * *error if that is not NULL. */
 bool wire_finish(struct session *session, int64_t deadline_ns, PGresult **error);
+/* Reads the results of a statement of ours that does not fail on a whole connection, such
+ * as BEGIN. False: complained. */
+bool wire_own(struct session *session);
 /* Reads what nobody has asked for yet. False: broken. */
 bool wire_drain(struct session *session, int64_t deadline_ns);
 /* Asks the server to stop what it does. */
@@ -138,6 +160,13 @@ int64_t wire_deadline(const struct session *session);
  * what the server said. */
 PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql,
                    const struct bound *bound, struct complaint *complaint);
+
+/* ---- postgres_cancel.c ---- */
+
+/* Has the server told to stop what the session does. False: nobody listens there. */
+bool cancel_statement(struct session *session);
+/* Sees to the connection for that, which is there while it is wanted. */
+void cancel_keep(struct backend *backend, bool wanted);
 
 /* ---- postgres_complain.c ---- */
 
@@ -162,12 +191,23 @@ bool postgres_execute(struct session *session, const struct statement *statement
                       struct rows *rows);
 bool postgres_commit(struct session *session);
 void postgres_rollback(struct session *session);
-/* Prepares what begins and ends each reading transaction. False: broken. */
-bool prepare_reading(struct session *session, int64_t deadline_ns);
-/* Sends what begins and what ends a reading transaction around a statement. */
-bool send_reading(struct session *session, const char *sql, const struct bound *bound);
-/* After the results of the statement. False: complained. */
-bool finish_reading(struct session *session);
+
+/* ---- postgres_reading.c ---- */
+
+/* How a statement goes to the server: as it is; as it is, and what is kept is forgotten;
+ * prepared, and kept from now on; as it is kept. */
+enum reading_way { READING_PLAIN, READING_FORGET, READING_KEEP, READING_KEPT };
+
+/* Prepares what stands around each. False: broken. */
+bool reading_prepare(struct session *session, int64_t deadline_ns);
+/* For a statement of a client. */
+enum reading_way reading_way(struct session *session, const char *sql, const struct bound *bound);
+/* Sends a statement in its transaction, up to where its results begin. *error: why it could
+ * not be prepared, in which case it has none. False: broken. */
+bool reading_send(struct session *session, const char *sql, const struct bound *bound,
+                  enum reading_way way, PGresult **error);
+/* After the results of the statement. False: broken. */
+bool reading_finish(struct session *session);
 
 /* ---- postgres_types.c ---- */
 

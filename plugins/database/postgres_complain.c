@@ -73,6 +73,14 @@ static bool complain_at_length(struct complaint *complaint, const char *before,
     return false;
 }
 
+/* A function has prepared or forgotten statements that we keep there. */
+static bool lacks_ours(const PGresult *result)
+{
+    const char *state = field(result, PG_DIAG_SQLSTATE);
+    return (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) &&
+           strstr(field(result, PG_DIAG_MESSAGE_PRIMARY), "mcpd_") != NULL;
+}
+
 bool complain_result(struct session *session, const PGresult *result)
 {
     struct job *job = session->job;
@@ -100,7 +108,7 @@ bool complain_result(struct session *session, const PGresult *result)
     if (strcmp(state, "42P18") == 0) /* indeterminate_datatype */
         return complain_at_length(
             &job->complaint, "Say which type the parameter has, such as $1::integer. ", result);
-    if (strncmp(state, "57P", 3) == 0) { /* the server ends, or our connection is ended */
+    if (strncmp(state, "57P", 3) == 0 || lacks_ours(result)) { /* the server ends, or our connection is ended */
         session->broken = true;
         return complain_at_length(&job->complaint, "The connection was ended; try again. ", result);
     }

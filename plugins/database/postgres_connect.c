@@ -26,6 +26,7 @@ static const char role_sql[] =
     "(rolname = session_user OR NOT (SELECT rolsuper FROM pg_catalog.pg_roles "
     "WHERE rolname = session_user)))), "
     "session_user, "
+    "pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time(), "
     "(SELECT CASE WHEN setting = '-1' THEN -1 ELSE setting::bigint END "
     "FROM pg_catalog.pg_settings WHERE name = 'temp_file_limit')";
 
@@ -53,6 +54,7 @@ void session_close(struct session *session)
         PQfreeCancel(session->cancel);
     if (session->wake >= 0)
         close(session->wake);
+    free(session->last);
     free(session);
 }
 
@@ -165,6 +167,15 @@ static void warn_of_temp_files(struct backend *backend, const char *role)
     tell(backend, MCP_LOG_WARNING, line);
 }
 
+/* A pooler has numbers of its own, with which only PQcancel is understood. */
+static void know_process(struct session *session, const char *pid, const char *server)
+{
+    if (atoi(pid) == PQbackendPID(session->pg) && strlen(server) < sizeof(session->server)) {
+        session->pid = atoi(pid);
+        strcpy(session->server, server);
+    }
+}
+
 static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
                                    struct complaint *complaint)
 {
@@ -173,6 +184,7 @@ static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
     if (result == NULL)
         return CONNECT_UNREACHABLE;
     enum connect_end end = CONNECT_DONE;
+    know_process(session, PQgetvalue(result, 0, 2), PQgetvalue(result, 0, 3));
     const char *powers = PQgetvalue(result, 0, 0), *role = PQgetvalue(result, 0, 1);
     if (powers[0] != '\0' && !backend->allow_privileged_role) {
         complain(complaint,
@@ -182,7 +194,7 @@ static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
                  role, backend->place, powers);
         end = CONNECT_REFUSED;
     } else if (!set_temp_file_limit(session, deadline_ns,
-                                    strtoll(PQgetvalue(result, 0, 2), NULL, 10))) {
+                                    strtoll(PQgetvalue(result, 0, 4), NULL, 10))) {
         if (session->broken)
             end = CONNECT_UNREACHABLE;
         else
@@ -227,7 +239,7 @@ enum connect_end session_open(struct backend *backend, struct job *job, int64_t 
     }
     end = judge_role(session, deadline_ns, complaint);
     if (end == CONNECT_DONE && backend->settings->read_only &&
-        !prepare_reading(session, deadline_ns)) {
+        !reading_prepare(session, deadline_ns)) {
         complain(complaint, "no connection to %s: it was lost at its beginning", backend->place);
         end = CONNECT_UNREACHABLE;
     }

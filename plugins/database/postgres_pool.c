@@ -2,7 +2,7 @@
 /*
  * The sessions: max_connections at most, each with one call at a time. A keeper thread
  * replaces those that died while nobody used them, keeps min_connections open and closes
- * what has been idle for long.
+ * what has been idle for long; it also keeps the connection for cancelling.
  */
 #include "postgres.h"
 
@@ -134,16 +134,19 @@ static bool open_missing(struct backend *backend)
 static void *keep(void *data)
 {
     struct backend *backend = data;
-    int64_t pause_ns = KEEPER_NS;
     pthread_mutex_lock(&backend->mutex);
     while (!backend->stopping) {
-        wait_until(&backend->tick, &backend->mutex, clock_now() + pause_ns);
-        if (backend->stopping)
-            break;
         pthread_mutex_unlock(&backend->mutex);
         look_at_idle(backend);
-        pause_ns = open_missing(backend) ? KEEPER_NS : KEEPER_NS * 2;
+        bool good = open_missing(backend);
         pthread_mutex_lock(&backend->mutex);
+        bool wanted = backend->sessions > 0 && !backend->stopping;
+        pthread_mutex_unlock(&backend->mutex);
+        cancel_keep(backend, good && wanted);
+        pthread_mutex_lock(&backend->mutex);
+        if (!backend->stopping)
+            wait_until(&backend->tick, &backend->mutex,
+                       clock_now() + (good ? KEEPER_NS : KEEPER_NS * 2));
     }
     pthread_mutex_unlock(&backend->mutex);
     return NULL;
@@ -165,6 +168,7 @@ void pool_stop(struct backend *backend)
     if (backend->keeps)
         pthread_join(backend->keeper, NULL);
     backend->keeps = false;
+    cancel_keep(backend, false);
     while (backend->idle != NULL) {
         struct session *session = backend->idle;
         backend->idle = session->next;
@@ -185,6 +189,21 @@ static bool complain_of_waiting(struct backend *backend, struct job *job, enum j
                     backend->settings->max_connections, job->allowed_ms);
 }
 
+/* Rather one that keeps what the call will run, else the one used last. One is idle. */
+static struct session *take_best(struct backend *backend, struct mcp_bytes sql)
+{
+    struct session **best = &backend->idle;
+    for (struct session **at = best; *at != NULL; at = &(*at)->next)
+        if ((*at)->kept && strlen((*at)->last) == sql.size &&
+            memcmp((*at)->last, sql.data, sql.size) == 0) {
+            best = at;
+            break;
+        }
+    struct session *session = *best;
+    *best = session->next;
+    return session;
+}
+
 /* An idle session, or the right to open one (NULL); false: complained. */
 static bool wait_for_turn(struct backend *backend, struct job *job, struct session **session)
 {
@@ -199,12 +218,10 @@ static bool wait_for_turn(struct backend *backend, struct job *job, struct sessi
         state = job_state(job);
     }
     *session = NULL;
-    if (state == JOB_RUNS && backend->idle != NULL) {
-        *session = backend->idle;
-        backend->idle = (*session)->next;
-    } else if (state == JOB_RUNS) {
+    if (state == JOB_RUNS && backend->idle != NULL)
+        *session = take_best(backend, job->sql);
+    else if (state == JOB_RUNS)
         backend->sessions++;
-    }
     pthread_mutex_unlock(&backend->mutex);
     return state == JOB_RUNS || complain_of_waiting(backend, job, state);
 }

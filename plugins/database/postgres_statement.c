@@ -143,6 +143,8 @@ struct reading {
     bool begun; /* rows_columns has been called */
     bool full; /* no further row is wanted */
     bool failed; /* complained */
+    bool is_kept; /* the statement was prepared earlier */
+    bool stale; /* ... and means something else now */
     struct changes changes;
 };
 
@@ -251,6 +253,15 @@ static bool fits(struct session *session, const PGresult *result)
     return complain_row_size(session);
 }
 
+/* "cached plan must not change result type" */
+static bool means_something_else(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    return state != NULL && strcmp(state, "0A000") == 0 && function != NULL &&
+           strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
 static void read_result(struct session *session, struct reading *reading, PGresult *result)
 {
     struct job *job = session->job;
@@ -282,6 +293,10 @@ static void read_result(struct session *session, struct reading *reading, PGresu
     case PGRES_FATAL_ERROR:
         if (reading->full && session->stopped)
             return; /* by us */
+        if (reading->is_kept && means_something_else(result)) {
+            reading->stale = true;
+            return;
+        }
         if (!reading->failed)
             complain_result(session, result);
         reading->failed = true;
@@ -317,72 +332,32 @@ static bool read_statement(struct session *session, struct reading *reading)
     }
 }
 
-/* Of a statement of our own, such as BEGIN. */
-static bool read_own(struct session *session)
-{
-    int64_t deadline = wire_deadline(session);
-    for (;;) {
-        PGresult *result;
-        if (!wire_result(session, deadline, &result))
-            return false;
-        if (result == NULL)
-            return !session->broken;
-        if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
-            complain_result(session, result);
-            session->broken = true; /* it does not fail on a whole connection */
-        }
-        PQclear(result);
-    }
-}
-
 /* ---- readers ---- */
 
-/* Prepared, by name; what cleans is between the statement and ROLLBACK. */
-static const char *const prepared[][2] = {
-    {"mcpd_begin", "BEGIN READ ONLY"},
-    {"mcpd_clean", "SELECT pg_catalog.pg_advisory_unlock_all()"},
-    {"mcpd_rollback", "ROLLBACK"},
-};
-enum { BEGIN, CLEAN, ROLLBACK, PREPARED };
-
-bool prepare_reading(struct session *session, int64_t deadline_ns)
+static bool read_once(struct session *session, const char *sql, const struct bound *bound,
+                      enum reading_way way, struct reading *reading)
 {
     PGresult *error = NULL;
-    bool good = true;
-    for (int i = 0; i < PREPARED && good; i++)
-        good = PQsendPrepare(session->pg, prepared[i][0], prepared[i][1], 0, NULL) == 1;
-    good = good && wire_sync(session) && wire_finish(session, deadline_ns, &error) && error == NULL;
-    PQclear(error);
-    return good;
-}
-
-bool send_reading(struct session *session, const char *sql, const struct bound *bound)
-{
-    return wire_send_prepared(session, prepared[BEGIN][0]) && wire_send(session, sql, bound) &&
-           wire_send_prepared(session, prepared[CLEAN][0]) &&
-           wire_send_prepared(session, prepared[ROLLBACK][0]) && wire_sync(session) &&
-           read_own(session);
-}
-
-bool finish_reading(struct session *session)
-{
-    if (!wire_finish(session, wire_deadline(session), NULL))
+    reading->is_kept = way == READING_KEPT;
+    if (!reading_send(session, sql, bound, way, &error))
         return false;
-    if (PQtransactionStatus(session->pg) == PQTRANS_IDLE)
-        return true;
-    /* An error has kept the server from what came after it. */
-    if (!wire_send_prepared(session, prepared[ROLLBACK][0]) ||
-        !wire_send_prepared(session, prepared[CLEAN][0]) || !wire_sync(session))
+    if (error != NULL) {
+        read_result(session, reading, error);
+        PQclear(error);
+    } else if (!read_statement(session, reading)) {
         return false;
-    session->unread++;
-    return true;
+    }
+    return reading_finish(session);
 }
 
+/* What was kept may not be what the statement means now, for somebody has altered a table. */
 static bool execute_reading(struct session *session, const char *sql, const struct bound *bound,
                             struct reading *reading)
 {
-    return (send_reading(session, sql, bound) && read_statement(session, reading) &&
-            finish_reading(session));
+    if (!read_once(session, sql, bound, reading_way(session, sql, bound), reading))
+        return false;
+    bool again = reading->stale && !session->broken;
+    return !again || read_once(session, sql, bound, READING_PLAIN, reading);
 }
 
 /* ---- writers ---- */
@@ -457,7 +432,7 @@ static bool execute_writing(struct session *session, const char *sql, const stru
     bool begin = session->begin_first;
     session->begin_first = false;
     return (!begin || wire_send(session, "BEGIN READ WRITE", NULL)) &&
-           wire_send(session, sql, bound) && wire_sync(session) && (!begin || read_own(session)) &&
+           wire_send(session, sql, bound) && wire_sync(session) && (!begin || wire_own(session)) &&
            read_statement(session, reading) && wire_finish(session, wire_deadline(session), NULL) &&
            still_inside(session);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Batches of statements, waiting for results, cancelling. All in libpq's pipeline mode:
+/* Batches of statements, and waiting for results. All in libpq's pipeline mode:
  * the extended protocol alone, one statement at a time, and nothing blocks. */
 #include "postgres.h"
 
@@ -29,18 +29,27 @@ static bool broke(struct session *session)
     return false;
 }
 
+static const struct bound nothing;
+
 bool wire_send(struct session *session, const char *sql, const struct bound *bound)
 {
-    static const struct bound nothing;
     const struct bound *b = bound != NULL ? bound : &nothing;
     return PQsendQueryParams(session->pg, sql, b->count, b->types, b->values, b->lengths,
                              b->formats, 0) == 1 ||
            broke(session);
 }
 
-bool wire_send_prepared(struct session *session, const char *name)
+bool wire_send_prepared(struct session *session, const char *name, const struct bound *bound)
 {
-    return PQsendQueryPrepared(session->pg, name, 0, NULL, NULL, NULL, 0) == 1 || broke(session);
+    const struct bound *b = bound != NULL ? bound : &nothing;
+    return PQsendQueryPrepared(session->pg, name, b->count, b->values, b->lengths, b->formats, 0) ==
+               1 ||
+           broke(session);
+}
+
+bool wire_prepare(struct session *session, const char *name, const char *sql)
+{
+    return PQsendPrepare(session->pg, name, sql, 0, NULL) == 1 || broke(session);
 }
 
 bool wire_sync(struct session *session)
@@ -52,11 +61,10 @@ bool wire_sync(struct session *session)
  * told again as long as the statement goes on. */
 static void cancel(struct session *session)
 {
-    char message[256];
     session->again_ns = clock_now() + session->pause_ns;
     session->pause_ns *= 2;
-    if (PQcancel(session->cancel, message, sizeof(message)) != 1)
-        session->broken = true; /* nobody listens there */
+    if (!cancel_statement(session))
+        session->broken = true;
 }
 
 void wire_cancel(struct session *session)
@@ -221,6 +229,23 @@ bool wire_finish(struct session *session, int64_t deadline_ns, PGresult **error)
             return true;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
             return broke(session);
+    }
+}
+
+bool wire_own(struct session *session)
+{
+    int64_t deadline = wire_deadline(session);
+    for (;;) {
+        PGresult *result;
+        if (!wire_result(session, deadline, &result))
+            return false;
+        if (result == NULL)
+            return !session->broken;
+        if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+            complain_result(session, result);
+            session->broken = true; /* it does not fail on a whole connection */
+        }
+        PQclear(result);
     }
 }
 

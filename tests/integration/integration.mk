@@ -13,7 +13,8 @@ $(integration_so): $(B)/tests/plugins/%.so: tests/integration/plugins/%.c $(wild
 
 $(integration_tools): $(B)/tests/integration/%: tests/integration/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) -O2 $(LDFLAGS) -o $@ $<
+	$(CC) -std=c17 -D_GNU_SOURCE $(warnings) $(CPPFLAGS) -O2 $(if $(filter %/runaway,$@),$(shell pkg-config --cflags libpq)) $(LDFLAGS) -o $@ $< \
+	    $(if $(filter %/runaway,$@),-lpq -pthread)
 
 overload: ## Ten times the load for a minute, and 1,000 streams that nobody reads
 	@scripts/install-dependencies build check

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The database plugin on PostgreSQL, through mcpd: what ../shared/attacks.md has in 6.3,
 // a server that is restarted under load, cancelled queries, results without end.
+import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
-import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
 import { Connection, requestBytes } from './lib/http.mjs';
 import { callTool, modernMessage, textOf, toolNames } from './lib/mcp.mjs';
 import { Postgres } from './lib/postgres.mjs';
@@ -26,6 +28,9 @@ postgres.sql(`CREATE TABLE secret(id int primary key, value text not null);
     CREATE VIEW small AS SELECT n FROM numbers WHERE n < 10;
     CREATE FUNCTION evil() RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS
         $$ BEGIN INSERT INTO secret VALUES (66, 'pwned'); RETURN 1; END $$;
+    CREATE FUNCTION run(sql text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE sql; RETURN 1; END $$;
+    CREATE TABLE changing(a int);
+    INSERT INTO changing VALUES (1);
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, secret_reader, writer;
     GRANT ALL ON numbers, numbers_id_seq TO writer;`);
 
@@ -139,7 +144,7 @@ for (const tool of ['r', 'powerful']) {
             assert.equal(await value('SHOW work_mem', { tool }), '4MB');
         }
         const { json } = await ask('SELECT name FROM pg_prepared_statements ORDER BY 1', { tool });
-        assert.deepEqual(json.rows.map((r) => r.name), ['mcpd_begin', 'mcpd_clean', 'mcpd_rollback']);
+        assert.deepEqual(json.rows.map((r) => r.name), ['mcpd_begin', 'mcpd_check', 'mcpd_clean', 'mcpd_forget', 'mcpd_rollback']);
         assert.equal(await value('EXPLAIN ANALYZE EXECUTE mcpd_rollback', { tool }), 'Utility statements have no plan structure');
         await refused("SELECT query_to_xml('PREPARE p AS SELECT 1', true, true, '')", /not allowed in a non-volatile function|read-only/, { tool });
     });
@@ -164,6 +169,40 @@ test('what would run for ever ends at the deadline', async () => {
     }
     await refused("SELECT repeat('x', 90000000)", /larger than the 4194304 bytes/);
     assert.equal(await value('SELECT 1', { tool: 'short' }), 1);
+});
+test('a statement that comes again is prepared and kept, until another comes', async () => {
+    const tool = 'one', kept = "SELECT statement FROM pg_prepared_statements WHERE name = 'mcpd_kept'";
+    const rows = async (query, parameters) => (await ask(query, { tool, ...(parameters ? { parameters } : {}) })).json.rows;
+    await rows('SELECT 1');
+    assert.deepEqual(await rows(kept), []);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await rows(kept), [{ statement: kept }]);
+    await rows('SELECT 1');
+    assert.deepEqual(await rows(kept), []);
+    for (let i = 0; i < 8; i++) assert.deepEqual(await rows('SELECT n, $2::text AS t FROM numbers WHERE n = $1', [i + 1, `t${i}`]), [{ n: i + 1, t: `t${i}` }]);
+    for (let i = 0; i < 4; i++) await refused('SELECT 1 / $1', /division by zero \(SQLSTATE 22012\)/, { tool, parameters: [0] });
+    for (let i = 0; i < 4; i++) await refused('SELECT nothing', /at character 8 of the query/, { tool });
+    for (let i = 0; i < 4; i++) assert.equal((await ask('SELECT generate_series(1, 100000) g', { tool, max_rows: 2 })).json.truncated, true);
+    for (let i = 0; i < 4; i++) assert.deepEqual(await rows('SELECT $1::bytea AS b', [{ $base64: 'AP8=' }]), [{ b: { $base64: 'AP8=' } }]);
+    assert.deepEqual(await rows('SELECT $1::text AS b', ['x']), [{ b: 'x' }]);
+    for (let i = 0; i < 4; i++) {
+        for (let j = 0; j < 3; j++) assert.deepEqual(Object.keys((await rows('SELECT * FROM changing'))[0]).length, i + 1);
+        postgres.sql(`ALTER TABLE changing ADD c${i} int DEFAULT 7`);
+    }
+});
+test('what is kept is never what a function has prepared by its name', async () => {
+    const tool = 'one', query = 'SELECT run($1) AS r';
+    const run = async (parameter) => (await ask(query, { tool, parameters: [parameter] })).json?.rows?.[0]?.r;
+    for (const trick of ["PREPARE mcpd_kept(text) AS SELECT 66 AS r", "DEALLOCATE mcpd_kept; PREPARE mcpd_kept(text) AS SELECT 66 AS r", 'DEALLOCATE mcpd_kept', 'DEALLOCATE ALL']) {
+        for (const times of [0, 1, 2, 3]) {
+            for (let i = 0; i < times; i++) assert.equal(await run('SELECT 1'), 1);
+            const before = (await ask(query, { tool, parameters: [trick] })).error;
+            assert.ok(before === undefined || !/SQLSTATE 25006/.test(before), before);
+            for (let i = 0; i < 4; i++) assert.notEqual(await run('SELECT 1'), 66, `${trick}, after ${times}`);
+            assert.equal(await run('SELECT 1'), 1, `${trick}, after ${times}`);
+            assert.equal(await value('SELECT 7', { tool }), 7);
+        }
+    }
+    kept();
 });
 test('names are only names', async () => {
     for (const table_name of ['users); --', "users' OR 1=1", 'secret"; DROP TABLE secret', 'x\u0000y', 'x'.repeat(5000)]) {
@@ -221,14 +260,14 @@ test('parameters are bound by the server', async () => {
 });
 test('the schema has tables, views, columns, keys, indexes and comments', async () => {
     const { structuredContent: all } = await callTool(port, 'r_get_schema', {});
-    assert.deepEqual(all.tables.map((t) => [t.name, t.type]), [['numbers', 'table'], ['secret', 'table'], ['small', 'view']]);
+    assert.deepEqual(all.tables.map((t) => [t.name, t.type]), [['changing', 'table'], ['numbers', 'table'], ['secret', 'table'], ['small', 'view']]);
     const { structuredContent: { tables: [numbers] } } = await callTool(port, 'r_get_schema', { table_name: 'public.numbers' });
     assert.deepEqual(numbers.columns[0], { name: 'id', type: 'integer', nullable: false, default: "nextval('numbers_id_seq'::regclass)", primary_key: 1 });
     assert.deepEqual(numbers.foreign_keys, [{ columns: ['secret'], table: 'secret', references: ['id'], on_update: 'NO ACTION', on_delete: 'CASCADE' }]);
     assert.deepEqual(numbers.indexes, [{ name: 'numbers_n_key', unique: true, partial: false, columns: ['n'] }, { name: 'numbers_pkey', unique: true, partial: false, columns: ['id'] }]);
-    assert.equal(all.tables[1].comment, 'what nobody changes');
-    assert.equal(all.tables[1].columns[1].comment, 'a value');
-    assert.match(all.tables[2].sql, /SELECT numbers\.n/);
+    assert.equal(all.tables[2].comment, 'what nobody changes');
+    assert.equal(all.tables[2].columns[1].comment, 'a value');
+    assert.match(all.tables[3].sql, /SELECT numbers\.n/);
 });
 test('a transaction takes effect as a whole or not at all, and says which query failed and why', async () => {
     const before = postgres.sql('SELECT count(*) FROM numbers');
@@ -283,15 +322,26 @@ async function cancelTwenty(query) {
     await until(async () => (await running()) === 0, 5_000, 'the queries to be gone', 2);
     return performance.now() - start;
 }
+/** The same through libpq alone: what this machine permits now. */
+async function cancelTwentyBare(query) {
+    const { stdout } = await promisify(execFile)(path.join(TOOLS, 'runaway'), [postgres.host, '20', query]);
+    return JSON.parse(stdout);
+}
 test('20 runaway queries are cancelled by closing the connection: gone within 100 ms', async () => {
-    // Those that wait tell what the cancelling takes; those that compute share the
-    // processors with it, and their time is the scheduler's, as is that on a busy machine.
+    // Those that compute share the processors with all that cancels them: how long that
+    // takes at least, a program shows that does it without mcpd.
     const busy = Math.max(1, os.loadavg()[0] / os.cpus().length);
-    for (const [what, query, limit] of [['wait', 'SELECT pg_sleep(3600)', 100], ['compute', 'SELECT count(*) FROM generate_series(1, 100000000000) a', 1500]]) {
-        const times = [];
-        for (let round = 0; round < 3; round++) times.push(await cancelTwenty(query));
-        console.log(`      20 that ${what}: gone after ${times.map((t) => t.toFixed(0)).join(', ')} ms`);
-        if (!SLOW_BINARY) assert.ok(Math.min(...times) <= limit * busy, `${what}: ${times} ms; the machine is busy ${busy.toFixed(1)} times`);
+    for (const [what, query] of [['wait', 'SELECT pg_sleep(3600)'], ['compute', 'SELECT count(*) FROM generate_series(1, 100000000000) a']]) {
+        const times = [], bare = [];
+        for (let round = 0; round < 3; round++) {
+            times.push(await cancelTwenty(query));
+            bare.push(await cancelTwentyBare(query));
+        }
+        const list = (all) => all.map((t) => t.toFixed(0)).join(', ');
+        const together = bare.map((b) => b.together_ms);
+        console.log(`      20 that ${what}: gone after ${list(times)} ms; by libpq alone ${list(together)}, with PQcancel for each ${list(bare.map((b) => b.pqcancel_ms))}`);
+        const limit = Math.max(100 * busy, 3 * Math.max(...together));
+        if (!SLOW_BINARY) assert.ok(Math.min(...times) <= limit, `${what}: ${times} ms; the machine is busy ${busy.toFixed(1)} times`);
     }
     assert.equal(await value('SELECT 1'), 1);
 }, { timeout: 60_000 });

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cancelling: over one connection that is open for it, or else with PQcancel.
+ *
+ * PQcancel connects anew each time, and the server makes a process for each: where the
+ * processors are taken by the very queries that are to end, those processes wait behind
+ * them. A connection that is open already is answered soon, and tells the server of all
+ * that are to be cancelled at once.
+ *
+ * Nobody goes on before the server has passed it on: a session that has been given back
+ * meanwhile would have the next call's statement cancelled.
+ */
+#include "postgres.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long the server may take to answer there. */
+#define TELL_NS INT64_C(1000000000)
+#define OPEN_NS INT64_C(5000000000)
+#define PIDS_SIZE 1024 /* of max_connections, 64 at most, as text */
+
+/* Of a caller that waits. */
+struct errand {
+    struct session *session;
+    bool done, told;
+    struct errand *next;
+};
+
+static const char cancel_sql[] = "SELECT pid FROM pg_catalog.unnest($1::pg_catalog.int4[]) pid "
+                                 "WHERE pg_catalog.pg_cancel_backend(pid)";
+
+/* Which of them it has passed on. NULL: the connection is of no use. */
+static PGresult *ask(struct session *control, const char *pids)
+{
+    const char *values[] = {pids};
+    struct bound bound = {.count = 1, .values = values};
+    struct complaint why;
+    return wire_run(control, clock_now() + TELL_NS, cancel_sql, &bound, &why);
+}
+
+/* A process's number means something to the server that gave it alone, and there may be
+ * several behind one name. False: the connection is of no use. */
+static bool tell(struct session *control, struct errand *errands)
+{
+    char pids[PIDS_SIZE] = "{";
+    size_t size = 1;
+    for (struct errand *e = errands; e != NULL; e = e->next)
+        if (e->session->pid != 0 && strcmp(e->session->server, control->server) == 0 &&
+            size + 16 < sizeof(pids))
+            size += (size_t)snprintf(pids + size, sizeof(pids) - size, "%s%d", size > 1 ? "," : "",
+                                     e->session->pid);
+    pids[size] = '}';
+    pids[size + 1] = '\0';
+    PGresult *result = ask(control, pids);
+    for (int i = 0; i < PQntuples(result); i++) {
+        int pid = atoi(PQgetvalue(result, i, 0));
+        for (struct errand *e = errands; e != NULL; e = e->next)
+            e->told |= e->session->pid == pid;
+    }
+    PQclear(result);
+    return result != NULL;
+}
+
+/* For all who wait, if it can be done. Mutex held. */
+static void run_errands(struct canceller *canceller)
+{
+    struct session *control = canceller->control;
+    struct errand *errands = canceller->waiting;
+    canceller->waiting = NULL;
+    canceller->busy = true;
+    pthread_mutex_unlock(&canceller->mutex);
+    if (control != NULL && !tell(control, errands)) {
+        session_close(control);
+        control = NULL;
+    }
+    pthread_mutex_lock(&canceller->mutex);
+    canceller->control = control;
+    while (errands != NULL) {
+        struct errand *next = errands->next;
+        errands->done = true;
+        errands = next;
+    }
+    canceller->busy = false;
+    pthread_cond_broadcast(&canceller->free);
+}
+
+/* False: the server has not been told. */
+static bool cancel_together(struct session *session)
+{
+    struct canceller *canceller = &session->backend->canceller;
+    struct errand mine = {.session = session};
+    pthread_mutex_lock(&canceller->mutex);
+    if (canceller->control != NULL) {
+        mine.next = canceller->waiting;
+        canceller->waiting = &mine;
+        while (!mine.done && canceller->busy)
+            pthread_cond_wait(&canceller->free, &canceller->mutex);
+        if (!mine.done)
+            run_errands(canceller);
+    }
+    pthread_mutex_unlock(&canceller->mutex);
+    return mine.told;
+}
+
+bool cancel_statement(struct session *session)
+{
+    char message[256];
+    if (session->is_control)
+        return false;
+    return (session->pid != 0 && cancel_together(session)) ||
+           PQcancel(session->cancel, message, sizeof(message)) == 1;
+}
+
+/* ---- the connection, for the keeper ---- */
+
+static struct session *open_control(struct backend *backend)
+{
+    struct session *control = NULL;
+    struct complaint why;
+    if (session_open(backend, NULL, clock_now() + OPEN_NS, &control, &why) != CONNECT_DONE)
+        return NULL;
+    control->is_control = true;
+    PGresult *result = ask(control, "{}"); /* whether it may, and so that it is quick later */
+    PQclear(result);
+    if (result != NULL)
+        return control;
+    session_close(control);
+    return NULL;
+}
+
+void cancel_keep(struct backend *backend, bool wanted)
+{
+    struct canceller *canceller = &backend->canceller;
+    pthread_mutex_lock(&canceller->mutex);
+    struct session *control = canceller->control;
+    bool busy = canceller->busy;
+    if (!busy)
+        canceller->control = NULL; /* who cancels meanwhile does not wait for us */
+    pthread_mutex_unlock(&canceller->mutex);
+    if (busy)
+        return;
+    if (control != NULL && (!wanted || !wire_alive(control))) {
+        session_close(control);
+        control = NULL;
+    }
+    if (control == NULL && wanted)
+        control = open_control(backend);
+    pthread_mutex_lock(&canceller->mutex);
+    canceller->control = control;
+    pthread_mutex_unlock(&canceller->mutex);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The batch that a reader's statement goes in, with what begins, cleans and ends its
+ * transaction.
+ *
+ * A statement that comes a second time in a row is prepared and kept, for parsing and
+ * planning take longer than most statements do; the pool gives who comes with it again
+ * the same connection (pool_acquire). One is kept, until another comes, and not a list of
+ * them: what runs in between could call a function that prepares something else by that
+ * name. So could the kept statement itself; with each of its runs the server is asked
+ * whether SQL has prepared anything, and if so the connection is given up.
+ */
+#include "postgres.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT "mcpd_kept"
+/* Longer statements are not kept. */
+#define KEPT_MAX 8192
+
+static const char *const prepared[][2] = {
+    {"mcpd_begin", "BEGIN READ ONLY"},
+    {"mcpd_clean", "SELECT pg_catalog.pg_advisory_unlock_all()"},
+    {"mcpd_check", "SELECT pg_catalog.pg_advisory_unlock_all(), (SELECT pg_catalog.count(*) "
+                   "FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"},
+    {"mcpd_forget", "DEALLOCATE " KEPT},
+    {"mcpd_rollback", "ROLLBACK"},
+};
+enum { BEGIN, CLEAN, CHECK, FORGET, ROLLBACK, PREPARED };
+
+static bool send_own(struct session *session, int which)
+{
+    return wire_send_prepared(session, prepared[which][0], NULL);
+}
+
+bool reading_prepare(struct session *session, int64_t deadline_ns)
+{
+    PGresult *error = NULL;
+    bool good = true;
+    for (int i = 0; i < PREPARED && good; i++)
+        good = wire_prepare(session, prepared[i][0], prepared[i][1]);
+    good = good && wire_sync(session) && wire_finish(session, deadline_ns, &error) && error == NULL;
+    PQclear(error);
+    return good;
+}
+
+/* ---- which way ---- */
+
+static bool has_types(const struct bound *bound)
+{
+    for (int i = 0; i < bound->count; i++)
+        if (bound->types != NULL && bound->types[i] != 0)
+            return true;
+    return false;
+}
+
+static bool is_last(const struct session *session, const char *sql, const struct bound *bound)
+{
+    return session->last != NULL && strcmp(session->last, sql) == 0 && !has_types(bound);
+}
+
+static void remember(struct session *session, const char *sql)
+{
+    free(session->last);
+    session->last = strlen(sql) <= KEPT_MAX ? strdup(sql) : NULL;
+}
+
+enum reading_way reading_way(struct session *session, const char *sql, const struct bound *bound)
+{
+    if (is_last(session, sql, bound))
+        return session->kept ? READING_KEPT : READING_KEEP;
+    remember(session, sql);
+    return session->kept ? READING_FORGET : READING_PLAIN;
+}
+
+/* ---- the batch ---- */
+
+static bool send_statement(struct session *session, const char *sql, const struct bound *bound,
+                           enum reading_way way)
+{
+    if (way == READING_KEEP && !wire_prepare(session, KEPT, sql))
+        return false;
+    return way == READING_KEEP || way == READING_KEPT ? wire_send_prepared(session, KEPT, bound)
+                                                      : wire_send(session, sql, bound);
+}
+
+/* What it has prepared by itself would be taken for what we keep. */
+static bool read_preparing(struct session *session, PGresult **error)
+{
+    for (;;) {
+        PGresult *result;
+        if (!wire_result(session, wire_deadline(session), &result))
+            return false;
+        if (result == NULL)
+            return true;
+        if (PQresultStatus(result) == PGRES_COMMAND_OK)
+            session->kept = true;
+        else if (*error == NULL) {
+            *error = result;
+            continue;
+        }
+        PQclear(result);
+    }
+}
+
+bool reading_send(struct session *session, const char *sql, const struct bound *bound,
+                  enum reading_way way, PGresult **error)
+{
+    bool keeps = way == READING_KEEP || way == READING_KEPT;
+    bool sent = send_own(session, BEGIN) && (way != READING_FORGET || send_own(session, FORGET)) &&
+                send_statement(session, sql, bound, way) &&
+                send_own(session, keeps ? CHECK : CLEAN) && send_own(session, ROLLBACK) &&
+                wire_sync(session);
+    if (!sent || !wire_own(session))
+        return false;
+    if (way == READING_FORGET) {
+        session->kept = false;
+        return wire_own(session);
+    }
+    return way != READING_KEEP || read_preparing(session, error);
+}
+
+/* To the end of the batch. *foreign: there is a prepared statement that is not ours. */
+static bool read_rest(struct session *session, bool *foreign)
+{
+    for (;;) {
+        PGresult *result;
+        if (!wire_result(session, wire_deadline(session), &result))
+            return false;
+        ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_TUPLES_OK && PQnfields(result) == 2)
+            *foreign = strcmp(PQgetvalue(result, 0, 1), "0") != 0;
+        PQclear(result);
+        if (status == PGRES_PIPELINE_SYNC)
+            return true;
+    }
+}
+
+bool reading_finish(struct session *session)
+{
+    bool foreign = false;
+    if (!read_rest(session, &foreign))
+        return false;
+    session->broken |= foreign;
+    if (foreign || PQtransactionStatus(session->pg) == PQTRANS_IDLE)
+        return true;
+    /* An error has kept the server from what came after it. */
+    if (!send_own(session, ROLLBACK) || !send_own(session, CLEAN) ||
+        (session->kept && !send_own(session, FORGET)) || !wire_sync(session))
+        return false;
+    session->unread++;
+    session->kept = false;
+    free(session->last);
+    session->last = NULL;
+    return true;
+}
