@@ -304,7 +304,7 @@ static bool start(struct daemon *d, struct error *err)
     set_limits(config);
     d->registry = registry_new();
     if (d->registry == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     d->mcp = mcp_new(d->config, d->registry, err);
     if (d->mcp == NULL)
         return false;

@@ -56,6 +56,17 @@ bool error_no_memory(struct error *err)
     return false;
 }
 
+bool error_no_memory_for(struct error *err, const char *context, ...)
+{
+    char text[sizeof(err->text)];
+    va_list args;
+    va_start(args, context);
+    format_cut(text, sizeof(text), context, args);
+    va_end(args);
+    error_no_memory(err);
+    return error_prefix(err, "%s", text);
+}
+
 bool error_prefix(struct error *err, const char *format, ...)
 {
     if (err == NULL)

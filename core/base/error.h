@@ -16,8 +16,10 @@ struct error {
  * err may be NULL. */
 bool error_set(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for want of memory. */
+/* The same for want of memory, which the second puts "context: " before. */
 bool error_no_memory(struct error *err);
+bool error_no_memory_for(struct error *err, const char *context, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Puts "context: " before the text. Returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

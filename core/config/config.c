@@ -140,7 +140,7 @@ bool config_set_listen(struct config *config, const char *listen, struct error *
 
     struct config_listen *only = arena_alloc(arena, sizeof(*only));
     if (only == NULL)
-        return error_set(err, "%s: out of memory", listen);
+        return error_no_memory_for(err, "%s", listen);
     *only = entry;
     config->listen = only;
     config->listens = 1;
@@ -153,7 +153,7 @@ bool config_set_plugin_directory(struct config *config, const char *directory, s
         return error_set(err, "the plugin directory has no name: expected a path");
     const char *copy = config_copy_string(&config->private->arena, bytes_of(directory));
     if (copy == NULL)
-        return error_set(err, "%s: out of memory", directory);
+        return error_no_memory_for(err, "%s", directory);
     config->plugins.directory = copy;
     return true;
 }

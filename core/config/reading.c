@@ -244,8 +244,7 @@ static bool read_sandbox(struct reading *r, const struct json *json, const struc
     sandbox->enabled = read_bool(json, object, "enabled", true);
     sandbox->network = read_bool(json, object, "network", false);
     sandbox->unix_sockets = read_bool(json, object, "unix_sockets", false);
-    sandbox->open_files =
-        read_number(json, object, "open_files", UINT32_MAX, sandbox->open_files);
+    sandbox->open_files = read_number(json, object, "open_files", UINT32_MAX, sandbox->open_files);
     sandbox->file_size_mib =
         read_number(json, object, "file_size_mib", UINT32_MAX, sandbox->file_size_mib);
     return read_paths(r, json, object, "read", &sandbox->read, &sandbox->read_count) &&

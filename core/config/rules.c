@@ -167,8 +167,7 @@ static void check_timeout(struct reading *r, const struct config_provider *provi
 /* Two words of one operator against each other. */
 static void check_sandbox(struct reading *r, const struct config_provider *provider)
 {
-    const struct json_node *value =
-        json_at(provider->document, provider->node, "/sandbox/enabled");
+    const struct json_node *value = json_at(provider->document, provider->node, "/sandbox/enabled");
     struct document doc = {provider->file, *provider->document};
     char pointer[128];
     if (provider->sandbox.enabled || !r->config->plugins.require_sandbox)

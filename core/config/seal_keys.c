@@ -57,7 +57,7 @@ struct seal_key *seal_keys_parse(const char *file, struct bytes text, struct are
     size_t found = 0, number = 0;
 
     if (keys == NULL) {
-        error_set(err, "%s: out of memory", file);
+        error_no_memory_for(err, "%s", file);
         return NULL;
     }
     while (text.size > 0) {

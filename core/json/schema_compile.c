@@ -220,7 +220,7 @@ struct schema *schema_compile(const struct json *json, const struct json_node *r
     c.pending_end = &c.pending;
     c.schema = calloc(1, sizeof(*c.schema));
     if (c.schema == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     arena_init(&c.schema->arena, SCHEMA_MAX_MEMORY);

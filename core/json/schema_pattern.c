@@ -316,7 +316,7 @@ struct pattern *pattern_new(struct bytes text, size_t *size, struct error *err)
         goto out;
     pattern = malloc(sizeof(*pattern) + text.size);
     if (pattern == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         goto out;
     }
     pattern->text_size = text.size;

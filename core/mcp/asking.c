@@ -609,7 +609,7 @@ void ask(struct invocation *inv, const struct call_result *result)
         else if (send_questions(inv, result))
             return;
         else
-            error_set(&why, "This has to ask the client: out of memory");
+            error_no_memory_for(&why, "This has to ask the client");
     }
     invocation_leave(inv);
     inv->method->finish(inv,

@@ -113,7 +113,7 @@ static bool open_state(struct invocation *inv, const struct json_node *given,
     if (text.data == NULL)
         return invalid(request, "", "requestState must be a string");
     struct config *config = take_ring(request, &ring);
-    bool ok = bind(inv, &bound) || error_set(&why, "out of memory");
+    bool ok = bind(inv, &bound) || error_no_memory(&why);
     ok = ok && request_state_open(&ring, buf_bytes(&bound), text, clock_wall_ms(), inv->arena,
                                   state, &why);
     buf_free(&bound);
@@ -274,7 +274,7 @@ static bool seal(const struct invocation *inv, const struct call_result *result,
     state.expires_ms = clock_wall_ms() + config->request_state.lifetime_ms;
     state.awaited = buf_bytes(&awaited);
     BUF_LIT(out, "\"");
-    bool done = bind(inv, &bound) || error_set(err, "out of memory");
+    bool done = bind(inv, &bound) || error_no_memory(err);
     if (done && awaited.failed)
         done = error_set(err, "the requestedSchemas have more than %zu bytes", REQUEST_STATE_MAX);
     done = done && request_state_seal(&ring, buf_bytes(&bound), &state, out, err);

@@ -119,7 +119,7 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
     return mcp;
 out:
     mcp_free(mcp);
-    error_set(err, "out of memory");
+    error_no_memory(err);
     return NULL;
 }
 

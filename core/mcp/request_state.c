@@ -94,7 +94,7 @@ bool request_state_seal(const struct seal_ring *ring, struct bytes bound,
     if (plain == NULL || text == NULL) {
         free(plain);
         free(text);
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     }
     put(plain, (uint64_t)state->expires_ms, 8);
     memcpy(plain + 8, state->id, REQUEST_STATE_ID_SIZE);
@@ -111,7 +111,7 @@ bool request_state_seal(const struct seal_ring *ring, struct bytes bound,
     crypto_wipe(plain, plain_size);
     free(plain);
     free(text);
-    return !out->failed || error_set(err, "out of memory");
+    return !out->failed || error_no_memory(err);
 }
 
 /* ---- opening ---- */
@@ -169,7 +169,7 @@ bool request_state_open(const struct seal_ring *ring, struct bytes bound, struct
     char *sealed = arena_alloc(arena, rest.size + 1);
     unsigned char *plain = arena_alloc(arena, rest.size + 1);
     if (sealed == NULL || plain == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     if (!base64url_decode(rest, sealed, &size) || size < CRYPTO_SEAL_SIZE + HEAD_SIZE ||
         !crypto_open(key->key, bound, (struct bytes){sealed, size}, plain) ||
         !read_plain(plain, size - CRYPTO_SEAL_SIZE, state))

@@ -65,8 +65,7 @@ void task_read_inside(struct task_run *run, struct bytes inside)
 /* Whether the client has declared all that is asked; else *why becomes the error. */
 static bool may_ask(const struct task *task, const struct json *requests, struct buf *why)
 {
-    unsigned declared =
-        abilities_declared(task->revision, client_capabilities(task->run->origin));
+    unsigned declared = abilities_declared(task->revision, client_capabilities(task->run->origin));
     unsigned missing = abilities_needed(requests) & ~declared;
 
     if (missing == 0)
@@ -217,11 +216,11 @@ static bool take(struct taking *t, struct task *task, const struct json *json,
 
     if (!json_parse(&t->open, task->row.payload, &json_default_limits, &t->arena, NULL) ||
         !json_parse(&t->inside, task->row.inside, &json_default_limits, &t->arena, NULL))
-        return error_set(why, "out of memory");
+        return error_no_memory(why);
     awaited_write(&t->text, &t->open);
     if (t->text.failed ||
         !json_parse(&t->awaited, buf_bytes(&t->text), &json_default_limits, &t->arena, NULL))
-        return error_set(why, "out of memory");
+        return error_no_memory(why);
     BUF_LIT(&t->left, "{");
     BUF_LIT(&t->taken, "{");
     copy_members(&t->taken, &t->inside, json_get(&t->inside, t->inside.root, "answers"));
@@ -236,7 +235,7 @@ static bool take(struct taking *t, struct task *task, const struct json *json,
     task_write_inside(&inside, task->round, state, buf_bytes(&t->taken));
     if (t->left.failed || t->taken.failed || inside.failed) {
         buf_free(&inside);
-        return error_set(why, "out of memory");
+        return error_no_memory(why);
     }
     char *text = buf_detach(&inside, &size);
     task_set(&task->row.inside, text, size);

@@ -171,7 +171,7 @@ struct task *task_new(struct tasks *tasks, const struct request *request, struct
         shorten(&row.ttl_ms, request);
     struct task *task = make_task(tasks, &row);
     if (task == NULL) {
-        error_set(why, "out of memory");
+        error_no_memory(why);
         return NULL;
     }
     task->revision = request->revision;
@@ -488,7 +488,7 @@ struct tasks *tasks_new(struct mcp *mcp, struct store *store, struct error *err)
     pthread_condattr_t monotonic;
 
     if (tasks == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     tasks->mcp = mcp;

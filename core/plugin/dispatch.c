@@ -451,7 +451,7 @@ bool dispatch_start(uint32_t workers, uint32_t queue, struct error *err)
         return error_set(err, "the workers cannot start again: threads of before are still inside "
                               "plugins");
     if (!make_workers(workers > 0 ? workers : 1))
-        return error_set(err, "cannot start the workers: out of memory");
+        return error_no_memory_for(err, "cannot start the workers");
     pool.limit = queue;
     pool.calls = pool.refused = 0;
     atomic_store(&pool.late, 0);

@@ -31,7 +31,7 @@ struct host_config *host_config_new(const struct config_provider *settings, stru
 {
     struct host_config *config = calloc(1, sizeof(*config));
     if (config == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     arena_init(&config->arena, CONFIG_MEMORY);
@@ -230,7 +230,8 @@ void failure_tell(const struct failure *failure, const char *file_name,
                   const struct config_provider *settings, struct error *err)
 {
     if (!failure->in_config) {
-        error_set(err, "%s: %s", file_name, failure->why.text);
+        *err = failure->why;
+        error_prefix(err, "%s", file_name);
         return;
     }
     char place[512] = "", path[300];

@@ -164,7 +164,7 @@ static bool check_manifest(struct image *image, const char *name, struct bytes c
     memcpy(image->id, manifest.id, sizeof(image->id));
     memcpy(image->version, manifest.version, sizeof(image->version));
     if (manifest.needs[0] != '\0' && (image->needs = strdup(manifest.needs)) == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     return true;
 }
 
@@ -235,7 +235,7 @@ static bool write_copy(struct image *image, struct bytes content, const char *pr
     snprintf(name + length, sizeof(name) - (size_t)length, ".so");
     if (asprintf(&image->path, "%s/%s", private_directory, name) < 0) {
         image->path = NULL;
-        return error_set(err, "cannot be copied: out of memory");
+        return error_no_memory_for(err, "cannot be copied");
     }
 
     int directory_fd = open_private_directory(private_directory, err);
@@ -274,7 +274,7 @@ struct image *image_open(int directory_fd, const char *name, const char *private
     struct bytes content = {NULL, 0};
     bool ok = false;
     if (image == NULL || (image->source = source_path(directory_fd, name)) == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         goto out;
     }
     content = read_source(directory_fd, name, err);

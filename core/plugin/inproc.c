@@ -425,7 +425,7 @@ static bool bring_up(struct inproc *link, struct failure *failure)
         return false;
     link->host = host_new(provider, config);
     if (link->host == NULL)
-        return error_set(&failure->why, "out of memory");
+        return error_no_memory(&failure->why);
     if (link->step != NULL)
         link->step(link->step_context, "its constructors");
     if (!inproc_map(link, failure) || !get_descriptor(link, failure))
@@ -453,7 +453,7 @@ struct provider *inproc_run(struct image *image, const char *provider_id, struct
     *failure = (struct failure){0};
     struct inproc *link = link_new(image, provider_id, config, settings);
     if (link == NULL) {
-        error_set(&failure->why, "out of memory");
+        error_no_memory(&failure->why);
         return NULL;
     }
     link->step = step;

@@ -230,7 +230,7 @@ static bool collect(struct inproc *link, struct offers *offers, enum offer_kind 
                                     .add = add_offer};
     int32_t result = inproc_enter(link, step, run_get, &collection, failure);
     if (collection.starved) /* half a list must not take the place of a whole one */
-        return error_set(&failure->why, "out of memory for what its %s gives", step);
+        return error_no_memory_for(&failure->why, "what its %s gives", step);
     if (only_passes_on(&collection, result, failure))
         result = MCP_OK;
     if (collection.left_out > LEFT_OUT_LOGGED)
@@ -244,7 +244,7 @@ struct offers *inproc_collect(struct inproc *link, struct failure *failure)
     struct offers *offers = offers_new();
 
     if (offers == NULL) {
-        error_set(&failure->why, "out of memory");
+        error_no_memory(&failure->why);
         return NULL;
     }
     if (!collect(link, offers, OFFER_TOOL, "get_tools", NULL, failure) ||

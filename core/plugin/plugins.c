@@ -391,7 +391,7 @@ static struct plugins *plugins_new(struct config *config, struct registry *regis
 {
     struct plugins *plugins = calloc(1, sizeof(*plugins));
     if (plugins == NULL) {
-        error_set(err, "plugins cannot be loaded: out of memory");
+        error_no_memory_for(err, "plugins cannot be loaded");
         return NULL;
     }
     pthread_mutex_init(&plugins->mutex, NULL);
@@ -408,7 +408,7 @@ static struct plugins *plugins_new(struct config *config, struct registry *regis
     if (plugins->wake_fd < 0) {
         error_set(err, "plugins cannot be watched: eventfd: %s", strerror(errno));
     } else if (!scan_init(&plugins->serving.scan, config->plugins.directory)) {
-        error_set(err, "plugins cannot be loaded: out of memory");
+        error_no_memory_for(err, "plugins cannot be loaded");
     } else if (private_dir_open(&plugins->private, config->plugins.private_directory, err)) {
         plugins->serving.private_directory = plugins->private.path;
         return plugins;
@@ -433,7 +433,7 @@ struct plugins *plugins_start(struct config *config, struct registry *registry, 
         serving_publish(&plugins->serving);
     }
     if (plugins->serving.dirty)
-        error_set(err, "plugins cannot be served: out of memory");
+        error_no_memory_for(err, "plugins cannot be served");
     else if (thread_start(&plugins->thread, "mcpd-control", run, plugins, err))
         return plugins;
     provider_on_drained(NULL, NULL);

@@ -493,12 +493,12 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
     struct snapshot *old = registry->newest; /* only this thread changes it */
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
     if (snapshot == NULL)
-        return error_set(err, "what is on offer cannot be renewed: out of memory");
+        return error_no_memory_for(err, "what is on offer cannot be renewed");
     atomic_init(&snapshot->references, 1);
     arena_init(&snapshot->arena, SNAPSHOT_MAX);
     if (!fill(registry, snapshot, providers, count) || !hash_lists(snapshot)) {
         snapshot_unref(snapshot);
-        return error_set(err, "what is on offer cannot be renewed: out of memory");
+        return error_no_memory_for(err, "what is on offer cannot be renewed");
     }
     forget_complaints(registry, snapshot);
     snapshot->version = old != NULL ? old->version + 1 : 1;

@@ -252,7 +252,7 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
     memcpy(hash, file->hash, sizeof(hash));
     struct provider *provider = NULL;
     if (out == NULL)
-        error_set(&err, "%s: out of memory", file->name);
+        error_no_memory_for(&err, "%s", file->name);
     else
         provider = load(serving, slot, file, hash, &err);
     if (provider == NULL) {

@@ -352,8 +352,11 @@ static bool judge(const struct trial *trial, uint32_t timeout_ms, const char *fi
                         file_name, BYTES_FMT(verdict.text));
         return true;
     }
-    if (verdict.end == TRY_UNFIT) {
+    if (trial->reports.failed) {
+        cannot_try(&failure.why, ENOMEM);
+    } else if (verdict.end == TRY_UNFIT || verdict.end == TRY_NO_MEMORY) {
         error_set(&failure.why, "%.*s", BYTES_FMT(verdict.text));
+        failure.why.no_memory = verdict.end == TRY_NO_MEMORY;
     } else if (verdict.end == TRY_UNFIT_CONFIG) {
         size_t pointer = strnlen(verdict.text.data, verdict.text.size);
         size_t why = pointer < verdict.text.size ? pointer + 1 : pointer;

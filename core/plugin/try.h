@@ -39,6 +39,7 @@ enum try_kind {
     TRY_STEP = 's', /* about to run "create" */
     TRY_FIT = 'f', /* the end: all is well; the text is empty, or why its code cannot go */
     TRY_UNFIT = 'u', /* the end: the text is why */
+    TRY_NO_MEMORY = 'm', /* the same, and nothing is wrong with the plugin */
     TRY_UNFIT_CONFIG = 'c' /* the end: the text is a JSON Pointer, a NUL, and why */
 };
 

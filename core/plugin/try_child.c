@@ -43,7 +43,7 @@ static void report_failure(const struct failure *failure)
 {
     struct buf text;
     if (!failure->in_config) {
-        report(TRY_UNFIT, bytes_of(failure->why.text));
+        report(failure->why.no_memory ? TRY_NO_MEMORY : TRY_UNFIT, bytes_of(failure->why.text));
         return;
     }
     buf_init(&text, sizeof(*failure));
@@ -162,7 +162,7 @@ void image_try_child(int argc, char **argv)
     if (image != NULL && provider_id != NULL && config != NULL)
         try(image, provider_id, bytes_of(config));
     else
-        report(TRY_UNFIT, BYTES("out of memory"));
+        report(TRY_NO_MEMORY, BYTES("out of memory"));
     /* Not exit: the plugin's threads may still run. */
     _exit(0);
 }

@@ -256,7 +256,7 @@ struct uri_template *uri_template_new(struct bytes text, struct error *err)
         return NULL;
     }
     if (!make_room(&r, text)) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     while (r.at < text.size) {

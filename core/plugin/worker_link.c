@@ -194,9 +194,8 @@ static bool start_process(struct worker_link *link, struct worker *worker, int *
     pthread_mutex_lock(&link->mutex);
     char **environment = environment_make(NULL, needs, link->config);
     pthread_mutex_unlock(&link->mutex);
-    bool started = environment != NULL
-                       ? worker_start(&worker->process, environment, fd, err)
-                       : error_set(err, "its worker cannot be started: out of memory");
+    bool started = environment != NULL ? worker_start(&worker->process, environment, fd, err)
+                                       : error_no_memory_for(err, "its worker cannot be started");
     environment_free(environment);
     return started;
 }
@@ -206,7 +205,7 @@ static struct worker *worker_new(struct worker_link *link, struct error *err)
     struct worker *worker = calloc(1, sizeof(*worker));
     int fd = -1;
     if (worker == NULL) {
-        error_set(err, "cannot be started: out of memory");
+        error_no_memory_for(err, "cannot be started");
         return NULL;
     }
     if (!start_process(link, worker, &fd, err)) {

@@ -73,7 +73,7 @@ static struct offers *link_get_offers(struct provider *provider, struct error *e
     struct worker_link *link = (struct worker_link *)provider;
     struct offers *offers = offers_new();
     if (offers == NULL) {
-        error_set(err, "%s: out of memory", link->file_name);
+        error_no_memory_for(err, "%s", link->file_name);
         return NULL;
     }
     pthread_mutex_lock(&link->mutex);
@@ -251,7 +251,7 @@ static bool bring_up(struct worker_link *link, struct failure *failure)
     struct request *request = &link->request;
     request->offers = offers_new();
     if (request->offers == NULL)
-        return error_set(&failure->why, "out of memory");
+        return error_no_memory(&failure->why);
     request->type = FRAME_LOAD;
     request->active = true;
     bool ok = link_start_thread(link, &failure->why);
@@ -285,7 +285,7 @@ struct provider *worker_link_load(struct image *image, const char *provider_id,
     snprintf(file_name, sizeof(file_name), "%s", slash != NULL ? slash + 1 : image->source);
     struct worker_link *link = link_new(image, provider_id, config, settings);
     if (link == NULL) {
-        error_set(err, "%s: out of memory", file_name);
+        error_no_memory_for(err, "%s", file_name);
         return NULL;
     }
     if (bring_up(link, &failure)) {

@@ -282,7 +282,7 @@ static bool load_tasks(struct store_backend *backend,
         read_task(statement, &task);
         if (!visit(context, &task)) {
             sqlite3_reset(statement);
-            return error_set(err, "out of memory");
+            return error_no_memory(err);
         }
     }
     done = code == SQLITE_DONE || fail(b, err);
@@ -415,7 +415,7 @@ struct store_backend *sqlite_backend_open(const char *path, uint64_t max_bytes, 
         return NULL;
     struct sqlite_backend *b = calloc(1, sizeof *b + place_size);
     if (b == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     b->base.ops = &sqlite_ops;
@@ -424,7 +424,7 @@ struct store_backend *sqlite_backend_open(const char *path, uint64_t max_bytes, 
     if (code == SQLITE_OK && set_up(b, max_bytes, err))
         return &b->base;
     if (b->db == NULL)
-        error_set(err, "out of memory");
+        error_no_memory(err);
     else if (code != SQLITE_OK)
         fail(b, err);
     close_backend(&b->base);

@@ -334,7 +334,7 @@ struct store *store_open(const char *url, uint64_t max_bytes, struct error *err)
     struct store *store = calloc(1, sizeof *store);
 
     if (store == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     store->last = &store->first;

@@ -70,7 +70,7 @@ struct http *http_open(struct config *config, struct mcp *mcp, const struct acti
     struct http *http = calloc(1, sizeof *http);
 
     if (http == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     http->config = config_ref(config);

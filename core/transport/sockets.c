@@ -268,7 +268,7 @@ bool sockets_open(struct http *http, const struct activation *activation, struct
     http->listen_fds =
         calloc(pass ? activation->count : http->config->listens, sizeof *http->listen_fds);
     if (http->listen_fds == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     return pass ? use_passed(http, activation, err) : open_own(http, err);
 }
 

@@ -283,7 +283,7 @@ bool stdio_start(struct stdio *stdio, const struct config *config, struct mcp *m
     stdio->max_line = config->http.max_body_bytes;
     stdio->channel = channel_open(mcp, &ops, stdio, false);
     if (stdio->channel == NULL)
-        return error_set(err, "out of memory");
+        return error_no_memory(err);
     atomic_fetch_add(&stdio->references, 1);
     stdio->writing = thread_start(&stdio->writer, "mcpd-writer", run_writer, stdio, err);
     if (!stdio->writing)

@@ -390,7 +390,7 @@ struct streams *streams_start(struct http *http, struct error *err)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
     if (streams == NULL) {
-        error_set(err, "out of memory");
+        error_no_memory(err);
         return NULL;
     }
     streams->http = http;

@@ -15,7 +15,7 @@ static struct fake_provider *tea, *pot;
 static struct config *config;
 static struct health *health;
 static atomic_bool open_door; /* run_wait returns when it is set */
-static const char *failure; /* what run_answer says; NULL: all is well */
+static const char *_Atomic failure; /* what run_answer says; NULL: all is well */
 static atomic_bool serial_inside,
     together; /* a tool that is not thread-safe runs; a check beside it */
 
@@ -34,10 +34,11 @@ static void run_answer(struct fake_provider *fake, struct mcp_call *call)
     (void)fake;
     if (is_check(call) && atomic_load(&serial_inside))
         atomic_store(&together, true);
-    if (failure == NULL)
+    const char *text = failure;
+    if (text == NULL)
         call->ops->finish_text(call, MCP_STR("Hot."));
     else
-        call->ops->finish_failure(call, mcp(failure));
+        call->ops->finish_failure(call, mcp(text));
 }
 
 static void run_wait(struct fake_provider *fake, struct mcp_call *call)
