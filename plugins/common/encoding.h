@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8 (RFC 3629) and Base64 (RFC 4648, section 4), for the bundled plugins. */
+/* UTF-8 (RFC 3629), Base64 (RFC 4648, section 4) and hexadecimal digits, for the bundled
+ * plugins. */
 #ifndef PLUGINS_ENCODING_H
 #define PLUGINS_ENCODING_H
 
@@ -24,5 +25,15 @@ void base64_encode(const void *data, size_t size, char *out);
 /* Strict: padding required, no white space, zero trailing bits. Writes at most
  * size / 4 * 3 bytes to out, *decoded of them; false when it is not Base64. */
 bool base64_decode(const char *data, size_t size, char *out, size_t *decoded);
+
+/* 0 to 15, in either case; -1: it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 #endif

@@ -183,3 +183,39 @@ void text_add_base64(struct text *t, const void *data, size_t size)
     t->size += encoded;
     t->data[t->size] = '\0';
 }
+
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+void text_add_percent(struct text *t, const char *data, size_t size, const char *others)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)data[i];
+        const char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
+        if (is_unreserved(data[i]) || (c != '\0' && strchr(others, data[i]) != NULL))
+            text_add(t, &data[i], 1);
+        else
+            text_add(t, escape, sizeof(escape));
+    }
+}
+
+bool text_add_unescaped(struct text *t, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        char c = data[i];
+        if (c == '%') {
+            int high = i + 2 < size ? hex_digit(data[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(data[i + 2]) : -1;
+            if (low < 0)
+                return false;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        text_add(t, &c, 1);
+    }
+    return true;
+}

@@ -45,4 +45,10 @@ void text_add_real(struct text *t, double number);
 /* Base64 (RFC 4648, section 4), without quotes. */
 void text_add_base64(struct text *t, const void *data, size_t size);
 
+/* With %-escapes (RFC 3986, 2.1) for all but the unreserved characters and those of
+ * `others`. */
+void text_add_percent(struct text *t, const char *data, size_t size, const char *others);
+/* And back; false: an escape is none, and a part has been added. */
+bool text_add_unescaped(struct text *t, const char *data, size_t size);
+
 #endif

@@ -42,11 +42,6 @@ static void add_real(struct text *json, const char *data, size_t size)
         text_adds(json, ".0");
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "\x0a0b" */
 static void add_bytes(struct text *json, const char *data, size_t size)
 {

@@ -8,18 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "encoding.h"
 #include "reading.h"
 
 /* ---- create: the URL ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* The path of a URL, %-escapes decoded, in place. False: not a path. */
 static bool decode_path(char *path)

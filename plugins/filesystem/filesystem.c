@@ -2,14 +2,10 @@
 /* The plugin itself: configuration and life of an instance. */
 #include "filesystem.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include <mcp/completion.h>
 #include <mcp/resources.h>
 
 #include "bundled.h"
@@ -18,7 +14,6 @@
 #include "text.h"
 
 #define LARGEST_FILE (INT64_C(1) << 30)
-#define ROOTS_MAX 64
 
 static const char config_schema[] =
     "{\"type\":\"object\",\"required\":[\"allowed_paths\"],\"additionalProperties\":false,"
@@ -50,50 +45,30 @@ static void filesystem_free(struct filesystem *fs)
 {
     if (fs == NULL)
         return;
-    for (size_t i = 0; i < fs->root_count; i++)
-        free(fs->roots[i].path);
-    free(fs->roots);
+    roots_free(&fs->roots);
     if (fs->editing != NULL)
         pthread_mutex_destroy(fs->editing);
     free(fs->editing);
     free(fs);
 }
 
-/* Takes one of allowed_paths. 1: done, 0: there are no more, -1: wrong. */
-static int add_root(struct filesystem *fs, size_t index)
-{
-    char *path;
-    int added = config_directory(fs->host, "/allowed_paths", index, &path);
-    if (added > 0)
-        fs->roots[fs->root_count++] = (struct root){.path = path, .fd = -1};
-    return added;
-}
-
 static bool configure(struct filesystem *fs)
 {
     const struct mcp_host *host = fs->host;
+    bool allow_mounts = false;
     if (!config_integer(host, "/max_file_size", 1, LARGEST_FILE, &fs->max_file_size) ||
         !config_integer(host, "/max_entries", 1, 1000000, &fs->max_entries) ||
         !config_bool(host, "/read_only", &fs->read_only) ||
         !config_integer(host, "/max_output", 1, LARGEST_FILE, &fs->max_output) ||
         !config_integer(host, "/max_resources", 0, 4000, &fs->max_resources) ||
         !config_integer(host, "/max_watches", 0, 100000, &fs->max_watches) ||
-        !config_bool(host, "/allow_mounts", &fs->allow_mounts) ||
+        !config_bool(host, "/allow_mounts", &allow_mounts) ||
         !config_bool(host, "/allow_hard_links", &fs->allow_hard_links))
         return false;
-    int added = 1;
-    for (size_t i = 0; added > 0; i++) {
-        added = add_root(fs, i);
-        if (fs->root_count > ROOTS_MAX)
-            return config_fail(host, "/allowed_paths", "more than %d directories", ROOTS_MAX);
-    }
-    if (added < 0)
-        return false;
-    if (fs->root_count == 0)
-        return config_fail(host, "",
-                           "\"allowed_paths\" is missing or empty: name the directories "
-                           "that clients may read, such as [\"/srv/files\"]");
-    return true;
+    fs->roots.stay_on_mount = !allow_mounts;
+    return roots_configure(&fs->roots, host, "/allowed_paths",
+                           "name the directories that clients may read, such as "
+                           "[\"/srv/files\"]");
 }
 
 static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void **instance)
@@ -109,11 +84,10 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     fs->max_entries = 10000;
     fs->max_resources = 100;
     fs->max_watches = 1024;
-    fs->roots = calloc(ROOTS_MAX + 1, sizeof(fs->roots[0])); /* and the one that is too many */
     fs->editing = calloc(1, sizeof(*fs->editing));
     if (fs->editing != NULL)
         pthread_mutex_init(fs->editing, NULL);
-    if (fs->roots == NULL || fs->editing == NULL || !configure(fs)) {
+    if (fs->editing == NULL || !configure(fs)) {
         filesystem_free(fs);
         return MCP_EFAIL;
     }
@@ -124,12 +98,8 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
 static int32_t start(void *self)
 {
     struct filesystem *fs = self;
-    for (size_t i = 0; i < fs->root_count; i++) {
-        struct root *root = &fs->roots[i];
-        root->fd = open_allowed(fs->host, "/allowed_paths", i, root->path);
-        if (root->fd < 0)
-            return MCP_EFAIL;
-    }
+    if (!roots_open(&fs->roots))
+        return MCP_EFAIL;
     watch_start(fs);
     return MCP_OK;
 }
@@ -138,11 +108,7 @@ static void stop(void *self)
 {
     struct filesystem *fs = self;
     watch_stop(fs);
-    for (size_t i = 0; i < fs->root_count; i++) {
-        if (fs->roots[i].fd >= 0)
-            close(fs->roots[i].fd);
-        fs->roots[i].fd = -1;
-    }
+    roots_close(&fs->roots);
 }
 
 static void destroy(void *self)
@@ -171,17 +137,21 @@ static const void *get_extension(void *self, const char *id)
         .get_resource_templates = resources_templates,
         .read_resource = resources_read,
     };
-
+    static const struct mcp_completion completion = {.struct_size = sizeof(completion),
+                                                     .complete = resources_complete};
     static const struct mcp_health health = HEALTH_CHECK(check_health);
 
     (void)self;
     if (strcmp(id, MCP_HEALTH) == 0)
         return &health;
+    if (strcmp(id, MCP_COMPLETION) == 0)
+        return &completion;
     return strcmp(id, MCP_RESOURCES) == 0 ? &resources : NULL;
 }
 
-BUNDLED_PLUGIN_WITH("filesystem", "Files",
-                    "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.health/1\"],"
-                    "\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
-                    "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
-                    .get_extension = get_extension);
+BUNDLED_PLUGIN_WITH(
+    "filesystem", "Files",
+    "\"abi\":\"1.1\",\"extensions\":[\"mcp.resources/1\",\"mcp.completion/1\",\"mcp.health/1\"],"
+    "\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+    "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
+    .get_extension = get_extension);

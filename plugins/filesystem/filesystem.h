@@ -20,25 +20,18 @@
 #include <mcp/plugin.h>
 
 #include "beneath.h"
+#include "roots.h"
 #include "text.h"
-
-/* One of allowed_paths. */
-struct root {
-    char *path; /* as configured, without slashes at the end */
-    int fd; /* O_PATH; -1 before start and after stop */
-};
 
 /* One instance. Constant between start and stop, so calls need no lock. */
 struct filesystem {
     const struct mcp_host *host;
-    struct root *roots;
-    size_t root_count;
+    struct roots roots; /* allowed_paths */
     int64_t max_file_size;
     int64_t max_output;
     int64_t max_entries;
     bool read_only;
     bool allow_hard_links;
-    bool allow_mounts;
     int64_t max_resources;
     int64_t max_watches;
     struct watcher *watcher; /* of watch.c; NULL: nothing is watched */
@@ -90,6 +83,7 @@ bool was_cancelled(struct mcp_call *call);
 /* ---- names.c: the names in a directory, sorted ---- */
 
 struct names {
+    const char *prefix; /* what they begin with; NULL: all are taken */
     char **items;
     size_t count, capacity;
     bool cut; /* there were more */
@@ -97,7 +91,7 @@ struct names {
 };
 
 /* The first `keep` names in sorted order, whatever the order of the directory, in memory
- * for twice as many. Takes fd and gives back what is to be closed with names_close; NULL
+ * for twice as many; of `names`, only the prefix need be set. Takes fd and gives back what is to be closed with names_close; NULL
  * with errno. */
 DIR *names_open(int fd, size_t keep, struct mcp_call *call, struct names *names);
 void names_close(DIR *directory, struct names *names); /* errno stays */
@@ -235,6 +229,9 @@ tool_function list_allowed_directories; /* info.c */
 int32_t resources_list(void *self, const struct mcp_offer_sink *sink);
 int32_t resources_templates(void *self, const struct mcp_offer_sink *sink);
 int32_t resources_read(void *self, struct mcp_call *call);
+/* "file:///srv/files/{+path}" */
+void add_template(struct text *t, const struct root *root);
+int32_t resources_complete(void *self, struct mcp_call *call); /* complete.c */
 
 /* Without a watcher, nobody hears of changes; it has been logged. */
 void watch_start(struct filesystem *fs);

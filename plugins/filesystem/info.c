@@ -69,8 +69,8 @@ int32_t list_allowed_directories(const struct filesystem *fs, struct mcp_call *c
     text_init(&json, SIZE_MAX / 4);
     text_adds(&words, "Allowed directories:");
     text_adds(&json, "{\"directories\":[");
-    for (size_t i = 0; i < fs->root_count; i++) {
-        const char *path = fs->roots[i].path;
+    for (size_t i = 0; i < fs->roots.count; i++) {
+        const char *path = fs->roots.items[i].path;
         text_adds(&words, "\n");
         add_shown_name(&words, path, strlen(path));
         text_adds(&json, i > 0 ? "," : "");

@@ -100,7 +100,7 @@ static bool list_names(struct listing *l, int fd, const struct names *names, int
 /* Lists the open directory; takes fd. False with errno. */
 static bool list_level(struct listing *l, int fd, int depth)
 {
-    struct names names;
+    struct names names = {.prefix = NULL};
     DIR *directory = names_open(fd, l->max - l->count + 1, l->call, &names);
     if (directory == NULL)
         return false;

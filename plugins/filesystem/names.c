@@ -62,7 +62,14 @@ static bool read_names(DIR *directory, size_t keep, struct mcp_call *call, struc
                 return false;
             break;
         }
+        if (seen % 1024 == 0 && call->ops->is_cancelled(call)) {
+            names->cancelled = true;
+            break;
+        }
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (names->prefix != NULL &&
+            strncmp(entry->d_name, names->prefix, strlen(names->prefix)) != 0)
             continue;
         if (!names_add(names, entry->d_name)) {
             errno = ENOMEM;
@@ -70,10 +77,6 @@ static bool read_names(DIR *directory, size_t keep, struct mcp_call *call, struc
         }
         if (names->count >= 2 * keep + 1024)
             sort_and_cut(names, keep);
-        if (seen % 1024 == 0 && call->ops->is_cancelled(call)) {
-            names->cancelled = true;
-            break;
-        }
     }
     sort_and_cut(names, keep);
     return true;
@@ -81,7 +84,7 @@ static bool read_names(DIR *directory, size_t keep, struct mcp_call *call, struc
 
 DIR *names_open(int fd, size_t keep, struct mcp_call *call, struct names *names)
 {
-    *names = (struct names){.items = NULL};
+    *names = (struct names){.prefix = names->prefix};
     DIR *directory = fdopendir(fd);
     if (directory == NULL) {
         int error = errno;

@@ -89,7 +89,7 @@ static int32_t drop_failure(struct mcp_call *call, struct mcp_bytes text)
 static bool is_repeated(const struct filesystem *fs, size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (strcmp(fs->roots[i].path, fs->roots[index].path) == 0)
+        if (strcmp(fs->roots.items[i].path, fs->roots.items[index].path) == 0)
             return true;
     return false;
 }
@@ -120,8 +120,8 @@ int32_t resources_list(void *self, const struct mcp_offer_sink *sink)
     struct walk *walk = malloc(sizeof(*walk));
     if (walk == NULL)
         return MCP_ENOMEM;
-    for (size_t i = 0; i < fs->root_count; i++) {
-        l.root = &fs->roots[i];
+    for (size_t i = 0; i < fs->roots.count; i++) {
+        l.root = &fs->roots.items[i];
         if (!is_repeated(fs, i))
             list_root(fs, walk, &l);
     }
@@ -129,18 +129,24 @@ int32_t resources_list(void *self, const struct mcp_offer_sink *sink)
     return MCP_OK;
 }
 
+void add_template(struct text *t, const struct root *root)
+{
+    add_uri(t, root, ".");
+    text_adds(t, "/{+path}");
+}
+
 int32_t resources_templates(void *self, const struct mcp_offer_sink *sink)
 {
     const struct filesystem *fs = self;
-    for (size_t i = 0; i < fs->root_count; i++) {
+    for (size_t i = 0; i < fs->roots.count; i++) {
         struct text json;
         if (is_repeated(fs, i))
             continue;
         text_init(&json, 64 * 1024);
         text_adds(&json, "{\"uriTemplate\":\"");
-        add_uri(&json, &fs->roots[i], ".");
-        text_adds(&json, "/{+path}\",\"name\":");
-        text_add_string(&json, fs->roots[i].path, strlen(fs->roots[i].path));
+        add_template(&json, &fs->roots.items[i]);
+        text_adds(&json, "\",\"name\":");
+        text_add_string(&json, fs->roots.items[i].path, strlen(fs->roots.items[i].path));
         text_adds(&json, ",\"description\":\"A file in this directory or below it\"}");
         int32_t result = add_offer(sink, &json);
         text_free(&json);
@@ -152,34 +158,14 @@ int32_t resources_templates(void *self, const struct mcp_offer_sink *sink)
 
 /* ---- reading ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The path of a file: URI without a host, decoded once. */
 static bool decode(struct mcp_bytes uri, struct text *path)
 {
     if (uri.size < 8 || strncasecmp(uri.data, "file:///", 8) != 0)
         return false;
-    for (size_t i = 7; i < uri.size; i++) {
-        char c = uri.data[i];
-        if (c == '?' || c == '#')
-            return false;
-        if (c == '%') {
-            int high = i + 2 < uri.size ? hex_digit(uri.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(uri.data[i + 2]) : -1;
-            if (low < 0)
-                return false;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        text_add(path, &c, 1);
-    }
-    return !path->failed;
+    struct mcp_bytes rest = {uri.data + 7, uri.size - 7};
+    return memchr(rest.data, '?', rest.size) == NULL && memchr(rest.data, '#', rest.size) == NULL &&
+           text_add_unescaped(path, rest.data, rest.size) && !path->failed;
 }
 
 static int32_t finish(struct mcp_call *call, const struct place *place, const struct text *content)

@@ -119,7 +119,7 @@ static int32_t finish(const struct place *place, struct mcp_call *call, const st
 int32_t list_directory_with_sizes(const struct filesystem *fs, struct mcp_call *call)
 {
     struct place place;
-    struct names names;
+    struct names names = {.prefix = NULL};
     struct mcp_bytes order = MCP_STR("name");
     if (!argument_string(call, "/sortBy", &order) || !place_find(fs, call, &place))
         return MCP_OK;

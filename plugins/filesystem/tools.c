@@ -180,13 +180,10 @@ static const struct tool_row tools[] = {
 /* The sentence about paths, as text. */
 static void add_where(struct text *t, const struct filesystem *fs)
 {
-    if (fs->root_count == 1) {
-        text_addf(t, " Paths are relative to %s, or absolute beneath it.", fs->roots[0].path);
-        return;
-    }
-    text_addf(t, " Paths are relative to %s, or absolute beneath one of:", fs->roots[0].path);
-    for (size_t i = 0; i < fs->root_count; i++)
-        text_addf(t, "%s %s", i > 0 ? "," : "", fs->roots[i].path);
+    text_addf(t, " Paths are relative to %s, or absolute beneath ", fs->roots.items[0].path);
+    text_adds(t, fs->roots.count == 1 ? "it" : "one of: ");
+    if (fs->roots.count > 1)
+        roots_add_list(t, &fs->roots, ", ");
     text_adds(t, ".");
 }
 

@@ -77,7 +77,7 @@ static bool look_at(struct walk *walk, int fd, const char *name, int depth)
 
 static bool walk_level(struct walk *walk, int fd, int depth)
 {
-    struct names names;
+    struct names names = {.prefix = NULL};
     DIR *directory = names_open(fd, NAMES_MAX, walk->call, &names);
     if (directory == NULL)
         return depth > 0;

@@ -240,8 +240,8 @@ static void *run(void *argument)
 {
     struct watcher *w = argument;
     struct pollfd fds[2] = {{w->end, POLLIN, 0}, {w->inotify, POLLIN, 0}};
-    for (size_t i = 0; i < w->fs->root_count; i++)
-        watch(w, &w->fs->roots[i], ".");
+    for (size_t i = 0; i < w->fs->roots.count; i++)
+        watch(w, &w->fs->roots.items[i], ".");
     watch_from(w, 0);
     while (poll(fds, 2, w->list_changed ? LIST_PAUSE_MS : -1) >= 0 || errno == EINTR) {
         if (fds[0].revents != 0)

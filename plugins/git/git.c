@@ -2,16 +2,13 @@
 /* The plugin itself: configuration, life and tools of an instance. */
 #include "git.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bundled.h"
 #include "health.h"
 #include "reading.h"
-
-#define ROOTS_MAX 64
 
 static const char config_schema[] =
     "{\"type\":\"object\",\"required\":[\"allowed_paths\"],\"additionalProperties\":false,"
@@ -33,48 +30,55 @@ static const char config_schema[] =
 
 /* ---- libgit2 ---- */
 
+static pthread_mutex_t libgit2_mutex = PTHREAD_MUTEX_INITIALIZER;
+static unsigned libgit2_users; /* instances; guarded by it */
+
 /* What libgit2 keeps for the whole process: that it reads nobody's configuration. The
  * owner of a repository is not compared with mcpd's user, for the operator has named the
  * directory and nothing in a repository's configuration can have mcpd run anything. */
-static bool begin_libgit2(const struct mcp_host *host)
+static bool set_up_libgit2(void)
 {
     static const git_config_level_t levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA,
                                                 GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
                                                 GIT_CONFIG_LEVEL_GLOBAL};
-    if (git_libgit2_init() < 0)
-        return config_fail(host, "", "libgit2 does not start");
-    bool good = git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) == 0;
+    bool good = memory_begin() && git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) == 0;
     for (size_t i = 0; i < COUNT_OF(levels); i++)
         good = good && git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") == 0;
-    good = good && git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1) == 0 &&
+    return good && git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1) == 0 &&
            git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1) == 0;
-    if (good)
-        return true;
+}
+
+static void end_libgit2(void)
+{
+    pthread_mutex_lock(&libgit2_mutex);
     git_libgit2_shutdown();
-    return config_fail(host, "", "libgit2 cannot be set up");
+    if (--libgit2_users == 0)
+        memory_end();
+    pthread_mutex_unlock(&libgit2_mutex);
+}
+
+static bool begin_libgit2(const struct mcp_host *host)
+{
+    pthread_mutex_lock(&libgit2_mutex);
+    bool starts = git_libgit2_init() >= 0;
+    /* Only the first: others may be reading already. */
+    bool good = starts && (libgit2_users > 0 || set_up_libgit2());
+    libgit2_users += starts;
+    pthread_mutex_unlock(&libgit2_mutex);
+    if (starts && !good)
+        end_libgit2();
+    return good ||
+           config_fail(host, "", "libgit2 %s", starts ? "cannot be set up" : "does not start");
 }
 
 /* ---- life ---- */
 
 static void instance_free(struct instance *instance)
 {
-    for (size_t i = 0; instance->roots != NULL && i < instance->root_count; i++) {
-        free(instance->roots[i].path);
-        free(instance->roots[i].real);
-    }
-    free(instance->roots);
+    roots_free(&instance->roots);
     free(instance->author_name);
     free(instance->author_email);
     free(instance);
-}
-
-static int add_root(struct instance *instance, size_t index)
-{
-    char *path;
-    int added = config_directory(instance->host, "/allowed_paths", index, &path);
-    if (added > 0)
-        instance->roots[instance->root_count++] = (struct root){.path = path, .fd = -1};
-    return added;
 }
 
 /* Names and addresses go into a line of the commit: "NAME <ADDRESS> time". */
@@ -113,18 +117,9 @@ static bool configure(struct instance *instance)
         !config_integer(host, "/max_object_size", 1024, 1073741824, &instance->max_object_size) ||
         !configure_author(instance))
         return false;
-    int added = 1;
-    for (size_t i = 0; added > 0; i++) {
-        added = add_root(instance, i);
-        if (instance->root_count > ROOTS_MAX)
-            return config_fail(host, "/allowed_paths", "more than %d directories", ROOTS_MAX);
-    }
-    if (added < 0)
-        return false;
-    return instance->root_count > 0 ||
-           config_fail(host, "",
-                       "\"allowed_paths\" is missing or empty: name the directories whose "
-                       "repositories clients may read, such as [\"/srv/git\"]");
+    return roots_configure(&instance->roots, host, "/allowed_paths",
+                           "name the directories whose repositories clients may read, such as "
+                           "[\"/srv/git\"]");
 }
 
 static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void **out)
@@ -138,8 +133,7 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     instance->max_output = 262144;
     instance->max_entries = 1000;
     instance->max_object_size = 33554432;
-    instance->roots = calloc(ROOTS_MAX + 1, sizeof(instance->roots[0])); /* and one too many */
-    if (instance->roots == NULL || !configure(instance) || !begin_libgit2(host)) {
+    if (!configure(instance) || !begin_libgit2(host)) {
         instance_free(instance);
         return MCP_EFAIL;
     }
@@ -150,38 +144,19 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
 static int32_t start(void *self)
 {
     struct instance *instance = self;
-    for (size_t i = 0; i < instance->root_count; i++) {
-        struct root *root = &instance->roots[i];
-        root->fd = open_allowed(instance->host, "/allowed_paths", i, root->path);
-        if (root->fd < 0)
-            return MCP_EFAIL;
-        root->real = realpath(root->path, NULL);
-        if (root->real == NULL) {
-            config_fail(instance->host, "", "cannot find the real path of %s: %s", root->path,
-                        strerror(errno));
-            return MCP_EFAIL;
-        }
-    }
-    return MCP_OK;
+    return roots_open(&instance->roots) ? MCP_OK : MCP_EFAIL;
 }
 
 static void stop(void *self)
 {
     struct instance *instance = self;
-    for (size_t i = 0; i < instance->root_count; i++) {
-        if (instance->roots[i].fd >= 0)
-            close(instance->roots[i].fd);
-        instance->roots[i].fd = -1;
-        free(instance->roots[i].real);
-        instance->roots[i].real = NULL;
-    }
+    roots_close(&instance->roots);
 }
 
 static void destroy(void *self)
 {
-    stop(self);
     instance_free(self);
-    git_libgit2_shutdown();
+    end_libgit2();
 }
 
 /* ---- tools ---- */
@@ -189,10 +164,9 @@ static void destroy(void *self)
 static void add_where(struct text *t, const struct instance *instance)
 {
     text_adds(t, "The repository's directory, which has .git in it: relative to ");
-    text_adds(t, instance->roots[0].path);
-    text_adds(t, ", or absolute");
-    for (size_t i = 0; i < instance->root_count; i++)
-        text_addf(t, "%s%s", i > 0 ? " or " : " beneath ", instance->roots[i].path);
+    text_adds(t, instance->roots.items[0].path);
+    text_adds(t, ", or absolute beneath ");
+    roots_add_list(t, &instance->roots, " or ");
 }
 
 static int32_t add_tool(const struct instance *instance, const struct mcp_tool_sink *sink,
@@ -254,6 +228,7 @@ static int32_t call_tool(void *self, struct mcp_call *call)
 HEALTH_ALONE(check_health);
 
 BUNDLED_PLUGIN_WITH("git", "Git",
-                    HEALTH_MANIFEST ",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
+                    HEALTH_MANIFEST
+                    ",\"needs\":{\"read\":[{\"config\":\"/allowed_paths\"}],"
                     "\"write\":[{\"config\":\"/allowed_paths\",\"if_false\":\"/read_only\"}]}",
                     .get_extension = get_extension);

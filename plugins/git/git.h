@@ -13,6 +13,7 @@
  *                   repository's
  *     objects.c     stands between libgit2 and the objects: bounds their size, and ends
  *                   every walk when the call is cancelled
+ *     memory.c      bounds what libgit2 takes because a repository says that it is needed
  *
  * A repository is opened anew for each call and belongs to it, so calls share nothing.
  */
@@ -24,23 +25,19 @@
 #include <sys/stat.h>
 
 #include <git2.h>
+#if __has_include(<git2/sys/errors.h>) /* libgit2 1.8 put git_error_set_str there */
+#include <git2/sys/errors.h>
+#endif
 #include <mcp/plugin.h>
 
 #include "beneath.h"
+#include "roots.h"
 #include "text.h"
-
-/* One of allowed_paths. */
-struct root {
-    char *path; /* as configured, without slashes at the end */
-    char *real; /* without symbolic links; NULL before start */
-    int fd; /* O_PATH; -1 before start and after stop */
-};
 
 /* One instance. Constant between start and stop, so calls need no lock. */
 struct instance {
     const struct mcp_host *host;
-    struct root *roots;
-    size_t root_count;
+    struct roots roots; /* allowed_paths */
     bool read_only;
     char *author_name, *author_email;
     int64_t max_output; /* bytes of text in one answer */
@@ -49,7 +46,7 @@ struct instance {
 };
 
 /* What ended a job early, for the sentence at its end. */
-enum trouble { TROUBLE_NONE, TROUBLE_CANCELLED, TROUBLE_TOO_LARGE };
+enum trouble { TROUBLE_NONE, TROUBLE_CANCELLED, TROUBLE_TOO_LARGE, TROUBLE_BASE_TOO_LARGE };
 
 /* One call, and its repository. */
 struct job {
@@ -105,6 +102,21 @@ int objects_replace(struct job *job);
 /* An objects directory that another one names in info/alternates; false: the call has been
  * ended. `out` gets the real path of line `index`, or "" when there are no more. */
 bool objects_alternate(struct job *job, const char *objects, size_t index, char out[PATH_MAX]);
+
+/* ---- memory.c: how much of it libgit2 may take ---- */
+
+/* Once for the process, between git_libgit2_init and git_libgit2_shutdown. */
+bool memory_begin(void);
+void memory_end(void); /* after it */
+/* While a job lasts, its thread has a bound for what is taken at once: a multiple of
+ * max_object_size; and a cancelled call gets nothing that is large. */
+void memory_begin_job(const struct job *job);
+void memory_end_job(void);
+/* Another bound; returns the one before. */
+size_t memory_bound(size_t most);
+size_t memory_most(void);
+/* Whether something was refused for its size since the last time. */
+bool memory_refused(void);
 
 /* ---- repository.c ---- */
 

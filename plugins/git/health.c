@@ -35,12 +35,11 @@ static bool repository_opens(const struct instance *instance, const struct root 
 int32_t check_health(void *self, struct mcp_call *call)
 {
     const struct instance *instance = self;
-    char why[PATH_MAX + 200];
     size_t repositories = 0;
-    for (size_t i = 0; i < instance->root_count; i++) {
-        const struct root *root = &instance->roots[i];
-        if (!directory_works(root->path, root->fd, why, sizeof(why)))
-            return fail_call(call, "%s", why);
+    if (!roots_work(&instance->roots, call))
+        return MCP_OK;
+    for (size_t i = 0; i < instance->roots.count; i++) {
+        const struct root *root = &instance->roots.items[i];
         if (!is_repository(root))
             continue;
         if (!repository_opens(instance, root, call))
@@ -48,6 +47,6 @@ int32_t check_health(void *self, struct mcp_call *call)
         repositories++;
     }
     return pass_call(call, "%zu %s can be read; as a repository, %zu of them opens.",
-                     instance->root_count, instance->root_count == 1 ? "directory" : "directories",
-                     repositories);
+                     instance->roots.count,
+                     instance->roots.count == 1 ? "directory" : "directories", repositories);
 }

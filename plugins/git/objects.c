@@ -17,6 +17,7 @@
 #include "reading.h"
 
 #define ALTERNATES_MAX 65536
+#define READING_ROOM 4096 /* a header before the object, a NUL behind it */
 
 struct bounded {
     git_odb_backend parent;
@@ -49,6 +50,32 @@ static int too_large(const struct bounded *b)
     return GIT_EUSER;
 }
 
+/* Asks the backend with a bound for what it takes at once. What is larger than that, in
+ * an object that is small itself, is a base that it is a difference to, or the
+ * difference. */
+static size_t begin_reading(const struct bounded *b)
+{
+    memory_refused();
+    return memory_bound((size_t)b->job->instance->max_object_size + READING_ROOM);
+}
+
+static int end_reading(const struct bounded *b, size_t before, int error)
+{
+    memory_bound(before);
+    if (error == 0 || !memory_refused())
+        return error;
+    if (b->job->trouble == TROUBLE_NONE)
+        b->job->trouble = TROUBLE_BASE_TOO_LARGE;
+    git_error_set_str(GIT_ERROR_ODB, "the base of an object is larger than max_object_size");
+    return GIT_EUSER;
+}
+
+static int read_header(const struct bounded *b, size_t *size, git_object_t *type, const git_oid *id)
+{
+    size_t before = begin_reading(b);
+    return end_reading(b, before, b->inner->read_header(size, type, b->inner, id));
+}
+
 static int bounded_read(void **data, size_t *size, git_object_t *type, git_odb_backend *self,
                         const git_oid *id)
 {
@@ -57,12 +84,13 @@ static int bounded_read(void **data, size_t *size, git_object_t *type, git_odb_b
     git_object_t told_type;
     int error = may_go_on(b);
     if (error == 0)
-        error = b->inner->read_header(&told, &told_type, b->inner, id);
+        error = read_header(b, &told, &told_type, id);
     if (error != 0)
         return error;
     if (told > (uint64_t)b->job->instance->max_object_size)
         return too_large(b);
-    return b->inner->read(data, size, type, b->inner, id);
+    size_t before = begin_reading(b);
+    return end_reading(b, before, b->inner->read(data, size, type, b->inner, id));
 }
 
 static int bounded_read_prefix(git_oid *full, void **data, size_t *size, git_object_t *type,
@@ -78,7 +106,7 @@ static int bounded_read_header(size_t *size, git_object_t *type, git_odb_backend
 {
     struct bounded *b = bounded_of(self);
     int error = may_go_on(b);
-    return error != 0 ? error : b->inner->read_header(size, type, b->inner, id);
+    return error != 0 ? error : read_header(b, size, type, id);
 }
 
 static int bounded_exists(git_odb_backend *self, const git_oid *id)

@@ -45,6 +45,16 @@ bool job_fail_git(struct job *job, int error, const char *doing)
                         "Cannot %s: an object in it is larger than the %lld bytes that mcpd reads "
                         "(max_object_size).",
                         doing, (long long)job->instance->max_object_size);
+    if (job->trouble == TROUBLE_BASE_TOO_LARGE)
+        return job_fail(job,
+                        "Cannot %s: an object in it is packed as the difference to one that is "
+                        "larger than the %lld bytes that mcpd reads (max_object_size).",
+                        doing, (long long)job->instance->max_object_size);
+    if (memory_refused())
+        return job_fail(job,
+                        "Cannot %s: it needs more than %zu MiB of memory at once, as a file of the "
+                        "repository or a difference says.",
+                        doing, memory_most() >> 20);
     const git_error *last = git_error_last();
     if (error == GIT_ELOCKED)
         return job_fail(job,
@@ -164,6 +174,7 @@ bool job_open_at(struct job *job, const struct instance *instance, struct mcp_ca
     size_t most = (size_t)instance->max_output + 64 * 1024;
     text_init(&job->words, most);
     text_init(&job->json, 2 * most + (size_t)instance->max_entries * 512);
+    memory_begin_job(job);
     if (job_cancelled(job) || !place_find(job) || !guard_repository(job) || !open_repository(job))
         return false;
     if (needs & NEEDS_WORKTREE) {
@@ -183,5 +194,6 @@ void job_close(struct job *job)
         close(job->top_fd);
     text_free(&job->words);
     text_free(&job->json);
+    memory_end_job();
     git_error_clear();
 }

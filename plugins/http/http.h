@@ -117,8 +117,6 @@ enum lookup resolver_ask(struct resolver *resolver, const char *host, struct add
 
 /* ---- serialise.c ---- */
 
-/* Percent-encoded but for what RFC 3986 calls unreserved; `reserved` keeps more. */
-void encode(struct text *out, const char *data, size_t size, const char *reserved);
 /* A parameter's value, in its style; of the query with its name. */
 void serialise(struct text *out, const struct parameter *parameter, const struct value *value);
 /* The characters of a scalar; JSON of anything else. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "encoding.h"
 #include "operation.h"
 
 #define DEPTH_MAX 48
@@ -29,14 +30,6 @@ static bool fail(struct schema_writer *writer, const char *fault)
 }
 
 /* ---- references ---- */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* One token of a JSON Pointer in a URI fragment, decoded; *at moves behind it. False: it
  * is too long to be a name. */

@@ -51,14 +51,6 @@ static const struct value *argument(const struct maker *maker, const struct para
 
 /* ---- the path ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Decodes in place; returns the size. */
 static size_t decode(char *data, size_t size)
 {
@@ -161,7 +153,7 @@ static bool make_path(struct maker *maker)
             if (legal)
                 text_add(target, &at[i], 1);
             else
-                encode(target, &at[i], 1, "");
+                text_add_percent(target, &at[i], 1, "");
         }
         at += plain;
         if (*at != '{')

@@ -53,7 +53,7 @@ bool secret_hide(struct settings *settings, const char *secret)
     struct text encoded;
 
     text_init(&encoded, 4 * SECRET_SIZE_MAX);
-    encode(&encoded, secret, strlen(secret), "");
+    text_add_percent(&encoded, secret, strlen(secret), "");
     bool good = !encoded.failed && remember(settings, secret) &&
                 (strcmp(encoded.data != NULL ? encoded.data : "", secret) == 0 ||
                  remember(settings, encoded.data != NULL ? encoded.data : ""));

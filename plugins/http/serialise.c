@@ -6,27 +6,6 @@
 
 static const struct document_limits limits = {.values = 4000000, .depth = 128};
 
-static bool is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-void encode(struct text *out, const char *data, size_t size, const char *reserved)
-{
-    static const char digits[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (is_unreserved(data[i]) || (c != '\0' && strchr(reserved, data[i]) != NULL)) {
-            text_add(out, &data[i], 1);
-        } else {
-            char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
-            text_add(out, escape, 3);
-        }
-    }
-}
-
 void plain_text(struct text *out, const struct value *value)
 {
     if (value->kind == VALUE_ARRAY || value->kind == VALUE_OBJECT)
@@ -50,10 +29,10 @@ static void write_word(struct writer *writer, const char *data, size_t size)
     if (p->place == IN_HEADER)
         text_add(writer->out, data, size);
     else
-        encode(writer->out, data, size,
-               p->segments   ? "/:@!$&'()*+,;="
-               : p->reserved ? ":/?@!$'()*,;="
-                             : "");
+        text_add_percent(writer->out, data, size,
+                         p->segments   ? "/:@!$&'()*+,;="
+                         : p->reserved ? ":/?@!$'()*,;="
+                                       : "");
 }
 
 static void write_scalar(struct writer *writer, const struct value *value)
@@ -71,7 +50,7 @@ static void write_name(struct writer *writer)
 {
     const char *name = writer->parameter->name;
 
-    encode(writer->out, name, strlen(name), "");
+    text_add_percent(writer->out, name, strlen(name), "");
 }
 
 /* Between one piece and the next. */
@@ -138,7 +117,7 @@ static void write_deep(struct writer *writer, const struct value *value, struct 
         if (is_object) {
             const struct value *name = value->items[i - 1];
             text_adds(prefix, "[");
-            encode(prefix, name->text, name->size, "");
+            text_add_percent(prefix, name->text, name->size, "");
             text_adds(prefix, "]");
         }
         write_deep(writer, value->items[i], prefix, depth + 1);
@@ -151,7 +130,7 @@ static void serialise_deep(struct writer *writer, const struct value *value)
     struct text prefix;
 
     text_init(&prefix, 65536);
-    encode(&prefix, writer->parameter->name, strlen(writer->parameter->name), "");
+    text_add_percent(&prefix, writer->parameter->name, strlen(writer->parameter->name), "");
     writer->first = true;
     write_deep(writer, value, &prefix, 0);
     text_free(&prefix);

@@ -18,7 +18,7 @@ static void add_field(struct text *body, const char *name, const char *value)
     if (value == NULL)
         return;
     text_addf(body, "%s%s=", body->size > 0 ? "&" : "", name);
-    encode(body, value, strlen(value), "");
+    text_add_percent(body, value, strlen(value), "");
 }
 
 /* RFC 6749, 2.3.1: the two are form-encoded before they become a user and a password. */
@@ -32,9 +32,9 @@ static void add_client(struct request *request, const struct auth *auth)
         return;
     }
     text_init(&pair, 65536);
-    encode(&pair, auth->name, strlen(auth->name), "");
+    text_add_percent(&pair, auth->name, strlen(auth->name), "");
     text_adds(&pair, ":");
-    encode(&pair, auth->secret, strlen(auth->secret), "");
+    text_add_percent(&pair, auth->secret, strlen(auth->secret), "");
     text_adds(&request->headers, "Authorization: Basic ");
     text_add_base64(&request->headers, pair.data, pair.size);
     text_add(&request->headers, "", 1);

@@ -252,9 +252,9 @@ static void add_basic(struct job *job, const struct auth *auth)
 static void add_query_key(const struct auth *auth, struct text *url)
 {
     text_adds(url, strchr(url->data, '?') != NULL ? "&" : "?");
-    encode(url, auth->name, strlen(auth->name), "");
+    text_add_percent(url, auth->name, strlen(auth->name), "");
     text_adds(url, "=");
-    encode(url, auth->secret, strlen(auth->secret), "");
+    text_add_percent(url, auth->secret, strlen(auth->secret), "");
 }
 
 static void add_auth(struct job *job, size_t index, struct text *url, struct text *cookies)

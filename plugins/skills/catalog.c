@@ -18,22 +18,10 @@
 
 /* ---- URIs and definitions ---- */
 
-/* RFC 3986, 2.3: what needs no encoding. */
-static bool is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 void add_uri(struct text *out, const char *skill, const char *path)
 {
     text_addf(out, "skill://%s/", skill);
-    for (; *path != '\0'; path++) {
-        if (is_unreserved(*path) || *path == '/')
-            text_add(out, path, 1);
-        else
-            text_addf(out, "%%%02X", (unsigned char)*path);
-    }
+    text_add_percent(out, path, strlen(path), "/");
 }
 
 static void add_file(struct text *out, const char *skill, const struct file *file)
@@ -190,8 +178,9 @@ static void add_skill(struct catalog *catalog, const struct catalog_source *sour
     if (good && make_skill(catalog, &skill, &walk)) {
         catalog->skills[catalog->count++] = skill;
     } else {
-        complain(catalog, "the skill in %s/%s is left out: %s", source->directories[root],
-                 directory, walk.fault.size > 0 ? walk.fault.data : "out of memory");
+        complain(catalog, "the skill in %s/%s is left out: %s",
+                 source->directories->items[root].path, directory,
+                 walk.fault.size > 0 ? walk.fault.data : "out of memory");
         skill_free(&skill);
     }
     text_free(&walk.manifest);
@@ -211,10 +200,10 @@ static void look_at(struct catalog *catalog, const struct catalog_source *source
             complain(catalog,
                      "%s/%s is left out: it is a symbolic link that leads out of there; name the "
                      "directory that it leads to in \"directories\", or put a copy in its place",
-                     source->directories[root], name);
+                     source->directories->items[root].path, name);
         else if (errno == EACCES)
             complain(catalog, "%s/%s is left out: mcpd has no permission to read it",
-                     source->directories[root], name);
+                     source->directories->items[root].path, name);
         return; /* files beside the skills */
     }
     if (source->watch != NULL)
@@ -226,12 +215,12 @@ static void look_at(struct catalog *catalog, const struct catalog_source *source
         add_skill(catalog, source, root, name);
     else
         complain(catalog, "the skill in %s/%s is left out: there are more than %d",
-                 source->directories[root], name, SKILLS_MAX);
+                 source->directories->items[root].path, name, SKILLS_MAX);
 }
 
 static void read_root(struct catalog *catalog, const struct catalog_source *source, size_t root)
 {
-    const char *path = source->directories[root];
+    const char *path = source->directories->items[root].path;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     catalog->roots[root] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -261,7 +250,7 @@ static void read_root(struct catalog *catalog, const struct catalog_source *sour
 struct catalog *catalog_new(const struct catalog_source *source)
 {
     struct catalog *catalog = calloc(1, sizeof(*catalog));
-    int *roots = calloc(source->count, sizeof(int));
+    int *roots = calloc(source->directories->count, sizeof(int));
 
     if (catalog == NULL || roots == NULL) {
         free(catalog);
@@ -270,10 +259,10 @@ struct catalog *catalog_new(const struct catalog_source *source)
     }
     atomic_init(&catalog->references, 1);
     catalog->roots = roots;
-    catalog->root_count = source->count;
-    for (size_t i = 0; i < source->count; i++)
+    catalog->root_count = source->directories->count;
+    for (size_t i = 0; i < source->directories->count; i++)
         catalog->roots[i] = -1;
-    for (size_t i = 0; i < source->count; i++)
+    for (size_t i = 0; i < source->directories->count; i++)
         read_root(catalog, source, i);
     return catalog;
 }

@@ -114,31 +114,10 @@ void skills_set_catalog(struct skills *skills, struct catalog *catalog)
 
 static void skills_free(struct skills *skills)
 {
-    for (size_t i = 0; i < skills->directory_count; i++)
-        free(skills->directories[i]);
+    roots_free(&skills->roots);
     catalog_unref(skills->catalog);
     pthread_mutex_destroy(&skills->mutex);
     free(skills);
-}
-
-static bool configure(struct skills *skills)
-{
-    int added = 1;
-
-    for (size_t i = 0; added > 0; i++) {
-        char *path;
-        added = config_directory(skills->host, "/directories", i, &path);
-        if (added > 0)
-            skills->directories[skills->directory_count++] = path;
-        if (skills->directory_count > DIRECTORIES_MAX)
-            return config_fail(skills->host, "/directories", "more than %d directories",
-                               DIRECTORIES_MAX);
-    }
-    if (added == 0 && skills->directory_count == 0)
-        return config_fail(skills->host, "",
-                           "\"directories\" is missing or empty: name the directories whose "
-                           "sub-directories are skills, such as [\"/srv/skills\"]");
-    return added == 0;
 }
 
 static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void **instance)
@@ -150,7 +129,9 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
         return MCP_ENOMEM;
     skills->host = host;
     pthread_mutex_init(&skills->mutex, NULL);
-    if (!configure(skills)) {
+    if (!roots_configure(&skills->roots, host, "/directories",
+                         "name the directories whose sub-directories are skills, such as "
+                         "[\"/srv/skills\"]")) {
         skills_free(skills);
         return MCP_EFAIL;
     }
@@ -162,12 +143,9 @@ static int32_t start(void *self)
 {
     struct skills *skills = self;
 
-    for (size_t i = 0; i < skills->directory_count; i++) {
-        int fd = open_allowed(skills->host, "/directories", i, skills->directories[i]);
-        if (fd < 0)
-            return MCP_EFAIL;
-        close(fd);
-    }
+    if (!roots_open(&skills->roots))
+        return MCP_EFAIL;
+    roots_close(&skills->roots); /* they are there; each reading opens them again */
     if (watch_start(skills))
         return MCP_OK;
     config_fail(skills->host, "", "mcpd is out of memory, threads or descriptors");
@@ -290,35 +268,18 @@ static const char *type_of(const char *path, bool is_text)
     return is_text ? "text/plain" : "application/octet-stream";
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The path in a URI of ours, decoded; false: it is none, or no path of a file. */
-static bool decode_path(struct mcp_bytes encoded, char *out, size_t size)
+static bool decode_path(struct mcp_bytes encoded, char out[PATH_MAX])
 {
-    size_t used = 0;
+    struct text path;
 
-    for (size_t i = 0; i < encoded.size; i++) {
-        char c = encoded.data[i];
-        if (c == '%') {
-            int high = i + 2 < encoded.size ? hex_digit(encoded.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(encoded.data[i + 2]) : -1;
-            if (low < 0)
-                return false;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        if (c == '\0' || used + 1 >= size)
-            return false;
-        out[used++] = c;
-    }
-    out[used] = '\0';
-    return true;
+    text_init(&path, PATH_MAX - 1);
+    bool good = text_add_unescaped(&path, encoded.data, encoded.size) && !path.failed &&
+                path.size > 0 && memchr(path.data, '\0', path.size) == NULL;
+    if (good)
+        memcpy(out, path.data, path.size + 1);
+    text_free(&path);
+    return good;
 }
 
 /* Only what the catalog has: hidden files and files of other directories are not there. */
@@ -336,7 +297,7 @@ static const struct skill *find_file(const struct catalog *catalog, struct mcp_b
         return NULL;
     struct mcp_bytes rest = {slash + 1, (size_t)(uri.data + uri.size - slash - 1)};
     const struct skill *skill = catalog_find(catalog, name, (size_t)(slash - name));
-    if (skill == NULL || !decode_path(rest, path, PATH_MAX) || skill_file(skill, path) == NULL)
+    if (skill == NULL || !decode_path(rest, path) || skill_file(skill, path) == NULL)
         return NULL;
     return skill;
 }
@@ -414,10 +375,10 @@ static int32_t check(void *self, struct mcp_call *call)
 {
     struct skills *skills = self;
 
-    for (size_t i = 0; i < skills->directory_count; i++) {
-        int fd = open(skills->directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < skills->roots.count; i++) {
+        int fd = open(skills->roots.items[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-            return fail_call(call, "%s cannot be read: %s.", skills->directories[i],
+            return fail_call(call, "%s cannot be read: %s.", skills->roots.items[i].path,
                              strerror(errno));
         close(fd);
     }
@@ -425,9 +386,8 @@ static int32_t check(void *self, struct mcp_call *call)
     size_t count = catalog->count, complaints = catalog->complaint_count;
     catalog_unref(catalog);
     return pass_call(call, "%zu %s in %zu %s, %zu %s.", count, count == 1 ? "skill" : "skills",
-                     skills->directory_count,
-                     skills->directory_count == 1 ? "directory" : "directories", complaints,
-                     complaints == 1 ? "complaint" : "complaints");
+                     skills->roots.count, skills->roots.count == 1 ? "directory" : "directories",
+                     complaints, complaints == 1 ? "complaint" : "complaints");
 }
 
 /* ---- the plugin ---- */

@@ -20,9 +20,9 @@
 
 #include <mcp/resources.h>
 
+#include "roots.h"
 #include "text.h"
 
-#define DIRECTORIES_MAX 64
 #define FILES_MAX 512 /* of one skill (SEP-2640) */
 #define FILES_BYTES_MAX ((int64_t)16 << 20) /* of one skill, together */
 #define DEFINITION_MAX (256 * 1024) /* what mcpd takes */
@@ -102,8 +102,7 @@ struct catalog {
 };
 
 struct catalog_source {
-    char *const *directories;
-    size_t count;
+    const struct roots *directories;
     const struct catalog *before; /* NULL: none */
     void (*watch)(void *context, int directory);
     void *context;
@@ -125,8 +124,7 @@ void add_uri(struct text *out, const char *skill, const char *path);
 
 struct skills {
     const struct mcp_host *host;
-    char *directories[DIRECTORIES_MAX + 1]; /* and the one that is too many */
-    size_t directory_count;
+    struct roots roots; /* the directories; opened anew at each reading, see catalog.c */
     pthread_mutex_t mutex; /* guards the next */
     struct catalog *catalog;
     struct watcher *watcher;

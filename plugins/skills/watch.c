@@ -31,7 +31,7 @@ struct watcher {
     int *watches; /* descriptors of the last reading */
     size_t count, capacity;
     bool failed; /* not all could be watched; it has been logged */
-    struct stat seen[DIRECTORIES_MAX]; /* the operator's directories at the last reading */
+    struct stat seen[ROOTS_MAX]; /* the operator's directories at the last reading */
 };
 
 static int64_t now_ms(void)
@@ -91,8 +91,8 @@ static void drop_watches(struct watcher *watcher, const int *before, size_t coun
 
 static void look(const struct skills *skills, struct stat *seen)
 {
-    for (size_t i = 0; i < skills->directory_count; i++)
-        if (stat(skills->directories[i], &seen[i]) != 0)
+    for (size_t i = 0; i < skills->roots.count; i++)
+        if (stat(skills->roots.items[i].path, &seen[i]) != 0)
             memset(&seen[i], 0, sizeof(seen[i]));
 }
 
@@ -106,8 +106,7 @@ static bool read_all(struct skills *skills)
     watcher->count = watcher->capacity = 0;
     look(skills, watcher->seen);
     struct catalog *catalog = catalog_new(&(struct catalog_source){
-        .directories = skills->directories,
-        .count = skills->directory_count,
+        .directories = &skills->roots,
         .before = skills->catalog, /* only this thread changes it */
         .watch = watch,
         .context = skills,
@@ -123,10 +122,10 @@ static bool read_all(struct skills *skills)
 
 static bool are_others(const struct skills *skills)
 {
-    struct stat now[DIRECTORIES_MAX];
+    struct stat now[ROOTS_MAX];
 
     look(skills, now);
-    for (size_t i = 0; i < skills->directory_count; i++)
+    for (size_t i = 0; i < skills->roots.count; i++)
         if (now[i].st_dev != skills->watcher->seen[i].st_dev ||
             now[i].st_ino != skills->watcher->seen[i].st_ino)
             return true;

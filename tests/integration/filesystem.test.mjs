@@ -288,6 +288,20 @@ test('what is no file, or outside, is no resource; escapes are decoded once', as
     await refused(`${uriOf()}/a%00.txt`, /NUL|not found|percent/i);
     for (const uri of ['file:///etc/passwd', 'file://evil/etc/passwd', 'file:///etc%2fpasswd', `file://${theirs.root}/data.bin`]) await refused(uri, /not found|no such|unknown/i);
 });
+test('paths of the template are completed, and what is offered can be read', async () => {
+    assert.ok(ours.client.getServerCapabilities().completions);
+    const complete = async (value) => (await ours.client.complete({ ref: { type: 'ref/resource', uri: `${uriOf()}/{+path}` }, argument: { name: 'path', value } })).completion;
+    assert.deepEqual(await complete('src/'), { values: ['src/deep/', 'src/main.c', 'src/util.h'], hasMore: false });
+    assert.deepEqual((await complete('ün')).values, ['ünïcode 日本.txt']);
+    const { contents } = await ours.client.readResource({ uri: `${uriOf()}/${encodeURI((await complete('src/u')).values[0])}` });
+    assert.equal(contents[0].text, '#pragma once\n');
+    for (const value of ['../', '../theirs/', '/etc/', '%2e%2e/theirs/', 'none/', 'src/none']) assert.deepEqual((await complete(value)).values, [], value);
+    fs.mkdirSync(path.join(ours.root, 'hundreds'));
+    for (let i = 0; i < 101; i++) fs.writeFileSync(path.join(ours.root, 'hundreds', `${1000 + i}`), '');
+    const { values, hasMore } = await complete('hundreds/');
+    assert.deepEqual([values.length, values[99], hasMore], [100, 'hundreds/1099', true]);
+    fs.rmSync(path.join(ours.root, 'hundreds'), { recursive: true });
+});
 test('who subscribes to a file hears of each change, and of nothing else', async () => {
     const heard = [];
     ours.client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void heard.push(params.uri));

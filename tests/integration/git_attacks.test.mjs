@@ -3,6 +3,8 @@
 // client: what the published attacks on git servers get from plugins/git, in words.
 import fs from 'node:fs';
 import path from 'node:path';
+import zlib from 'node:zlib';
+import crypto from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { assert, done, test } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
@@ -280,6 +282,113 @@ test('objects that would unpack to more than max_object_size are not unpacked', 
     await refused('git_blame', { repo_path: directory, path: 'bomb.bin' }, /larger than/);
     assert.match((await good('git_show', { repo_path: directory })).text, /Binary files .*bomb\.bin differ/);
     await good('git_search', { repo_path: directory, query: 'step' });
+});
+// A pack and its index that say what no git would write. Of an object: its type in the
+// pack, the size that is declared, what is deflated, the base that it is a difference to,
+// and the id under which it is found.
+const [BLOB, REF_DELTA] = [3, 7];
+const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), crypto.createHash('sha1')).digest();
+const idOf = (content) => sha1(`blob ${content.length}\0`, content);
+function varint(number, bits = 7) {
+    const bytes = [];
+    for (let left = BigInt(number), first = bits; ; first = 7) {
+        const low = Number(left & ((1n << BigInt(first)) - 1n));
+        left >>= BigInt(first);
+        bytes.push(low | (left > 0n ? 0x80 : 0));
+        if (left === 0n) return Buffer.from(bytes);
+    }
+}
+function writePack(directory, objects) {
+    const parts = [Buffer.from([0x50, 0x41, 0x43, 0x4b, 0, 0, 0, 2, 0, 0, 0, objects.length])];
+    let at = parts[0].length;
+    for (const object of objects) {
+        const head = varint(object.size, 4);
+        head[0] = (head[0] & 0x80) | (object.type << 4) | (head[0] & 0x0f);
+        const whole = Buffer.concat([head, object.base ?? Buffer.alloc(0), object.deflated ?? zlib.deflateSync(object.data)]);
+        object.at = at;
+        at += whole.length;
+        parts.push(whole);
+    }
+    const pack = Buffer.concat(parts), sum = sha1(pack);
+    const sorted = [...objects].sort((a, b) => Buffer.compare(a.id, b.id));
+    const u32 = (numbers) => Buffer.concat(numbers.map((number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; }));
+    const index = Buffer.concat([
+        Buffer.from([0xff, 0x74, 0x4f, 0x63, 0, 0, 0, 2]), u32(Array.from({ length: 256 }, (_, i) => sorted.filter(({ id }) => id[0] <= i).length)),
+        ...sorted.map(({ id }) => id), u32(sorted.map(() => 0)), u32(sorted.map((object) => object.at)), sum,
+    ]);
+    const stem = path.join(directory, '.git/objects/pack', `pack-${sum.toString('hex')}`);
+    fs.mkdirSync(path.dirname(stem), { recursive: true });
+    fs.writeFileSync(`${stem}.pack`, Buffer.concat([pack, sum]));
+    fs.writeFileSync(`${stem}.idx`, Buffer.concat([index, sha1(index)]));
+}
+/** Copies the first bytes of a base of this size, and has nothing else in it. */
+const firstBytes = (base, count) => Buffer.concat([varint(base), varint(count), Buffer.from([0x90, count])]);
+/** A commit whose tree has the object, under the name "file". */
+function commitOf(directory, id) {
+    const tree = execFileSync('git', ['-C', directory, 'mktree', '--missing'], { input: `100644 blob ${id.toString('hex')}\tfile\n` }).toString().trim();
+    return git(directory, '-c', 'user.name=x', '-c', 'user.email=x@y', 'commit-tree', '-m', 'Crafted', tree).trim();
+}
+
+test('a difference is read when its base is of a good size', async () => {
+    const directory = copy('delta');
+    const base = Buffer.alloc(1000, 'a'), small = Buffer.alloc(10, 'a');
+    writePack(directory, [
+        { id: idOf(base), type: BLOB, size: base.length, data: base },
+        { id: idOf(small), type: REF_DELTA, base: idOf(base), size: firstBytes(1000, 10).length, data: firstBytes(1000, 10) },
+    ]);
+    const { json } = await good('git_show_file', { repo_path: directory, path: 'file', revision: commitOf(directory, idOf(small)) });
+    assert.equal(json.content, 'aaaaaaaaaa');
+});
+test('a small object that is packed as the difference to a huge one is not unpacked', async () => {
+    const directory = copy('delta_bomb');
+    const huge = Buffer.alloc(64 << 20), small = Buffer.alloc(10);
+    const delta = firstBytes(huge.length, 10);
+    writePack(directory, [
+        { id: idOf(huge), type: BLOB, size: huge.length, data: huge },
+        { id: idOf(small), type: REF_DELTA, base: idOf(huge), size: delta.length, data: delta },
+    ]);
+    assert.ok(fs.readdirSync(path.join(directory, '.git/objects/pack')).every((name) => fs.statSync(path.join(directory, '.git/objects/pack', name)).size < 1 << 20));
+    const revision = commitOf(directory, idOf(small));
+    await refused('git_show_file', { repo_path: directory, path: 'file', revision }, /packed as the difference to one that is larger than the 33554432 bytes/);
+    await refused('git_blame', { repo_path: directory, path: 'file', revision }, /larger than the 33554432 bytes/);
+    // Of a commit that has it, the rest is read.
+    await good('git_log', { repo_path: directory, revision });
+});
+test('sizes that a pack only declares take no memory', async () => {
+    const directory = copy('declared');
+    const base = Buffer.alloc(1000, 'b');
+    const objects = [{ id: idOf(base), type: BLOB, size: base.length, data: base }];
+    const lying = (name, object) => objects.push({ id: sha1(name), size: object.data.length, ...object }) && sha1(name);
+    const delta = (from, to) => Buffer.concat([varint(from), varint(to), Buffer.from([0x90, 10])]);
+    const cases = [
+        lying('a blob', { type: BLOB, size: 1n << 40n, data: base }),
+        lying('a difference', { type: REF_DELTA, base: idOf(base), size: 1n << 40n, data: delta(1000, 10) }),
+        lying('a result', { type: REF_DELTA, base: idOf(base), data: delta(1000, 1 << 30) }),
+        lying('a base', { type: REF_DELTA, base: sha1('a blob'), data: delta(1n << 40n, 10) }),
+    ];
+    writePack(directory, objects);
+    for (const id of cases) await refused('git_show_file', { repo_path: directory, path: 'file', revision: commitOf(directory, id) }, /larger than the 33554432 bytes/);
+});
+test('a difference that ends too early ends', async () => {
+    // The last is a stored block of 65535 bytes, of which the pack has none.
+    const whole = zlib.deflateSync(firstBytes(1000, 10));
+    for (const [name, deflated] of [['short', whole.subarray(0, 4)], ['none', whole.subarray(0, 0)], ['stored', Buffer.from([0x78, 0x01, 0, 0xff, 0xff, 0, 0])]]) {
+        const directory = copy(`cut_${name}`);
+        const base = Buffer.alloc(1000, 'c');
+        writePack(directory, [
+            { id: idOf(base), type: BLOB, size: base.length, data: base },
+            { id: sha1('cut'), type: REF_DELTA, base: idOf(base), size: 6, deflated },
+        ]);
+        await refused('git_show_file', { repo_path: directory, path: 'file', revision: commitOf(directory, sha1('cut')) }, /^Cannot read the file: /);
+    }
+});
+test('files of a repository that say they are huge take no memory', async () => {
+    for (const name of ['index', 'packed-refs']) {
+        const directory = copy(`sparse_${name}`);
+        fs.closeSync(fs.openSync(path.join(directory, '.git', name), 'a'));
+        fs.truncateSync(path.join(directory, '.git', name), 300 << 20);
+        await refused(name === 'index' ? 'git_status' : 'git_branch', { repo_path: directory }, /needs more than 256 MiB of memory at once/);
+    }
 });
 test('nothing of this has stopped mcpd', async () => {
     assert.equal((await good('git_status', { repo_path: repository })).text, git(repository, 'status', '--short', '--branch'));

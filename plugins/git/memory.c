@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What memory libgit2 may take for a repository's sake. It asks for as much as a
+ * repository says is needed: the size that a pack declares of an object, that of each
+ * base which an object is a difference to, the size of a file such as the index. So all
+ * its memory comes from here, where the thread of a call has a bound for what it takes
+ * at once. What libgit2 keeps and maps for all calls together is bounded by its options.
+ *
+ * Its options for the size of objects in packs are for those that it receives; they do
+ * nothing where it reads.
+ */
+#include "git.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <git2/sys/alloc.h>
+
+#include "reading.h"
+
+#define MIB ((size_t)1 << 20)
+#define KEPT_MAX (32 * MIB) /* small objects, in case they are read again */
+#define WINDOW_SIZE (16 * MIB) /* of a pack, mapped */
+#define WINDOWS_MAX (256 * MIB)
+/* Asking whether the call has been cancelled costs little beside so much memory. */
+#define MUCH (64 * 1024)
+
+/* ---- the bound ---- */
+
+static _Thread_local struct {
+    const struct job *job; /* NULL: no call */
+    size_t most;
+    bool refused;
+} bound;
+
+void memory_end_job(void)
+{
+    bound.job = NULL;
+}
+
+size_t memory_most(void)
+{
+    return bound.most;
+}
+
+size_t memory_bound(size_t most)
+{
+    size_t before = bound.most;
+    bound.most = most;
+    return before;
+}
+
+bool memory_refused(void)
+{
+    bool refused = bound.refused;
+    bound.refused = false;
+    return refused;
+}
+
+static bool may_take(size_t size)
+{
+    struct mcp_call *call = bound.job != NULL && size > MUCH ? bound.job->call : NULL;
+    if (call == NULL || (size <= bound.most && !call->ops->is_cancelled(call)))
+        return true;
+    bound.refused = size > bound.most;
+    git_error_set_oom();
+    return false;
+}
+
+/* ---- the allocator ---- */
+
+static void *taken(void *memory)
+{
+    if (memory == NULL)
+        git_error_set_oom();
+    return memory;
+}
+
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return may_take(size) ? taken(malloc(size)) : NULL;
+}
+
+static void *take_again(void *memory, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return may_take(size) ? taken(realloc(memory, size)) : NULL;
+}
+
+/* Before libgit2 1.7 it asked for these, too. */
+#if !defined(LIBGIT2_VERSION_NUMBER) && LIBGIT2_VER_MAJOR == 1 && LIBGIT2_VER_MINOR < 7
+
+static void *take_zeroed(size_t count, size_t size, const char *file, int line)
+{
+    size_t whole;
+    (void)file;
+    (void)line;
+    if (__builtin_mul_overflow(count, size, &whole))
+        whole = SIZE_MAX;
+    return may_take(whole) ? taken(calloc(count, size)) : NULL;
+}
+
+static char *copy_bytes(const char *text, size_t size, const char *file, int line)
+{
+    char *copy = size < SIZE_MAX ? take(size + 1, file, line) : NULL;
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+static char *copy_text(const char *text, const char *file, int line)
+{
+    return copy_bytes(text, strlen(text), file, line);
+}
+
+static char *copy_start(const char *text, size_t most, const char *file, int line)
+{
+    return copy_bytes(text, strnlen(text, most), file, line);
+}
+
+static void *take_array_again(void *memory, size_t count, size_t size, const char *file, int line)
+{
+    size_t whole;
+    if (!__builtin_mul_overflow(count, size, &whole))
+        return take_again(memory, whole, file, line);
+    git_error_set_oom();
+    return NULL;
+}
+
+static void *take_array(size_t count, size_t size, const char *file, int line)
+{
+    return take_array_again(NULL, count, size, file, line);
+}
+
+#define THE_OTHERS                                                                                 \
+    .gcalloc = take_zeroed, .gstrdup = copy_text, .gstrndup = copy_start,                          \
+    .gsubstrdup = copy_bytes, .greallocarray = take_array_again, .gmallocarray = take_array,
+#else
+#define THE_OTHERS
+#endif
+
+/* Of the whole process. When mcpd replaces this plugin while it runs, the old copy of it
+ * and the new one share libgit2 for a while, and the last one that goes takes its
+ * allocator away: so each job sets it. Both take from malloc. */
+static bool set_allocator(bool ours)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    git_allocator allocator = {THE_OTHERS.gmalloc = take, .grealloc = take_again, .gfree = free};
+    pthread_mutex_lock(&mutex);
+    bool good = git_libgit2_opts(GIT_OPT_SET_ALLOCATOR, ours ? &allocator : NULL) == 0;
+    pthread_mutex_unlock(&mutex);
+    return good;
+}
+
+bool memory_begin(void)
+{
+    return set_allocator(true) &&
+           git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)KEPT_MAX) == 0 &&
+           git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, WINDOW_SIZE) == 0 &&
+           git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, WINDOWS_MAX) == 0;
+}
+
+void memory_end(void)
+{
+    set_allocator(false);
+}
+
+void memory_begin_job(const struct job *job)
+{
+    size_t most = (size_t)job->instance->max_object_size * 8;
+    bound.job = job;
+    bound.most = most > 256 * MIB ? most : 256 * MIB;
+    bound.refused = false;
+    set_allocator(true);
+}
