@@ -35,38 +35,9 @@ static struct fake_host *host;
 
 /* ---- the temporary directory ---- */
 
-static const char *in(const char *directory, const char *name)
-{
-    static _Thread_local char paths[4][8192];
-    static _Thread_local unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", directory, name);
-    return path;
-}
-
-static void put(const char *path, const char *data, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
-    ck_assert_int_eq(write(fd, data, size), (ssize_t)size);
-    close(fd);
-}
-
 static void puts_in(const char *name, const char *text)
 {
-    put(in(root, name), text, strlen(text));
-}
-
-static char *get(const char *path)
-{
-    static char data[4096];
-    int fd = open(path, O_RDONLY);
-    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
-    ssize_t size = read(fd, data, sizeof(data) - 1);
-    ck_assert_int_ge(size, 0);
-    data[size] = '\0';
-    close(fd);
-    return data;
+    files_put(files_path(root, name), text, strlen(text));
 }
 
 static void make_tree(void)
@@ -77,14 +48,14 @@ static void make_tree(void)
     ck_assert_ptr_nonnull(mkdtemp(base));
     snprintf(root, sizeof(root), "%s/project", base);
     ck_assert_int_eq(mkdir(root, 0755), 0);
-    ck_assert_int_eq(mkdir(in(root, "src"), 0755), 0);
+    ck_assert_int_eq(mkdir(files_path(root, "src"), 0755), 0);
     for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++) {
-        ck_assert_int_eq(mkdir(in(base, siblings[i]), 0755), 0);
+        ck_assert_int_eq(mkdir(files_path(base, siblings[i]), 0755), 0);
         char name[64];
         snprintf(name, sizeof(name), "%s/secret.txt", siblings[i]);
-        put(in(base, name), SECRET, strlen(SECRET));
+        files_put(files_path(base, name), SECRET, strlen(SECRET));
     }
-    put(in(base, "secret.txt"), SECRET, strlen(SECRET));
+    files_put(files_path(base, "secret.txt"), SECRET, strlen(SECRET));
     puts_in("a.txt", "hello\n");
     puts_in("src/main.c", "int main;\n");
 }
@@ -158,8 +129,8 @@ static void assert_denied_json(const char *path_json)
         ck_assert_msg(strstr(r->text, SECRET) == NULL, "%s %s", calls[i][0], path_json);
         fake_result_free(r);
     }
-    ck_assert_str_eq(get(in(base, "secret.txt")), SECRET);
-    ck_assert_str_eq(get(in(base, "project2/secret.txt")), SECRET);
+    ck_assert_str_eq(files_get(files_path(base, "secret.txt")), SECRET);
+    ck_assert_str_eq(files_get(files_path(base, "project2/secret.txt")), SECRET);
 }
 
 static void assert_denied(const char *path)
@@ -174,8 +145,8 @@ START_TEST(reads_by_relative_and_absolute_path)
     assert_content("a.txt", "hello\n");
     assert_content("src/main.c", "int main;\n");
     assert_content("./src/../a.txt", "hello\n");
-    assert_content(in(root, "a.txt"), "hello\n");
-    assert_content(in(root, "//src///main.c"), "int main;\n");
+    assert_content(files_path(root, "a.txt"), "hello\n");
+    assert_content(files_path(root, "//src///main.c"), "int main;\n");
     struct fake_result *r = read_path("a.txt");
     ck_assert_str_eq(fake_at(r, "/path"), "a.txt");
     ck_assert_str_eq(fake_at(r, "/size"), "6");
@@ -208,9 +179,9 @@ END_TEST
 
 START_TEST(what_is_not_text_is_read_in_base64)
 {
-    put(in(root, "binary"), "a\0\xff\xfe", 4);
-    put(in(root, "latin1"), "caf\xe9", 4);
-    put(in(root, "surrogate"), "x\xed\xa0\x80", 4);
+    files_put(files_path(root, "binary"), "a\0\xff\xfe", 4);
+    files_put(files_path(root, "latin1"), "caf\xe9", 4);
+    files_put(files_path(root, "surrogate"), "x\xed\xa0\x80", 4);
     assert_failure(read_path("binary"), "base64");
     assert_failure(read_path("latin1"), "offset 3");
     assert_failure(read_path("surrogate"), "offset 1");
@@ -284,7 +255,7 @@ START_TEST(what_is_no_file_is_named)
     assert_failure(read_path("src"), "is a directory");
     assert_failure(read_path("nothing"), "There is no nothing");
     assert_failure(read_path("a.txt/x"), "not a directory");
-    ck_assert_int_eq(mkfifo(in(root, "fifo"), 0644), 0);
+    ck_assert_int_eq(mkfifo(files_path(root, "fifo"), 0644), 0);
     assert_failure(read_path("fifo"), "a FIFO");
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -292,7 +263,7 @@ START_TEST(what_is_no_file_is_named)
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     close(fd);
     assert_failure(read_path("socket"), "a socket");
-    if (mknod(in(root, "null"), S_IFCHR | 0644, (1 << 8) | 3) == 0)
+    if (mknod(files_path(root, "null"), S_IFCHR | 0644, (1 << 8) | 3) == 0)
         assert_failure(read_path("null"), "a device");
 }
 END_TEST
@@ -401,12 +372,12 @@ END_TEST
 
 static void link_in(const char *target, const char *name)
 {
-    ck_assert_int_eq(symlink(target, in(root, name)), 0);
+    ck_assert_int_eq(symlink(target, files_path(root, name)), 0);
 }
 
 START_TEST(links_out_are_not_followed)
 {
-    link_in(in(base, "secret.txt"), "absolute");
+    link_in(files_path(base, "secret.txt"), "absolute");
     link_in("../secret.txt", "relative");
     link_in(base, "directory");
     link_in("..", "dotdot");
@@ -465,22 +436,22 @@ START_TEST(writing_through_links_is_refused)
     struct fake_result *r = fake_callf(host, "create_directory", "{\"path\":\"dangling\"}");
     ck_assert_int_eq(r->end, FAKE_FAILURE);
     fake_result_free(r);
-    ck_assert_int_ne(access(in(base, "created-outside"), F_OK), 0);
+    ck_assert_int_ne(access(files_path(base, "created-outside"), F_OK), 0);
     assert_content("a.txt", "hello\n");
 }
 END_TEST
 
 START_TEST(hard_links_are_refused_unless_allowed)
 {
-    ck_assert_int_eq(link(in(base, "secret.txt"), in(root, "hard")), 0);
+    ck_assert_int_eq(link(files_path(base, "secret.txt"), files_path(root, "hard")), 0);
     assert_failure(read_path("hard"), "hard links");
     /* Replacing it is harmless: the other name keeps its file. */
     struct fake_result *r = fake_callf(host, "write_file", "{\"path\":\"hard\",\"content\":\"x\"}");
     ck_assert_int_eq(r->end, FAKE_STRUCTURED);
     fake_result_free(r);
-    ck_assert_str_eq(get(in(base, "secret.txt")), SECRET);
+    ck_assert_str_eq(files_get(files_path(base, "secret.txt")), SECRET);
     assert_content("hard", "x");
-    ck_assert_int_eq(link(in(root, "a.txt"), in(root, "b.txt")), 0);
+    ck_assert_int_eq(link(files_path(root, "a.txt"), files_path(root, "b.txt")), 0);
     fake_host_free(host);
     host =
         fake_host_new("filesystem", "{\"allowed_paths\":[\"%s\"],\"allow_hard_links\":true}", root);
@@ -490,37 +461,37 @@ END_TEST
 
 START_TEST(an_allowed_directory_may_be_a_link_itself)
 {
-    ck_assert_int_eq(symlink(root, in(base, "link")), 0);
+    ck_assert_int_eq(symlink(root, files_path(base, "link")), 0);
     fake_host_free(host);
     host = fake_host_new("filesystem", "{\"allowed_paths\":[\"%s/link/\"]}", base);
     ck_assert_msg(host->running, "%s", host->fail_text);
     assert_content("a.txt", "hello\n");
-    assert_content(in(base, "link/a.txt"), "hello\n");
-    assert_failure(read_path(in(root, "a.txt")), "not in an allowed directory");
+    assert_content(files_path(base, "link/a.txt"), "hello\n");
+    assert_failure(read_path(files_path(root, "a.txt")), "not in an allowed directory");
 }
 END_TEST
 
 START_TEST(several_directories)
 {
-    ck_assert_int_eq(mkdir(in(root, "src/deep"), 0755), 0);
+    ck_assert_int_eq(mkdir(files_path(root, "src/deep"), 0755), 0);
     puts_in("src/deep/x", "deep");
     fake_host_free(host);
     host =
         fake_host_new("filesystem", "{\"allowed_paths\":[\"%s/project2\",\"%s/src\"]}", base, root);
     assert_content("secret.txt", SECRET); /* the first: relative paths */
-    assert_content(in(root, "src/deep/x"), "deep");
+    assert_content(files_path(root, "src/deep/x"), "deep");
     assert_failure(read_path("deep/x"), "There is no deep/x");
-    assert_failure(read_path(in(root, "a.txt")), "not in an allowed directory");
-    assert_failure(read_path(in(root, "src/../a.txt")), "leads out");
+    assert_failure(read_path(files_path(root, "a.txt")), "not in an allowed directory");
+    assert_failure(read_path(files_path(root, "src/../a.txt")), "leads out");
 }
 END_TEST
 
 START_TEST(a_deleted_directory_is_told)
 {
-    ck_assert_int_eq(mkdir(in(base, "gone"), 0755), 0);
+    ck_assert_int_eq(mkdir(files_path(base, "gone"), 0755), 0);
     fake_host_free(host);
     host = fake_host_new("filesystem", "{\"allowed_paths\":[\"%s/gone\"]}", base);
-    ck_assert_int_eq(rmdir(in(base, "gone")), 0);
+    ck_assert_int_eq(rmdir(files_path(base, "gone")), 0);
     assert_failure(read_path("x"), "has been deleted");
 }
 END_TEST
@@ -564,8 +535,8 @@ static void race(const char *const pair[2], const char *path, int tries)
     racing = false;
     pthread_join(thread, NULL);
     ck_assert_msg(good > 0, "never won");
-    ck_assert_str_eq(get(in(base, "project2/secret.txt")), SECRET);
-    ck_assert_int_eq(files_count(in(base, "project2")), 1);
+    ck_assert_str_eq(files_get(files_path(base, "project2/secret.txt")), SECRET);
+    ck_assert_int_eq(files_count(files_path(base, "project2")), 1);
 }
 
 START_TEST(a_file_swapped_for_a_link_does_not_leak)
@@ -580,7 +551,7 @@ END_TEST
 START_TEST(a_directory_swapped_for_a_link_does_not_leak)
 {
     static const char *const pair[2] = {"dir", "link"};
-    ck_assert_int_eq(mkdir(in(root, "dir"), 0755), 0);
+    ck_assert_int_eq(mkdir(files_path(root, "dir"), 0755), 0);
     puts_in("dir/secret.txt", "mine");
     link_in("../project2", "link");
     race(pair, "dir/secret.txt", TRIES);
@@ -591,7 +562,7 @@ START_TEST(a_file_swapped_for_a_fifo_does_not_hang)
 {
     static const char *const pair[2] = {"file", "fifo"};
     puts_in("file", "mine");
-    ck_assert_int_eq(mkfifo(in(root, "fifo"), 0644), 0);
+    ck_assert_int_eq(mkfifo(files_path(root, "fifo"), 0644), 0);
     race(pair, "file", TRIES / 2);
 }
 END_TEST
@@ -613,20 +584,20 @@ START_TEST(writes_new_and_old_files)
     ck_assert_str_eq(fake_at(r, "/size"), "9");
     fake_result_free(r);
     struct stat st;
-    ck_assert_int_eq(stat(in(root, "src/new.txt"), &st), 0);
+    ck_assert_int_eq(stat(files_path(root, "src/new.txt"), &st), 0);
     ck_assert_int_eq(st.st_size, 9);
     mode_t mask = umask(0);
     umask(mask);
     ck_assert_uint_eq(st.st_mode & 0777, 0666 & ~mask);
-    ck_assert_int_eq(chmod(in(root, "a.txt"), 0640), 0);
+    ck_assert_int_eq(chmod(files_path(root, "a.txt"), 0640), 0);
     r = write_path("a.txt", "changed");
     ck_assert_str_eq(fake_at(r, "/created"), "false");
     fake_result_free(r);
-    ck_assert_str_eq(get(in(root, "a.txt")), "changed");
-    ck_assert_int_eq(stat(in(root, "a.txt"), &st), 0);
+    ck_assert_str_eq(files_get(files_path(root, "a.txt")), "changed");
+    ck_assert_int_eq(stat(files_path(root, "a.txt"), &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0640);
     ck_assert_int_eq(files_count(root), 2); /* nothing temporary is left */
-    ck_assert_int_eq(files_count(in(root, "src")), 2);
+    ck_assert_int_eq(files_count(files_path(root, "src")), 2);
 }
 END_TEST
 
@@ -636,14 +607,14 @@ START_TEST(writes_base64)
         host, "write_file", "{\"path\":\"b\",\"content\":\"AAH/\",\"encoding\":\"base64\"}");
     ck_assert_str_eq(fake_at(r, "/size"), "3");
     fake_result_free(r);
-    ck_assert_int_eq(memcmp(get(in(root, "b")), "\0\1\377", 3), 0);
+    ck_assert_int_eq(memcmp(files_get(files_path(root, "b")), "\0\1\377", 3), 0);
     static const char *const wrong[] = {"AAH", "AA=A", "A===", "AAH\\n", "AAF=", "AAH/ ", "-_8="};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_failure(fake_callf(host, "write_file",
                                   "{\"path\":\"c\",\"content\":\"%s\",\"encoding\":\"base64\"}",
                                   wrong[i]),
                        "not Base64");
-    ck_assert_int_ne(access(in(root, "c"), F_OK), 0);
+    ck_assert_int_ne(access(files_path(root, "c"), F_OK), 0);
 }
 END_TEST
 
@@ -655,15 +626,15 @@ START_TEST(refuses_what_cannot_be_written)
     assert_failure(write_path("src/..", "x"), "names a directory");
     assert_failure(write_path("missing/x", "x"), "create_directory");
     assert_failure(write_path("a.txt/x", "x"), "not a directory");
-    ck_assert_int_eq(mkfifo(in(root, "fifo"), 0644), 0);
+    ck_assert_int_eq(mkfifo(files_path(root, "fifo"), 0644), 0);
     assert_failure(write_path("fifo", "x"), "a FIFO");
     fake_host_free(host);
     host = fake_host_new(
         "filesystem", "{\"allowed_paths\":[\"%s\"],\"read_only\":false,\"max_file_size\":4}", root);
     assert_failure(write_path("x", "12345"), "more than the 4");
-    ck_assert_int_ne(access(in(root, "x"), F_OK), 0);
+    ck_assert_int_ne(access(files_path(root, "x"), F_OK), 0);
     fake_result_free(write_path("x", "1234"));
-    ck_assert_str_eq(get(in(root, "x")), "1234");
+    ck_assert_str_eq(files_get(files_path(root, "x")), "1234");
 }
 END_TEST
 
@@ -684,7 +655,7 @@ START_TEST(a_reader_sees_the_old_or_the_new_file)
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, rewrite, NULL), 0);
     for (int i = 0; i < 2000; i++) {
-        const char *seen = get(in(root, "whole"));
+        const char *seen = files_get(files_path(root, "whole"));
         ck_assert_msg(strcmp(seen, "bbbbbbbb") == 0 ||
                           strcmp(seen, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa") == 0,
                       "half: %s", seen);
@@ -702,7 +673,7 @@ START_TEST(a_cancelled_write_leaves_the_old_file)
     struct fake_result *r =
         fake_call(host, "write_file", &before, "{\"path\":\"a.txt\",\"content\":\"x\"}");
     assert_failure(r, "cancelled");
-    ck_assert_str_eq(get(in(root, "a.txt")), "hello\n");
+    ck_assert_str_eq(files_get(files_path(root, "a.txt")), "hello\n");
     ck_assert_int_eq(files_count(root), 2);
 }
 END_TEST
@@ -712,7 +683,7 @@ START_TEST(creates_directories)
     struct fake_result *r = fake_callf(host, "create_directory", "{\"path\":\"x/y//z/\"}");
     ck_assert_str_eq(fake_at(r, "/created"), "true");
     fake_result_free(r);
-    ck_assert_int_eq(access(in(root, "x/y/z"), F_OK), 0);
+    ck_assert_int_eq(access(files_path(root, "x/y/z"), F_OK), 0);
     r = fake_callf(host, "create_directory", "{\"path\":\"%s/x/y/z\"}", root);
     ck_assert_str_eq(fake_at(r, "/created"), "false");
     fake_result_free(r);
@@ -723,7 +694,7 @@ START_TEST(creates_directories)
     r = fake_callf(host, "create_directory", "{\"path\":\"inside/../w/./v\"}");
     ck_assert_msg(r->end == FAKE_STRUCTURED, "%s", r->text);
     fake_result_free(r);
-    ck_assert_int_eq(access(in(root, "x/w/v"), F_OK), 0);
+    ck_assert_int_eq(access(files_path(root, "x/w/v"), F_OK), 0);
     assert_failure(fake_callf(host, "create_directory", "{\"path\":\"a.txt\"}"), "not a directory");
     assert_failure(fake_callf(host, "create_directory", "{\"path\":\"a.txt/b\"}"),
                    "not a directory");
@@ -735,7 +706,7 @@ END_TEST
 START_TEST(lists_what_there_is)
 {
     link_in("/etc/passwd", "link");
-    ck_assert_int_eq(mkfifo(in(root, "fifo"), 0644), 0);
+    ck_assert_int_eq(mkfifo(files_path(root, "fifo"), 0644), 0);
     struct fake_result *r = fake_callf(host, "list_directory", "{\"path\":\".\"}");
     ck_assert_msg(r->end == FAKE_STRUCTURED, "%s", r->text);
     static const char *const expected[][2] = {
@@ -758,7 +729,7 @@ START_TEST(lists_what_there_is)
     fake_result_free(r);
     assert_failure(fake_callf(host, "list_directory", "{\"path\":\"a.txt\"}"), "not a directory");
     assert_failure(fake_callf(host, "list_directory", "{\"path\":\"none\"}"), "There is no none");
-    ck_assert_int_eq(mkdir(in(root, "void"), 0755), 0);
+    ck_assert_int_eq(mkdir(files_path(root, "void"), 0755), 0);
     r = fake_callf(host, "list_directory", "{\"path\":\"void\"}");
     ck_assert_str_eq(r->text, "The directory is empty.\n");
     fake_result_free(r);
@@ -767,8 +738,8 @@ END_TEST
 
 START_TEST(ten_thousand_entries_are_cut_in_order)
 {
-    ck_assert_int_eq(mkdir(in(root, "many"), 0755), 0);
-    int directory = open(in(root, "many"), O_RDONLY | O_DIRECTORY);
+    ck_assert_int_eq(mkdir(files_path(root, "many"), 0755), 0);
+    int directory = open(files_path(root, "many"), O_RDONLY | O_DIRECTORY);
     for (int i = 0; i < 10000; i++) {
         char name[32];
         snprintf(name, sizeof(name), "f%05d", (i * 7919) % 10000);
@@ -800,14 +771,7 @@ END_TEST
 
 START_TEST(deep_directories_end_somewhere)
 {
-    int fd = open(root, O_RDONLY | O_DIRECTORY);
-    for (int i = 0; i < 300; i++) {
-        ck_assert_int_eq(mkdirat(fd, "d", 0755), 0);
-        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
-        close(fd);
-        fd = next;
-    }
-    close(fd);
+    files_nest(root, 300);
     struct fake_result *r =
         fake_callf(host, "list_directory", "{\"path\":\".\",\"recursive\":true}");
     ck_assert_str_eq(fake_at(r, "/truncated"), "true");
@@ -898,16 +862,6 @@ END_TEST
 
 static bool openat2_is_here;
 
-/* valgrind has none, up to 3.19 at least; scripts/check helps it with tests/valgrind. */
-static bool has_openat2(void)
-{
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC};
-    long fd = syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
-    if (fd >= 0)
-        close((int)fd);
-    return fd >= 0 || errno != ENOSYS;
-}
-
 /* A kernel from before 5.6, as far as openat2 is concerned. */
 static bool forbid_openat2(void)
 {
@@ -979,8 +933,8 @@ START_TEST(many_threads_at_once)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, call_much, &numbers[i]), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    ck_assert_int_eq(files_count(in(root, "n")), 4);
-    ck_assert_int_eq(files_count(in(root, "n/3")), 200);
+    ck_assert_int_eq(files_count(files_path(root, "n")), 4);
+    ck_assert_int_eq(files_count(files_path(root, "n/3")), 200);
 }
 END_TEST
 
@@ -1020,7 +974,7 @@ int main(void)
     TCase *kernel = tcase_create("kernel");
     tcase_add_test(kernel, a_kernel_without_openat2_is_told);
     suite_add_tcase(suite, kernel);
-    openat2_is_here = has_openat2();
+    openat2_is_here = files_openat2();
     if (openat2_is_here)
         add_cases(suite);
     else

@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fake_host.h"
@@ -23,31 +21,17 @@ static struct fake_host *host;
 
 static const char *in(const char *name)
 {
-    static char paths[2][4096];
-    static unsigned next;
-    char *path = paths[next++ % 2];
-    snprintf(path, sizeof(paths[0]), "%s/%s", root, name);
-    return path;
+    return files_path(root, name);
 }
 
 static void put(const char *name, const char *text)
 {
-    int fd = open(in(name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ck_assert_msg(fd >= 0, "%s: %s", name, strerror(errno));
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
+    files_put(in(name), text, strlen(text));
 }
 
 static void assert_file(const char *name, const char *text)
 {
-    char data[4096];
-    int fd = open(in(name), O_RDONLY);
-    ck_assert_msg(fd >= 0, "%s: %s", name, strerror(errno));
-    ssize_t size = read(fd, data, sizeof(data) - 1);
-    close(fd);
-    ck_assert_int_ge(size, 0);
-    data[size] = '\0';
-    ck_assert_str_eq(data, text);
+    ck_assert_str_eq(files_get(in(name)), text);
 }
 
 static void begin(const char *more)
@@ -420,18 +404,91 @@ START_TEST(what_is_cut_is_whole_characters_and_marked)
 }
 END_TEST
 
+/* ---- completion ---- */
+
+static void complete(const char *typed, const char *expected)
+{
+    char uri_template[128], arguments[512];
+    snprintf(uri_template, sizeof(uri_template), "file://%s/{+path}", root);
+    snprintf(arguments, sizeof(arguments), "{\"argument\":{\"name\":\"path\",\"value\":\"%s\"}}",
+             typed);
+    struct fake_result *r = fake_complete(host, uri_template, arguments);
+    ck_assert_msg(r->end == FAKE_RESULT, "%s: %s", typed, r->text);
+    ck_assert_str_eq(fake_whole_at(r, ""), expected);
+    fake_result_free(r);
+}
+
+#define NOTHING "{\"values\":[],\"hasMore\":false}"
+
+START_TEST(paths_are_completed)
+{
+    static const char *const nothing[] = {
+        "x",        "none/", "../",     "..",     "sub/../../", "%2e%2e/", "%2e%2e%2f",
+        "/etc/pas", "out/",  "out/pas", "linked", "fifo",       "latin",   "a.txt/",
+        "%zz",      "%00/",  "sub%2fa", "a%00",   "outside"};
+    ck_assert_int_eq(mkdir(in("sub"), 0755), 0);
+    put("sub/a", "1");
+    put("sub/b", "2");
+    put("a b", "3");
+    put("100%?#.txt", "4");
+    put("linked", "5");
+    put("latin\xe9", "6");
+    ck_assert_int_eq(link(in("linked"), in("linked2")), 0);
+    ck_assert_int_eq(symlink("/etc", in("out")), 0);
+    ck_assert_int_eq(symlink("../..", in("outside")), 0);
+    ck_assert_int_eq(symlink("sub", in("slink")), 0);
+    ck_assert_int_eq(symlink("../a b", in("sub/up")), 0);
+    ck_assert_int_eq(mkfifo(in("fifo"), 0644), 0);
+    complete("",
+             "{\"values\":[\"100%25%3F%23.txt\",\"a b\",\"slink/\",\"sub/\"],\"hasMore\":false}");
+    complete("s", "{\"values\":[\"slink/\",\"sub/\"],\"hasMore\":false}");
+    complete("sub/", "{\"values\":[\"sub/a\",\"sub/b\",\"sub/up\"],\"hasMore\":false}");
+    complete("slink/b", "{\"values\":[\"slink/b\"],\"hasMore\":false}");
+    complete("sub/../a", "{\"values\":[\"sub/../a b\"],\"hasMore\":false}");
+    complete("/sub/a", "{\"values\":[\"/sub/a\"],\"hasMore\":false}");
+    complete("a%20", "{\"values\":[\"a b\"],\"hasMore\":false}");
+    for (size_t i = 0; i < 3; i++)
+        complete(((const char *const[]){"100%", "100%2", "100%25"})[i],
+                 "{\"values\":[\"100%25%3F%23.txt\"],\"hasMore\":false}");
+    for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++)
+        complete(nothing[i], NOTHING);
+    struct fake_result *r = fake_complete(host, "file:///etc/{+path}",
+                                          "{\"argument\":{\"name\":\"path\",\"value\":\"\"}}");
+    ck_assert_str_eq(fake_whole_at(r, ""), NOTHING);
+    fake_result_free(r);
+    begin(",\"allow_hard_links\":true");
+    complete("li", "{\"values\":[\"linked\",\"linked2\"],\"hasMore\":false}");
+}
+END_TEST
+
+START_TEST(a_hundred_paths_are_offered)
+{
+    char name[40];
+    for (int i = 0; i < 1200; i++) {
+        snprintf(name, sizeof(name), "%c%04d", i % 12 == 0 ? 'x' : 'y', i);
+        put(name, "");
+    }
+    char uri_template[128];
+    snprintf(uri_template, sizeof(uri_template), "file://%s/{+path}", root);
+    struct fake_result *r =
+        fake_complete(host, uri_template, "{\"argument\":{\"name\":\"path\",\"value\":\"x\"}}");
+    ck_assert_str_eq(fake_whole_at(r, "/values/0"), "x0000");
+    ck_assert_str_eq(fake_whole_at(r, "/values/99"), "x1188");
+    ck_assert_str_eq(fake_whole_at(r, "/hasMore"), "false");
+    fake_result_free(r);
+    r = fake_complete(host, uri_template, "{\"argument\":{\"name\":\"path\",\"value\":\"\"}}");
+    ck_assert_str_eq(fake_whole_at(r, "/values/99"), "x1188");
+    ck_assert_str_eq(fake_whole_at(r, "/values/100"), "");
+    ck_assert_str_eq(fake_whole_at(r, "/hasMore"), "true");
+    fake_result_free(r);
+}
+END_TEST
+
 /* ---- trees ---- */
 
 START_TEST(a_deep_tree_ends_somewhere)
 {
-    int fd = open(root, O_RDONLY | O_DIRECTORY);
-    for (int i = 0; i < 100; i++) {
-        ck_assert_int_eq(mkdirat(fd, "d", 0755), 0);
-        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
-        close(fd);
-        fd = next;
-    }
-    close(fd);
+    files_nest(root, 100);
     struct fake_result *r = fake_callf(host, "directory_tree", "{\"path\":\".\"}");
     ck_assert_msg(r->end == FAKE_STRUCTURED, "%s", r->text);
     ck_assert_str_eq(fake_at(r, "/truncated"), "true");
@@ -471,23 +528,14 @@ static void add_cases(Suite *suite)
     ADD_CASE(suite, "search", globs_match_what_they_say, patterns_are_bounded,
              content_is_searched_in_lines);
     ADD_CASE(suite, "read", heads_and_tails, what_is_cut_is_whole_characters_and_marked);
+    ADD_CASE(suite, "completion", paths_are_completed, a_hundred_paths_are_offered);
     ADD_CASE(suite, "trees", a_deep_tree_ends_somewhere, cancelled_calls_end);
-}
-
-/* valgrind has no openat2, up to 3.19 at least, and the plugin does not start there. */
-static bool has_openat2(void)
-{
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC};
-    long fd = syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
-    if (fd >= 0)
-        close((int)fd);
-    return fd >= 0 || errno != ENOSYS;
 }
 
 int main(void)
 {
     Suite *suite = suite_create("plugins/filesystem: tools");
-    if (has_openat2())
+    if (files_openat2())
         add_cases(suite);
     else
         printf("All cases are skipped: there is no openat2(2) here\n");

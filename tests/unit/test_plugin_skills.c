@@ -27,19 +27,12 @@ static struct fake_host *host;
 
 static const char *in(const char *directory, const char *name)
 {
-    static char paths[4][4096];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", directory, name);
-    return path;
+    return files_path(directory, name);
 }
 
 static void put(const char *name, const char *data, size_t size)
 {
-    int fd = open(in(root, name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ck_assert_msg(fd >= 0, "%s: %s", name, strerror(errno));
-    ck_assert_int_eq(write(fd, data, size), (ssize_t)size);
-    close(fd);
+    files_put(in(root, name), data, size);
 }
 
 static void puts_in(const char *name, const char *text)
