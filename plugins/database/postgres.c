@@ -147,7 +147,8 @@ static bool read_password(struct backend *backend)
     return add_option(backend, "password", password);
 }
 
-/* What the server itself is to keep to, should we not. */
+/* What the server itself is to keep to, should we not. And no compiling (jit): it can take
+ * most of a second, in which a query that is cancelled goes on. */
 static char *session_settings(const struct settings *settings)
 {
     char *text = NULL;
@@ -155,7 +156,7 @@ static char *session_settings(const struct settings *settings)
                  "-c statement_timeout=%" PRId64 " -c lock_timeout=%" PRId64
                  " -c idle_in_transaction_session_timeout=%" PRId64
                  " -c default_transaction_read_only=%s -c DateStyle=ISO -c bytea_output=hex"
-                 " -c extra_float_digits=1",
+                 " -c extra_float_digits=1 -c jit=off",
                  settings->timeout_ms + 500, settings->busy_timeout_ms, settings->timeout_ms + 5000,
                  settings->read_only ? "on" : "off") < 0)
         return NULL;

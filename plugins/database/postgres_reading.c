@@ -7,8 +7,10 @@
  * planning take longer than most statements do; the pool gives who comes with it again
  * the same connection (pool_acquire). One is kept, until another comes, and not a list of
  * them: what runs in between could call a function that prepares something else by that
- * name. So could the kept statement itself; with each of its runs the server is asked
- * whether SQL has prepared anything, and if so the connection is given up.
+ * name. So could the kept statement itself, for one caller, with parameters that another
+ * does not give: after each run with parameters the server is asked whether SQL has
+ * prepared anything, and if so the connection is given up. Without parameters it does the
+ * same for all.
  */
 #include "postgres.h"
 
@@ -110,8 +112,8 @@ bool reading_send(struct session *session, const char *sql, const struct bound *
     bool keeps = way == READING_KEEP || way == READING_KEPT;
     bool sent = send_own(session, BEGIN) && (way != READING_FORGET || send_own(session, FORGET)) &&
                 send_statement(session, sql, bound, way) &&
-                send_own(session, keeps ? CHECK : CLEAN) && send_own(session, ROLLBACK) &&
-                wire_sync(session);
+                send_own(session, keeps && bound->count > 0 ? CHECK : CLEAN) &&
+                send_own(session, ROLLBACK) && wire_sync(session);
     if (!sent || !wire_own(session))
         return false;
     if (way == READING_FORGET) {

@@ -328,20 +328,19 @@ async function cancelTwentyBare(query) {
     return JSON.parse(stdout);
 }
 test('20 runaway queries are cancelled by closing the connection: gone within 100 ms', async () => {
-    // Those that compute share the processors with all that cancels them: how long that
-    // takes at least, a program shows that does it without mcpd.
+    // Those that compute share the processors with all that cancels them, and those that
+    // spill remove their files first: how long that takes at least on this machine, a program
+    // shows that does the same without mcpd.
     const busy = Math.max(1, os.loadavg()[0] / os.cpus().length);
-    for (const [what, query] of [['wait', 'SELECT pg_sleep(3600)'], ['compute', 'SELECT count(*) FROM generate_series(1, 100000000000) a']]) {
+    for (const [what, query] of [['wait', 'SELECT pg_sleep(3600)'], ['compute', 'SELECT count(*) FROM (SELECT generate_series(1, 100000000000)) a'], ['spill', 'SELECT count(*) FROM generate_series(1, 100000000000) a']]) {
         const times = [], bare = [];
         for (let round = 0; round < 3; round++) {
             times.push(await cancelTwenty(query));
             bare.push(await cancelTwentyBare(query));
         }
         const list = (all) => all.map((t) => t.toFixed(0)).join(', ');
-        const together = bare.map((b) => b.together_ms);
-        console.log(`      20 that ${what}: gone after ${list(times)} ms; by libpq alone ${list(together)}, with PQcancel for each ${list(bare.map((b) => b.pqcancel_ms))}`);
-        const limit = Math.max(100 * busy, 3 * Math.max(...together));
-        if (!SLOW_BINARY) assert.ok(Math.min(...times) <= limit, `${what}: ${times} ms; the machine is busy ${busy.toFixed(1)} times`);
+        console.log(`      20 that ${what}: gone after ${list(times)} ms; by libpq alone ${list(bare.map((b) => b.together_ms))}, with PQcancel for each ${list(bare.map((b) => b.pqcancel_ms))}`);
+        if (!SLOW_BINARY) assert.ok(times.sort((a, b) => a - b)[1] <= 100 * busy, `${what}: ${times} ms; the machine is busy ${busy.toFixed(1)} times`);
     }
     assert.equal(await value('SELECT 1'), 1);
 }, { timeout: 60_000 });

@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     host = argv[1];
     for (int i = 0; i < count; i++) {
         runaways[i] = open_connection("reader");
-        PQclear(PQexec(runaways[i], "SET application_name = 'runaway'"));
+        PQclear(PQexec(runaways[i], "SET application_name = 'runaway'; SET jit = off"));
     }
     control = open_connection("reader");
     monitor = open_connection("admin");
