@@ -46,7 +46,13 @@ struct instance {
 };
 
 /* What ended a job early, for the sentence at its end. */
-enum trouble { TROUBLE_NONE, TROUBLE_CANCELLED, TROUBLE_TOO_LARGE, TROUBLE_BASE_TOO_LARGE };
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_CANCELLED,
+    TROUBLE_TOO_LARGE,
+    TROUBLE_BASE_TOO_LARGE,
+    TROUBLE_MEMORY
+};
 
 /* One call, and its repository. */
 struct job {
@@ -108,15 +114,18 @@ bool objects_alternate(struct job *job, const char *objects, size_t index, char 
 /* Once for the process, between git_libgit2_init and git_libgit2_shutdown. */
 bool memory_begin(void);
 void memory_end(void); /* after it */
-/* While a job lasts, its thread has a bound for what is taken at once: a multiple of
- * max_object_size; and a cancelled call gets nothing that is large. */
-void memory_begin_job(const struct job *job);
+/* What libgit2 may take at once, and what the trouble of the job is when it asks for more. */
+struct bound {
+    size_t most;
+    enum trouble otherwise;
+};
+/* While a job lasts, its thread has a bound, at first a multiple of max_object_size; and a
+ * cancelled call gets nothing that is large. */
+void memory_begin_job(struct job *job);
 void memory_end_job(void);
-/* Another bound; returns the one before. */
-size_t memory_bound(size_t most);
-size_t memory_most(void);
-/* Whether something was refused for its size since the last time. */
-bool memory_refused(void);
+/* Sets another one; returns the one before. */
+struct bound memory_bound(struct bound next);
+size_t memory_most(const struct job *job); /* the first one's */
 
 /* ---- repository.c ---- */
 

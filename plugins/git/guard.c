@@ -171,13 +171,29 @@ static bool judge_in_gitdir(struct look *look, const char *path, const char *nam
     return true;
 }
 
+/* libgit2 reads these whole; what has no such size when it does meets memory.c. */
+static bool check_size(struct job *job, const char *gitdir, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int fd = path_join(path, gitdir, name) ? place_open(job->root, path, O_PATH, 0) : -1;
+    bool large = fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size > memory_most(job);
+    if (fd >= 0)
+        close(fd);
+    return !large || job_fail(job,
+                              "The file %s has %lld bytes, more than the %zu MiB of memory that "
+                              "mcpd takes at once for a call (see max_object_size).",
+                              shown(job, path), (long long)st.st_size, memory_most(job) >> 20);
+}
+
 static bool look_through_gitdir(struct job *job, const char *path)
 {
     struct look look = {.job = job, .judge = judge_in_gitdir, .skip = skip_in_gitdir};
     char config[PATH_MAX], worktree_config[PATH_MAX];
     return look_from(&look, path) && path_join(config, path, "config") &&
            check_config(job, config) && path_join(worktree_config, path, "config.worktree") &&
-           check_config(job, worktree_config);
+           check_config(job, worktree_config) && check_size(job, path, "index") &&
+           check_size(job, path, "packed-refs");
 }
 
 /* Every objects directory that is named by another one, and by those. */

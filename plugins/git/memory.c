@@ -28,42 +28,34 @@
 
 /* ---- the bound ---- */
 
-static _Thread_local struct {
-    const struct job *job; /* NULL: no call */
-    size_t most;
-    bool refused;
-} bound;
+static _Thread_local struct job *current; /* NULL: no call */
+static _Thread_local struct bound bound;
 
 void memory_end_job(void)
 {
-    bound.job = NULL;
+    current = NULL;
 }
 
-size_t memory_most(void)
+size_t memory_most(const struct job *job)
 {
-    return bound.most;
+    size_t most = (size_t)job->instance->max_object_size * 8;
+    return most > 256 * MIB ? most : 256 * MIB;
 }
 
-size_t memory_bound(size_t most)
+struct bound memory_bound(struct bound next)
 {
-    size_t before = bound.most;
-    bound.most = most;
+    struct bound before = bound;
+    bound = next;
     return before;
-}
-
-bool memory_refused(void)
-{
-    bool refused = bound.refused;
-    bound.refused = false;
-    return refused;
 }
 
 static bool may_take(size_t size)
 {
-    struct mcp_call *call = bound.job != NULL && size > MUCH ? bound.job->call : NULL;
-    if (call == NULL || (size <= bound.most && !call->ops->is_cancelled(call)))
+    if (current == NULL || size <= MUCH ||
+        (size <= bound.most && !current->call->ops->is_cancelled(current->call)))
         return true;
-    bound.refused = size > bound.most;
+    if (size > bound.most && current->trouble == TROUBLE_NONE)
+        current->trouble = bound.otherwise;
     git_error_set_oom();
     return false;
 }
@@ -171,11 +163,9 @@ void memory_end(void)
     set_allocator(false);
 }
 
-void memory_begin_job(const struct job *job)
+void memory_begin_job(struct job *job)
 {
-    size_t most = (size_t)job->instance->max_object_size * 8;
-    bound.job = job;
-    bound.most = most > 256 * MIB ? most : 256 * MIB;
-    bound.refused = false;
+    current = job;
+    bound = (struct bound){memory_most(job), TROUBLE_MEMORY};
     set_allocator(true);
 }

@@ -53,26 +53,24 @@ static int too_large(const struct bounded *b)
 /* Asks the backend with a bound for what it takes at once. What is larger than that, in
  * an object that is small itself, is a base that it is a difference to, or the
  * difference. */
-static size_t begin_reading(const struct bounded *b)
+static struct bound begin_reading(const struct bounded *b)
 {
-    memory_refused();
-    return memory_bound((size_t)b->job->instance->max_object_size + READING_ROOM);
+    size_t most = (size_t)b->job->instance->max_object_size + READING_ROOM;
+    return memory_bound((struct bound){most, TROUBLE_BASE_TOO_LARGE});
 }
 
-static int end_reading(const struct bounded *b, size_t before, int error)
+static int end_reading(const struct bounded *b, struct bound before, int error)
 {
     memory_bound(before);
-    if (error == 0 || !memory_refused())
+    if (error == 0 || b->job->trouble != TROUBLE_BASE_TOO_LARGE)
         return error;
-    if (b->job->trouble == TROUBLE_NONE)
-        b->job->trouble = TROUBLE_BASE_TOO_LARGE;
     git_error_set_str(GIT_ERROR_ODB, "the base of an object is larger than max_object_size");
     return GIT_EUSER;
 }
 
 static int read_header(const struct bounded *b, size_t *size, git_object_t *type, const git_oid *id)
 {
-    size_t before = begin_reading(b);
+    struct bound before = begin_reading(b);
     return end_reading(b, before, b->inner->read_header(size, type, b->inner, id));
 }
 
@@ -89,7 +87,7 @@ static int bounded_read(void **data, size_t *size, git_object_t *type, git_odb_b
         return error;
     if (told > (uint64_t)b->job->instance->max_object_size)
         return too_large(b);
-    size_t before = begin_reading(b);
+    struct bound before = begin_reading(b);
     return end_reading(b, before, b->inner->read(data, size, type, b->inner, id));
 }
 

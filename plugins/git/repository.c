@@ -50,11 +50,11 @@ bool job_fail_git(struct job *job, int error, const char *doing)
                         "Cannot %s: an object in it is packed as the difference to one that is "
                         "larger than the %lld bytes that mcpd reads (max_object_size).",
                         doing, (long long)job->instance->max_object_size);
-    if (memory_refused())
+    if (job->trouble == TROUBLE_MEMORY)
         return job_fail(job,
                         "Cannot %s: it needs more than %zu MiB of memory at once, as a file of the "
                         "repository or a difference says.",
-                        doing, memory_most() >> 20);
+                        doing, memory_most(job) >> 20);
     const git_error *last = git_error_last();
     if (error == GIT_ELOCKED)
         return job_fail(job,

@@ -233,7 +233,8 @@ static int search_entry(const char *directory, const git_tree_entry *entry, void
         return 0;
     grep->error = git_blob_lookup(&blob, grep->job->repo, git_tree_entry_id(entry));
     /* One file that is too large does not hide the others. */
-    if (grep->error != 0 && grep->job->trouble == TROUBLE_TOO_LARGE) {
+    if (grep->error != 0 &&
+        (grep->job->trouble == TROUBLE_TOO_LARGE || grep->job->trouble == TROUBLE_BASE_TOO_LARGE)) {
         grep->job->trouble = TROUBLE_NONE;
         grep->error = 0;
         return 0;

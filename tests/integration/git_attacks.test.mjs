@@ -353,6 +353,7 @@ test('a small object that is packed as the difference to a huge one is not unpac
     await refused('git_blame', { repo_path: directory, path: 'file', revision }, /larger than the 33554432 bytes/);
     // Of a commit that has it, the rest is read.
     await good('git_log', { repo_path: directory, revision });
+    await good('git_search', { repo_path: directory, query: 'x', revision });
 });
 test('sizes that a pack only declares take no memory', async () => {
     const directory = copy('declared');
@@ -383,11 +384,11 @@ test('a difference that ends too early ends', async () => {
     }
 });
 test('files of a repository that say they are huge take no memory', async () => {
-    for (const name of ['index', 'packed-refs']) {
-        const directory = copy(`sparse_${name}`);
+    for (const [name, words] of [['index', /has 314572800 bytes, more than the 256 MiB/], ['packed-refs', /has 314572800 bytes, more than the 256 MiB/], ['HEAD', /needs more than 256 MiB of memory at once/]]) {
+        const directory = copy(`sparse_${path.basename(name)}`);
         fs.closeSync(fs.openSync(path.join(directory, '.git', name), 'a'));
         fs.truncateSync(path.join(directory, '.git', name), 300 << 20);
-        await refused(name === 'index' ? 'git_status' : 'git_branch', { repo_path: directory }, /needs more than 256 MiB of memory at once/);
+        await refused('git_show', { repo_path: directory }, words);
     }
 });
 test('nothing of this has stopped mcpd', async () => {
