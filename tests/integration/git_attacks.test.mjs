@@ -114,6 +114,14 @@ test('revisions with control characters, patterns, and names that are none', asy
         await refused('git_create_branch', { repo_path: repository, branch_name: name }, /cannot be the name of a branch/);
 });
 
+test('names in the form of git describe are found, and what only looks like one is not', async () => {
+    const head = git(repository, 'rev-parse', 'HEAD').trim();
+    for (const revision of [`v1-3-g${head.slice(0, 10)}`, `any-thing-12-g${head}~0`])
+        assert.match((await good('git_log', { repo_path: repository, revision, max_count: 1 })).text, new RegExp(head));
+    for (const revision of ['x-gzz', 'v1-3-g00000000', 'x-g', '-1-g'.slice(1), 'x-y-gabcd'])
+        await refused('git_log', { repo_path: repository, revision }, /There is no revision/);
+});
+
 // ---- Repository scope (CVE-2025-68145) ----------------------------------------------
 
 test('repositories outside are refused, however they are named', async () => {
