@@ -149,6 +149,20 @@ void rows_free(struct rows *rows);
 
 /* ---- a kind of database ---- */
 
+/* One statement of a reader, with its call, as long as that goes on. */
+struct query {
+    struct job job;
+    struct statement statement;
+    struct rows rows;
+    struct text json;
+    struct database *database;
+    void (*end)(struct query *query, bool good); /* ends the call; the query goes with it */
+    /* Of a backend that runs it on threads of its own. */
+    struct session *session;
+    struct execution *execution;
+    struct query *next;
+};
+
 struct backend;
 struct session;
 
@@ -175,6 +189,10 @@ struct backend_ops {
 
     /* Runs exactly one statement. False: complained; rows are then incomplete. */
     bool (*execute)(struct session *session, const struct statement *statement, struct rows *rows);
+
+    /* Takes a query that only reads, without waiting for anything, and has it run. NULL: the
+     * caller is to run it. */
+    void (*submit)(struct backend *backend, struct query *query);
 
     bool (*begin)(struct session *session);
     bool (*commit)(struct session *session);

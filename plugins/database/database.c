@@ -138,11 +138,9 @@ bool job_complain(struct job *job, enum job_state state)
 /* ---- tools ---- */
 
 /* Begins a call that uses the database. NULL: the call has been ended. */
-static struct session *begin_call(struct database *database, struct mcp_call *call,
-                                  struct mcp_bytes sql, struct job *job)
+static struct session *begin_call(struct database *database, struct mcp_call *call, struct job *job)
 {
     job_init(job, &database->settings, call);
-    job->sql = sql;
     job->numbers_as_text = database->ops->numbers_as_text;
     struct session *session = database->ops->acquire(database->backend, job);
     if (session == NULL)
@@ -163,6 +161,31 @@ static void end_call(const struct job *job, bool good, const struct text *json)
                   good ? "mcpd is out of memory." : job->complaint.text);
 }
 
+static void end_query(struct query *query, bool good)
+{
+    end_call(&query->job, good, &query->json);
+    rows_free(&query->rows);
+    text_free(&query->json);
+    free(query);
+}
+
+static void run_query(struct query *query)
+{
+    const struct database *database = query->database;
+    struct session *session = database->ops->acquire(database->backend, &query->job);
+    bool good = session != NULL;
+    if (good) {
+        good = database->ops->execute(session, &query->statement, &query->rows);
+        database->ops->release(session);
+    }
+    end_query(query, good);
+}
+
+static bool has_threads(const struct database *database)
+{
+    return database->ops->submit != NULL && database->settings.read_only;
+}
+
 static int32_t execute_query(struct database *database, struct mcp_call *call)
 {
     const struct settings *settings = &database->settings;
@@ -171,20 +194,23 @@ static int32_t execute_query(struct database *database, struct mcp_call *call)
     if (!argument_string(call, "/query", &sql) ||
         !argument_integer(call, "/max_rows", 1, settings->max_rows, &max_rows))
         return MCP_OK;
-    struct job job;
-    struct session *session = begin_call(database, call, sql, &job);
-    if (session == NULL)
-        return MCP_OK;
-    struct text json;
-    text_init(&json, (size_t)settings->max_bytes + ROWS_FRAME);
-    struct statement statement = {.pointer = "", .sql = sql};
-    struct rows rows = {
-        .json = &json, .max_rows = (size_t)max_rows, .max_size = (size_t)settings->max_bytes};
-    bool good = database->ops->execute(session, &statement, &rows);
-    database->ops->release(session);
-    end_call(&job, good, &json);
-    rows_free(&rows);
-    text_free(&json);
+    struct query *query = calloc(1, sizeof(*query));
+    if (query == NULL)
+        return fail_call(call, "mcpd is out of memory.");
+    job_init(&query->job, settings, call);
+    query->job.numbers_as_text = database->ops->numbers_as_text;
+    query->job.sql = sql;
+    query->database = database;
+    query->end = end_query;
+    text_init(&query->json, (size_t)settings->max_bytes + ROWS_FRAME);
+    query->statement = (struct statement){.pointer = "", .sql = sql};
+    query->rows = (struct rows){.json = &query->json,
+                                .max_rows = (size_t)max_rows,
+                                .max_size = (size_t)settings->max_bytes};
+    if (has_threads(database))
+        database->ops->submit(database->backend, query);
+    else
+        run_query(query);
     return MCP_OK;
 }
 
@@ -195,7 +221,7 @@ static int32_t get_schema(struct database *database, struct mcp_call *call)
     if (!argument_string(call, "/table_name", &table))
         return MCP_OK;
     struct job job;
-    struct session *session = begin_call(database, call, (struct mcp_bytes){NULL, 0}, &job);
+    struct session *session = begin_call(database, call, &job);
     if (session == NULL)
         return MCP_OK;
     struct text json;
@@ -279,7 +305,7 @@ static int32_t execute_transaction(struct database *database, struct mcp_call *c
     if (count < 0)
         return MCP_OK;
     struct job job;
-    struct session *session = begin_call(database, call, (struct mcp_bytes){NULL, 0}, &job);
+    struct session *session = begin_call(database, call, &job);
     if (session == NULL)
         return MCP_OK;
     struct text json;
@@ -417,7 +443,8 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
             define_execute_transaction(&json, database);
         struct mcp_tool offer = {
             .struct_size = sizeof(offer),
-            .flags = MCP_TOOL_THREAD_SAFE,
+            .flags = tool == EXECUTE_QUERY && has_threads(database) ? MCP_TOOL_NONBLOCKING
+                                                                    : MCP_TOOL_THREAD_SAFE,
             .definition = text_bytes(&json),
             .tag = (uint64_t)tool,
             /* Our own limit comes first, for its sentence says more. */

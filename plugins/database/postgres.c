@@ -225,6 +225,7 @@ static bool read_limits(struct backend *backend)
 
 static void destroy(struct backend *backend)
 {
+    lane_free(backend->lane);
     types_free(backend->types);
     for (size_t i = 0; i < backend->options; i++)
         secret_free(backend->values[i]);
@@ -252,7 +253,9 @@ static struct backend *create(const struct settings *settings)
     pthread_cond_init(&backend->tick, &monotonic);
     pthread_condattr_destroy(&monotonic);
     backend->types = types_new(backend);
-    if (backend->types != NULL && read_limits(backend) && read_connection(backend))
+    if (settings->read_only)
+        backend->lane = lane_new(backend);
+    if (backend->types != NULL && (backend->lane != NULL || !settings->read_only) && read_limits(backend) && read_connection(backend))
         return backend;
     destroy(backend);
     return NULL;
@@ -277,10 +280,17 @@ static bool start(struct backend *backend)
     default:
         host->log(host, MCP_LOG_ERROR, (struct mcp_bytes){why.text, strlen(why.text)});
     }
-    if (pool_start(backend))
+    if (pool_start(backend) && (backend->lane == NULL || lane_start(backend->lane)))
         return true;
     pool_stop(backend);
     return config_fail(host, "", "a thread cannot be started");
+}
+
+static void stop(struct backend *backend)
+{
+    if (backend->lane != NULL)
+        lane_stop(backend->lane);
+    pool_stop(backend);
 }
 
 static bool begin(struct session *session)
@@ -320,11 +330,12 @@ const struct backend_ops postgres_backend = {
               "as {\\\"$base64\\\": \\\"...\\\"}.",
     .create = create,
     .start = start,
-    .stop = pool_stop,
+    .stop = stop,
     .destroy = destroy,
     .acquire = pool_acquire,
     .release = pool_release,
     .execute = postgres_execute,
+    .submit = lane_submit,
     .begin = begin,
     .commit = postgres_commit,
     .rollback = postgres_rollback,

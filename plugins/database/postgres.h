@@ -4,6 +4,7 @@
  *
  *   postgres.c            the configuration, and the functions of backend.h
  *   postgres_pool.c       sessions: bounded, checked, replaced
+ *   postgres_lane.c       the threads that run readers' queries
  *   postgres_connect.c    a new connection, and who may not be its role
  *   postgres_wire.c       batches of statements, and waiting for results
  *   postgres_cancel.c     telling the server to stop
@@ -36,6 +37,9 @@
 #include "backend.h"
 
 struct types;
+struct lane;
+struct turn;
+struct execution;
 
 struct session {
     struct backend *backend;
@@ -47,6 +51,8 @@ struct session {
     int wake; /* an eventfd, written to when the call is cancelled */
     atomic_bool woken; /* it has been */
     struct job *job; /* while a call has it */
+    struct turn *turn; /* of a thread of the lane that reads from it */
+    int slot; /* in the lane, from 1; 0: none */
     char *last; /* the reader's statement that it ran last, if it may be kept */
     bool kept; /* it is prepared */
     int unread; /* synchronisations whose results nobody has asked for yet */
@@ -84,6 +90,7 @@ struct backend {
     bool allow_privileged_role;
     struct types *types;
     struct canceller canceller;
+    struct lane *lane; /* of readers */
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t freed; /* a session, or the right to open one */
@@ -116,6 +123,21 @@ bool pool_start(struct backend *backend);
 void pool_stop(struct backend *backend);
 struct session *pool_acquire(struct backend *backend, struct job *job);
 void pool_release(struct session *session);
+/* One that can be used at once. NULL: there is none. */
+struct session *pool_take_idle(struct backend *backend, struct job *job);
+
+/* ---- postgres_lane.c ---- */
+
+struct lane *lane_new(struct backend *backend);
+void lane_free(struct lane *lane);
+bool lane_start(struct lane *lane);
+void lane_stop(struct lane *lane); /* no call is in it */
+void lane_submit(struct backend *backend, struct query *query);
+/* Called by who reads from a session before it waits, or is long at it. */
+void lane_leave(struct session *session);
+bool lane_leads(const struct session *session);
+/* It is about to be closed. */
+void lane_forget(struct session *session);
 
 /* ---- postgres_wire.c ---- */
 
@@ -189,6 +211,13 @@ const char *statement_refusal(const char *sql, bool read_only);
 
 bool postgres_execute(struct session *session, const struct statement *statement,
                       struct rows *rows);
+/* The same of a reader, in two steps. NULL: complained. */
+struct execution *execution_begin(struct session *session, const struct statement *statement,
+                                  struct rows *rows);
+/* False: broken, as execution_end will say. */
+bool execution_send(struct session *session, struct execution *execution);
+/* Reads the results; frees it. */
+bool execution_end(struct session *session, struct execution *execution);
 bool postgres_commit(struct session *session);
 void postgres_rollback(struct session *session);
 
@@ -202,10 +231,12 @@ enum reading_way { READING_PLAIN, READING_FORGET, READING_KEEP, READING_KEPT };
 bool reading_prepare(struct session *session, int64_t deadline_ns);
 /* For a statement of a client. */
 enum reading_way reading_way(struct session *session, const char *sql, const struct bound *bound);
-/* Sends a statement in its transaction, up to where its results begin. *error: why it could
- * not be prepared, in which case it has none. False: broken. */
+/* Sends a statement in its transaction. False: broken. */
 bool reading_send(struct session *session, const char *sql, const struct bound *bound,
-                  enum reading_way way, PGresult **error);
+                  enum reading_way way);
+/* Reads up to where its results begin. *error: why it could not be prepared, in which case
+ * it has none. False: broken. */
+bool reading_begin(struct session *session, enum reading_way way, PGresult **error);
 /* After the results of the statement. False: broken. */
 bool reading_finish(struct session *session);
 
@@ -233,7 +264,7 @@ struct types *types_new(struct backend *backend);
 void types_free(struct types *types);
 /* Copies what is known into `out`, in the order of `oids`; asks the server for the rest,
  * over a connection of its own. */
-void types_look_up(struct types *types, const Oid *oids, size_t count, int64_t deadline_ns,
+void types_look_up(struct session *session, const Oid *oids, size_t count, int64_t deadline_ns,
                    struct type *out);
 
 /* ---- postgres_value.c, postgres_json.c ---- */

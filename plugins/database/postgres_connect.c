@@ -48,6 +48,7 @@ static void hear(void *data, const PGresult *result)
 
 void session_close(struct session *session)
 {
+    lane_forget(session);
     if (session->pg != NULL)
         PQfinish(session->pg);
     if (session->cancel != NULL)

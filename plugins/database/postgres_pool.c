@@ -258,6 +258,16 @@ static void wake(void *data)
     (void)!write(session->wake, &one, sizeof(one));
 }
 
+static struct session *engage(struct session *session, struct job *job)
+{
+    session->job = job;
+    session->stopped = false;
+    session->grace_ns = 0;
+    session->row_bytes = 0;
+    job->call->ops->on_cancel(job->call, wake, session);
+    return session;
+}
+
 struct session *pool_acquire(struct backend *backend, struct job *job)
 {
     struct session *session;
@@ -276,12 +286,23 @@ struct session *pool_acquire(struct backend *backend, struct job *job)
             return NULL;
         }
     }
-    session->job = job;
-    session->stopped = false;
-    session->grace_ns = 0;
-    session->row_bytes = 0;
-    job->call->ops->on_cancel(job->call, wake, session);
-    return session;
+    return engage(session, job);
+}
+
+struct session *pool_take_idle(struct backend *backend, struct job *job)
+{
+    struct session *session = NULL;
+    pthread_mutex_lock(&backend->mutex);
+    if (backend->idle != NULL)
+        session = take_best(backend, job->sql);
+    pthread_mutex_unlock(&backend->mutex);
+    if (session == NULL)
+        return NULL;
+    bool fresh = clock_now() - session->idle_since_ns < FRESH_NS;
+    if (session->unread == 0 && (fresh || wire_alive(session)))
+        return engage(session, job);
+    put_back(backend, session);
+    return NULL;
 }
 
 void pool_release(struct session *session)

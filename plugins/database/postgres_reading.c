@@ -87,7 +87,7 @@ static bool send_statement(struct session *session, const char *sql, const struc
                                                       : wire_send(session, sql, bound);
 }
 
-/* What it has prepared by itself would be taken for what we keep. */
+/* Whether it could be prepared, and so is kept. */
 static bool read_preparing(struct session *session, PGresult **error)
 {
     for (;;) {
@@ -107,14 +107,18 @@ static bool read_preparing(struct session *session, PGresult **error)
 }
 
 bool reading_send(struct session *session, const char *sql, const struct bound *bound,
-                  enum reading_way way, PGresult **error)
+                  enum reading_way way)
 {
     bool keeps = way == READING_KEEP || way == READING_KEPT;
-    bool sent = send_own(session, BEGIN) && (way != READING_FORGET || send_own(session, FORGET)) &&
-                send_statement(session, sql, bound, way) &&
-                send_own(session, keeps && bound->count > 0 ? CHECK : CLEAN) &&
-                send_own(session, ROLLBACK) && wire_sync(session);
-    if (!sent || !wire_own(session))
+    return send_own(session, BEGIN) && (way != READING_FORGET || send_own(session, FORGET)) &&
+           send_statement(session, sql, bound, way) &&
+           send_own(session, keeps && bound->count > 0 ? CHECK : CLEAN) &&
+           send_own(session, ROLLBACK) && wire_sync(session);
+}
+
+bool reading_begin(struct session *session, enum reading_way way, PGresult **error)
+{
+    if (!wire_own(session))
         return false;
     if (way == READING_FORGET) {
         session->kept = false;

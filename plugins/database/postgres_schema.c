@@ -142,8 +142,9 @@ static bool list_tables(struct session *session, const char *sql, struct mcp_byt
     name[table.size] = '\0';
     const char *values[] = {name};
     struct bound bound = {.count = 1, .values = values};
-    return reading_send(session, sql, &bound, READING_PLAIN, NULL) &&
-           read_tables(session, listing) && reading_finish(session);
+    return reading_send(session, sql, &bound, READING_PLAIN) &&
+           reading_begin(session, READING_PLAIN, NULL) && read_tables(session, listing) &&
+           reading_finish(session);
 }
 
 bool postgres_schema(struct session *session, struct mcp_bytes table, struct text *json,

@@ -10,6 +10,8 @@
 #define QUERY_MAX ((size_t)256 * 1024)
 #define PARAMETERS_MAX 65535
 #define BYTEA_OID 17
+/* So many that others should not wait for it. */
+#define MANY_ROWS 100
 
 /* ---- parameters ---- */
 
@@ -162,7 +164,7 @@ static bool begin_rows(struct session *session, struct reading *reading, const P
     } else {
         for (size_t i = 0; i < count; i++)
             oids[i] = PQftype(result, (int)i);
-        types_look_up(session->backend->types, oids, count, wire_deadline(session), reading->types);
+        types_look_up(session, oids, count, wire_deadline(session), reading->types);
         for (size_t i = 0; i < count; i++)
             columns[i] =
                 (struct column){PQfname(result, (int)i),
@@ -177,11 +179,13 @@ static bool begin_rows(struct session *session, struct reading *reading, const P
 }
 
 /* False: there is no room for it, or for another one. */
-static bool add_row(struct reading *reading, const PGresult *result)
+static bool add_row(struct session *session, struct reading *reading, const PGresult *result)
 {
     struct rows *rows = reading->rows;
     if (!rows_begin(rows))
         return false;
+    if (rows->count == MANY_ROWS)
+        lane_leave(session);
     for (int i = 0; i < (int)reading->columns && !rows->json->failed; i++) {
         if (PQgetisnull(result, 0, i))
             rows_value_null(rows);
@@ -277,7 +281,7 @@ static void read_result(struct session *session, struct reading *reading, PGresu
         if (status == PGRES_SINGLE_TUPLE && !reading->failed && !reading->full)
             reading->failed = !fits(session, result);
         if (status == PGRES_SINGLE_TUPLE && !reading->failed && !reading->full &&
-            !add_row(reading, result))
+            !add_row(session, reading, result))
             enough(session, reading);
         if (reading->failed)
             wire_cancel(session);
@@ -334,12 +338,19 @@ static bool read_statement(struct session *session, struct reading *reading)
 
 /* ---- readers ---- */
 
-static bool read_once(struct session *session, const char *sql, const struct bound *bound,
-                      enum reading_way way, struct reading *reading)
+struct execution {
+    char *sql;
+    struct binding binding;
+    struct reading reading;
+    enum reading_way way;
+    bool sent;
+};
+
+static bool read_once(struct session *session, struct reading *reading, enum reading_way way)
 {
     PGresult *error = NULL;
     reading->is_kept = way == READING_KEPT;
-    if (!reading_send(session, sql, bound, way, &error))
+    if (!reading_begin(session, way, &error))
         return false;
     if (error != NULL) {
         read_result(session, reading, error);
@@ -350,14 +361,23 @@ static bool read_once(struct session *session, const char *sql, const struct bou
     return reading_finish(session);
 }
 
-/* What was kept may not be what the statement means now, for somebody has altered a table. */
-static bool execute_reading(struct session *session, const char *sql, const struct bound *bound,
-                            struct reading *reading)
+bool execution_send(struct session *session, struct execution *e)
 {
-    if (!read_once(session, sql, bound, reading_way(session, sql, bound), reading))
+    e->way = reading_way(session, e->sql, &e->binding.bound);
+    e->sent = reading_send(session, e->sql, &e->binding.bound, e->way);
+    if (e->sent && PQflush(session->pg) < 0)
+        session->broken = true;
+    return e->sent && !session->broken;
+}
+
+/* What was kept may not be what the statement means now, for somebody has altered a table. */
+static bool execute_reading(struct session *session, struct execution *e)
+{
+    if (!e->sent || !read_once(session, &e->reading, e->way))
         return false;
-    bool again = reading->stale && !session->broken;
-    return !again || read_once(session, sql, bound, READING_PLAIN, reading);
+    bool again = e->reading.stale && !session->broken;
+    return !again || (reading_send(session, e->sql, &e->binding.bound, READING_PLAIN) &&
+                      read_once(session, &e->reading, READING_PLAIN));
 }
 
 /* ---- writers ---- */
@@ -451,36 +471,63 @@ static bool execute_alone(struct session *session, const char *sql, const struct
     return good;
 }
 
-static bool run(struct session *session, const char *sql, const struct bound *bound,
-                struct reading *reading)
+static bool execute_statement(struct session *session, struct execution *e)
 {
+    const struct bound *bound = &e->binding.bound;
     bool good;
     if (session->backend->settings->read_only)
-        good = execute_reading(session, sql, bound, reading);
+        good = execute_reading(session, e);
     else if (session->in_transaction)
-        good = execute_writing(session, sql, bound, reading);
+        good = execute_writing(session, e->sql, bound, &e->reading);
     else
-        good = execute_alone(session, sql, bound, reading);
-    return good && !reading->failed;
+        good = execute_alone(session, e->sql, bound, &e->reading);
+    return good && !e->reading.failed;
+}
+
+static void execution_free(struct execution *e)
+{
+    free(e->reading.types);
+    binding_free(&e->binding);
+    free(e->sql);
+    free(e);
+}
+
+struct execution *execution_begin(struct session *session, const struct statement *statement,
+                                  struct rows *rows)
+{
+    struct job *job = session->job;
+    struct execution *e = calloc(1, sizeof(*e));
+    if (e == NULL) {
+        complain(&job->complaint, "mcpd is out of memory.");
+        return NULL;
+    }
+    e->reading.rows = rows;
+    e->sql = copy_query(session, statement->sql);
+    if (e->sql != NULL && bind(job, statement, &e->binding)) {
+        job->complaint.text[0] = '\0';
+        return e;
+    }
+    execution_free(e);
+    return NULL;
+}
+
+bool execution_end(struct session *session, struct execution *e)
+{
+    bool good = execute_statement(session, e);
+    if (!good && session->job->complaint.text[0] == '\0')
+        complain_broken(session);
+    if (good)
+        rows_finish(e->reading.rows, &e->reading.changes);
+    execution_free(e);
+    return good;
 }
 
 bool postgres_execute(struct session *session, const struct statement *statement, struct rows *rows)
 {
-    struct job *job = session->job;
-    struct binding binding = {.owned = NULL};
-    struct reading reading = {.rows = rows};
-    char *sql = copy_query(session, statement->sql);
-    bool good = sql != NULL && bind(job, statement, &binding);
-    if (good) {
-        job->complaint.text[0] = '\0';
-        good = run(session, sql, &binding.bound, &reading);
-        if (!good && job->complaint.text[0] == '\0')
-            complain_broken(session);
-    }
-    if (good)
-        rows_finish(rows, &reading.changes);
-    free(reading.types);
-    binding_free(&binding);
-    free(sql);
-    return good;
+    struct execution *e = execution_begin(session, statement, rows);
+    if (e == NULL)
+        return false;
+    if (session->backend->settings->read_only)
+        execution_send(session, e);
+    return execution_end(session, e);
 }

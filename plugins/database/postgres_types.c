@@ -175,14 +175,17 @@ static void ask(struct types *types, const Oid *oids, size_t count, int64_t dead
     session_close(session);
 }
 
-void types_look_up(struct types *types, const Oid *oids, size_t count, int64_t deadline_ns,
+void types_look_up(struct session *session, const Oid *oids, size_t count, int64_t deadline_ns,
                    struct type *out)
 {
+    struct types *types = session->backend->types;
     bool all = true;
     for (size_t i = 0; i < count; i++) {
         out[i] = (struct type){.oid = 0};
         all &= find(types, oids[i], &out[i]);
     }
-    if (!all)
-        ask(types, oids, count, deadline_ns, out);
+    if (all)
+        return;
+    lane_leave(session);
+    ask(types, oids, count, deadline_ns, out);
 }

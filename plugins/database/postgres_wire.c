@@ -71,6 +71,7 @@ void wire_cancel(struct session *session)
 {
     if (session->grace_ns != 0)
         return;
+    lane_leave(session);
     session->grace_ns = clock_now() + GRACE_NS;
     session->pause_ns = AGAIN_NS;
     session->stopped = true;
@@ -149,7 +150,11 @@ static bool wait_for_more(struct session *session, int64_t deadline_ns)
         {.fd = PQsocket(session->pg), .events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0))},
         {.fd = cancelled ? -1 : session->wake, .events = POLLIN},
     };
-    int ready = poll(fds, 2, left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms);
+    int ready = lane_leads(session) ? poll(fds, 2, 0) : 0;
+    if (ready == 0) {
+        lane_leave(session);
+        ready = poll(fds, 2, left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms);
+    }
     if (ready < 0 && errno != EINTR)
         return broke(session);
     if (ready > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !consume(session))

@@ -4,7 +4,7 @@
  * all of them, through libpq alone; prints in milliseconds how long it takes until none is
  * in pg_stat_activity, first where each is cancelled with PQcancel by a thread of its own,
  * then where one connection, open before, does it for all. What the same through mcpd is
- * shown beside.
+ * shown beside. As there, the server's compiler (jit) is off: it cannot be interrupted.
  */
 #include <libpq-fe.h>
 #include <pthread.h>
