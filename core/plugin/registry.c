@@ -500,13 +500,17 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
         snapshot_unref(snapshot);
         return error_no_memory_for(err, "what is on offer cannot be renewed");
     }
-    forget_complaints(registry, snapshot);
     snapshot->version = old != NULL ? old->version + 1 : 1;
-    uint32_t changed = difference(old, snapshot);
     if (registry->hooks.make_view != NULL) {
-        snapshot->view = registry->hooks.make_view(registry->hooks.context, snapshot);
         snapshot->free_view = registry->hooks.free_view;
+        snapshot->view = registry->hooks.make_view(registry->hooks.context, snapshot);
+        if (snapshot->view == NULL) {
+            snapshot_unref(snapshot);
+            return error_no_memory_for(err, "what is on offer cannot be renewed");
+        }
     }
+    forget_complaints(registry, snapshot);
+    uint32_t changed = difference(old, snapshot);
 
     pthread_mutex_lock(&registry->mutex);
     registry->newest = snapshot;

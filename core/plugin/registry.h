@@ -51,7 +51,7 @@ struct snapshot {
  * is freed on the thread of whoever reads its snapshot last. */
 struct registry_hooks {
     void *context;
-    /* Prepares the lists of a new snapshot, before it is published. */
+    /* Prepares the lists of a new snapshot, before it is published. NULL: out of memory. */
     void *(*make_view)(void *context, const struct snapshot *snapshot);
     void (*free_view)(void *view);
     /* The snapshot is published, and what clients see differs: MCP_CHANGED_*. */

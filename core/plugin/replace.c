@@ -387,8 +387,10 @@ void serving_publish(struct serving *serving)
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next)
         count += slot->current != NULL;
     struct provider **providers = calloc(count + 1, sizeof(*providers));
-    if (providers == NULL)
+    if (providers == NULL) {
+        serving->again_ns = clock_now() + AGAIN_NS;
         return;
+    }
     count = 0;
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
         if (slot->current != NULL)
@@ -406,6 +408,7 @@ void serving_publish(struct serving *serving)
         }
     } else {
         log_error("%s", err.text);
+        serving->again_ns = clock_now() + AGAIN_NS;
     }
     free(providers);
 }

@@ -18,7 +18,7 @@ for (const [i, file] of FILES.entries())
     test(`${file}.test with failing allocations`, async () => {
         const directory = temporaryDirectory('torture-random');
         const rules = new Injector({ seed: SEED + i, log: false });
-        rules.allocations({ first: 4000, oneIn: 60 });
+        rules.allocations({ first: 1500, oneIn: 60 });
         let output = '';
         const child = spawn(process.execPath, [path.join(ROOT, `tests/integration/${file}.test.mjs`)], {
             cwd: ROOT, detached: true,

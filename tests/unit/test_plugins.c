@@ -96,13 +96,6 @@ static void note_change(void *context, uint32_t what)
     atomic_fetch_add(&changes, 1);
 }
 
-static void *no_view(void *context, const struct snapshot *snapshot)
-{
-    (void)context;
-    (void)snapshot;
-    return NULL;
-}
-
 static void note_complaint(void *context, const char *line)
 {
     struct buf *lines = context;
@@ -158,8 +151,7 @@ static void set_up(void)
     ck_assert(dispatch_start(4, 64, &err));
     atomic_store(&changes, 0);
     registry = registry_new();
-    registry_set_hooks(registry,
-                       &(struct registry_hooks){.make_view = no_view, .changed = note_change});
+    registry_set_hooks(registry, &(struct registry_hooks){.changed = note_change});
     reader = (struct registry_reader){NULL};
     plugins = NULL;
     config = NULL;

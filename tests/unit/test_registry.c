@@ -15,6 +15,7 @@ static struct registry_reader reader;
 static struct error err;
 static struct {
     int made, changed;
+    bool no_memory; /* for a view */
     atomic_int freed; /* by whoever reads last */
     uint32_t what;
     bool view_first; /* the view was there when `changed` ran */
@@ -23,6 +24,8 @@ static struct {
 static void *make_view(void *context, const struct snapshot *snapshot)
 {
     ck_assert_ptr_eq(context, &told);
+    if (told.no_memory)
+        return NULL;
     told.made++;
     size_t *view = malloc(sizeof(*view));
     *view = snapshot->lists[OFFER_TOOL].count;
@@ -116,6 +119,24 @@ START_TEST(tools_are_found_by_prefixed_name)
     ck_assert_ptr_null(find(""));
     provider_unref(&a->provider);
     provider_unref(&b->provider);
+}
+END_TEST
+
+START_TEST(without_memory_for_its_lists_the_old_snapshot_stays)
+{
+    struct fake_provider *a = fake_new("a", "", 1);
+    fake_add(a, "tool", 0, 0, 0);
+    publish(NULL, NULL);
+    told.no_memory = true;
+    ck_assert(!registry_publish(registry, &(struct provider *){&a->provider}, 1, &err));
+    told.no_memory = false;
+    ck_assert(err.no_memory);
+    ck_assert_ptr_null(find("tool"));
+    ck_assert_ptr_nonnull(registry_read(registry, &reader)->view);
+    ck_assert_int_eq(told.changed, 0);
+    publish(a, NULL);
+    ck_assert_ptr_nonnull(find("tool"));
+    provider_unref(&a->provider);
 }
 END_TEST
 
@@ -428,6 +449,7 @@ int main(void)
                          "registry", set_up, tear_down, 60,
                          SUITE_TESTS(
                              an_empty_snapshot_finds_nothing, tools_are_found_by_prefixed_name,
+                             without_memory_for_its_lists_the_old_snapshot_stays,
                              the_first_by_order_wins_a_clash, a_clash_is_told_once_with_the_remedy,
                              a_prefix_must_leave_the_name_legal,
                              a_change_is_told_only_when_the_list_differs,
