@@ -343,7 +343,7 @@ const parts = {
             const one = request('tools/call', { name: 'execute_query', arguments: { query: 'SELECT 1' } });
             const many = request('tools/call', { name: 'execute_query', arguments: { query } });
             const alone = () => Number(quick(LOAD_CORE, [path.join(B, 'tests/bench/pg'), host, 'SELECT 1', '5000']));
-            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], mcpd: [] };
+            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], prepared: [], mcpd: [] };
             // All on one core, so that it is work that is measured and not how long an idle
             // processor takes to wake.
             pin(LOAD_CORE);
@@ -356,14 +356,17 @@ const parts = {
             pin(`0-${LOAD_CORE}`);
             server = await start(`0-${LOAD_CORE}`);
             for (let round = 0; round < ROUNDS; round++) {
-                rates.pgbench.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', 'simple', '-f', file, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
+                for (const [mode, list] of [['simple', rates.pgbench], ['prepared', rates.prepared]])
+                    list.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', mode, '-f', file, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
                 rates.mcpd.push((await wrk(server, many, 'abalance', 16)).rate);
             }
-            const [a, m, p, r] = [times.alone, times.mcpd, rates.pgbench, rates.mcpd].map(median);
+            const [a, m, p, d, r] = [times.alone, times.mcpd, rates.pgbench, rates.prepared, rates.mcpd].map(median);
             console.log(`  SELECT 1, one caller, median: libpq alone ${a.toFixed(0)} us, through mcpd ${m.toFixed(0)} us`);
             ratio('SELECT 1 through mcpd over libpq alone, us', m - a, ...atMost(60), 0);
-            console.log(`  16 callers: pgbench -M simple ${number(p)}/s, through mcpd ${number(r)}/s`);
+            console.log(`  16 callers of ${query}: pgbench -c 16 -j 1 -M simple ${number(p)}/s, through mcpd ${number(r)}/s`);
+            console.log(`  (mcpd prepares what comes again, and has a transaction around each: pgbench -M prepared, without one, ${number(d)}/s)`);
             ratio('mcpd on PostgreSQL / pgbench -M simple, the same query, 16 callers', r / p, ...atLeast(0.7));
+            ratio('the same beside pgbench -M prepared', r / d, 'for comparison', () => true);
             await stop(server);
         } finally {
             execFileSync(script, ['stop', host]);
