@@ -188,6 +188,11 @@ static void take_new_config(struct plugins *plugins, struct config *config)
     config_unref(old);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Refreshes that are due; *next_ns: when the next will be. */
 static void run_refreshes(struct plugins *plugins, int64_t *next_ns)
 {
@@ -211,9 +216,17 @@ static void run_refreshes(struct plugins *plugins, int64_t *next_ns)
     pthread_mutex_unlock(&plugins->mutex);
     while (due != NULL) {
         struct refresh *next = due->next;
-        slots_refresh(&plugins->serving, due->provider);
-        provider_unref(due->provider);
-        free(due);
+        if (slots_refresh(&plugins->serving, due->provider)) {
+            provider_unref(due->provider);
+            free(due);
+        } else {
+            due->due_ns = clock_now() + NS_PER_S;
+            *next_ns = earlier(*next_ns, due->due_ns);
+            pthread_mutex_lock(&plugins->mutex);
+            due->next = plugins->refreshes;
+            plugins->refreshes = due;
+            pthread_mutex_unlock(&plugins->mutex);
+        }
         due = next;
     }
 }
@@ -233,11 +246,6 @@ static void tell_settled(struct plugins *plugins, uint64_t ticket, bool idle)
 }
 
 /* ---- the thread ---- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static void wait_until(struct plugins *plugins, int64_t until_ns)
 {

@@ -2,6 +2,7 @@
 /* Loading, reconfiguring, replacing and retiring generations. */
 #include "plugin/replace.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -62,6 +63,7 @@ static void slot_remove(struct serving *serving, struct slot *slot)
 {
     if (slot->current != NULL)
         log_notice("%s: removed", slot->id);
+    slot->news[0] = '\0';
     slot_retire(serving, slot);
 }
 
@@ -232,14 +234,14 @@ static struct provider *load(struct serving *serving, struct slot *slot,
     return provider;
 }
 
-static void tell_loaded(const struct slot *slot, const struct plugin_file *file, bool replaced)
+static void note_loaded(struct slot *slot, const struct plugin_file *file, bool replaced)
 {
     const struct provider *p = slot->current;
     char offers[OFFERS_TEXT];
     offers_count(p->offers, offers, sizeof(offers));
-    log_notice("%s: %s %s %s (generation %ju, %s) from %s", slot->id,
-               replaced ? "replaced, now serving" : "serving", p->plugin, p->version,
-               (uintmax_t)p->generation, offers, file->name);
+    snprintf(slot->news, sizeof(slot->news), "%s %s %s (generation %ju, %s) from %s",
+             replaced ? "replaced, now serving" : "serving", p->plugin, p->version,
+             (uintmax_t)p->generation, offers, file->name);
 }
 
 static void slot_load(struct serving *serving, struct slot *slot, const struct plugin_file *file)
@@ -272,7 +274,7 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
     slot->refused = false;
     slot->said.text[0] = '\0';
     serving->dirty = true;
-    tell_loaded(slot, file, replaced);
+    note_loaded(slot, file, replaced);
 }
 
 /* What it runs with stands in another configuration now, perhaps elsewhere. */
@@ -350,33 +352,43 @@ void slots_bring_up(struct serving *serving)
         slot_bring_up(serving, slot);
 }
 
-void slots_refresh(struct serving *serving, struct provider *provider)
+bool slots_refresh(struct serving *serving, struct provider *provider)
 {
     struct error err = {.text = ""};
     struct slot *slot = serving->slots;
     while (slot != NULL && slot->current != provider)
         slot = slot->next;
     if (slot == NULL)
-        return;
+        return true;
     struct offers *offers = provider->ops->get_offers(provider, &err);
     char count[OFFERS_TEXT];
     if (offers == NULL) {
         log_error("%s: keeps what it offers: %s", slot->id, err.text);
-        return;
+        return !err.no_memory;
     }
     if (provider->offers != NULL &&
         memcmp(provider->offers->hash, offers->hash, sizeof(offers->hash)) == 0) {
         offers_unref(offers);
-        return;
+        return true;
     }
     offers_unref(provider->offers);
     provider->offers = offers;
     serving->dirty = true;
     offers_count(offers, count, sizeof(count));
-    log_notice("%s: has %s now", slot->id, count);
+    snprintf(slot->news, sizeof(slot->news), "has %s now", count);
+    return true;
 }
 
 /* ---- publishing and retiring ---- */
+
+static void tell_news(struct serving *serving)
+{
+    for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
+        if (slot->news[0] != '\0')
+            log_notice("%s: %s", slot->id, slot->news);
+        slot->news[0] = '\0';
+    }
+}
 
 void serving_publish(struct serving *serving)
 {
@@ -387,10 +399,8 @@ void serving_publish(struct serving *serving)
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next)
         count += slot->current != NULL;
     struct provider **providers = calloc(count + 1, sizeof(*providers));
-    if (providers == NULL) {
-        serving->again_ns = clock_now() + AGAIN_NS;
+    if (providers == NULL)
         return;
-    }
     count = 0;
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
         if (slot->current != NULL)
@@ -398,6 +408,7 @@ void serving_publish(struct serving *serving)
     }
     if (registry_publish(serving->registry, providers, count, &err)) {
         serving->dirty = false;
+        tell_news(serving);
         int64_t until_ns = clock_now() + serving->config->plugins.drain_timeout_ms * NS_PER_MS;
         for (struct retiring *out = serving->retiring; out != NULL; out = out->next) {
             if (out->step != OUT_WAITS)
@@ -408,7 +419,6 @@ void serving_publish(struct serving *serving)
         }
     } else {
         log_error("%s", err.text);
-        serving->again_ns = clock_now() + AGAIN_NS;
     }
     free(providers);
 }

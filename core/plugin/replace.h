@@ -34,6 +34,7 @@ struct slot {
     bool refused;
     unsigned char refused_hash[32], refused_config[32];
     struct error said; /* the last thing logged of it */
+    char news[512]; /* to be logged when it is true for clients too; "": nothing */
 };
 
 /* A generation on its way out. */
@@ -63,8 +64,9 @@ bool slots_plan(struct serving *serving);
 void slots_bring_up(struct serving *serving);
 /* A new configuration: what was refused is tried again. */
 void slots_forgive(struct serving *serving);
-/* Asks one provider for its tools again, if it is still serving. */
-void slots_refresh(struct serving *serving, struct provider *provider);
+/* Asks one provider for its tools again, if it is still serving. False: there was no
+ * memory. */
+bool slots_refresh(struct serving *serving, struct provider *provider);
 
 /* Publishes a snapshot if anything changed; only then do generations go that it
  * no longer shows. */
