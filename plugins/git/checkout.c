@@ -23,15 +23,29 @@ struct moving {
     size_t conflict_count;
 };
 
-static int on_conflict(git_checkout_notify_t why, const char *path, const git_diff_file *baseline,
-                       const git_diff_file *target, const git_diff_file *workdir, void *payload)
+/* Where a submodule comes that the index does not have, libgit2 would look for its path by
+ * a pattern in .gitmodules, see config_check_format. It writes the same into the index
+ * afterwards; and nothing of it, when the checkout fails. */
+static void know_submodule(struct moving *m, const git_diff_file *target)
+{
+    git_index *index = NULL;
+    if (target == NULL || target->mode != GIT_FILEMODE_COMMIT)
+        return;
+    git_index_entry entry = {.path = target->path, .mode = GIT_FILEMODE_COMMIT, .id = target->id};
+    if (git_repository_index(&index, m->job->repo) != 0 || git_index_add(index, &entry) != 0)
+        git_error_clear();
+    git_index_free(index);
+}
+
+static int on_notice(git_checkout_notify_t why, const char *path, const git_diff_file *baseline,
+                     const git_diff_file *target, const git_diff_file *workdir, void *payload)
 {
     struct moving *m = payload;
-    (void)why;
     (void)baseline;
-    (void)target;
     (void)workdir;
-    if (m->conflict_count++ < CONFLICTS_SHOWN)
+    if (why == GIT_CHECKOUT_NOTIFY_UPDATED)
+        know_submodule(m, target);
+    else if (m->conflict_count++ < CONFLICTS_SHOWN)
         text_addf(&m->conflicts, "%s%s", m->conflict_count > 1 ? ", " : "", path);
     return m->job->call->ops->is_cancelled(m->job->call) ? GIT_EUSER : 0;
 }
@@ -85,8 +99,8 @@ static bool write_files(struct moving *m)
     git_checkout_options options;
     git_checkout_options_init(&options, GIT_CHECKOUT_OPTIONS_VERSION);
     options.checkout_strategy = GIT_CHECKOUT_SAFE;
-    options.notify_flags = GIT_CHECKOUT_NOTIFY_CONFLICT;
-    options.notify_cb = on_conflict;
+    options.notify_flags = GIT_CHECKOUT_NOTIFY_CONFLICT | GIT_CHECKOUT_NOTIFY_UPDATED;
+    options.notify_cb = on_notice;
     options.notify_payload = m;
     int error = git_checkout_tree(job->repo, (const git_object *)m->commit, &options);
     if (error == 0)

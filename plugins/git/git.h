@@ -100,6 +100,8 @@ bool guard_worktree(struct job *job);
 
 /* ---- config.c, objects.c ---- */
 
+/* Before the repository is opened: false: the call has been ended. */
+bool config_check_format(struct job *job);
 /* In place of the repository's configuration, one of the keys that we know. */
 int config_replace(struct job *job);
 void settings_free(struct settings *settings);

@@ -146,6 +146,8 @@ static bool is_what_was_guarded(struct job *job)
 
 static bool open_repository(struct job *job)
 {
+    if (!config_check_format(job))
+        return false;
     int error = git_repository_open_ext(&job->repo, job->top, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
     if (error != 0)
         return job_fail_git(job, error, "open the repository");

@@ -27,6 +27,10 @@ export function wrapped(args, wrap = true) {
 /** valgrind 3.19 has no openat2(2) (tests/valgrind/openat2.c). */
 const HELP = WRAPPER.includes('valgrind') ? { LD_PRELOAD: fromRoot(`${B}/tests/valgrind/openat2.so`) } : {};
 export const ENVIRONMENT = { ...process.env, ...HELP };
+/** libgit2 has no frame pointers, and suppressions go by names: slow, so only for it. */
+const LEAKS = /address/.test(B)
+    ? { LSAN_OPTIONS: `suppressions=${fromRoot('tests/lsan.supp')}:print_suppressions=0`, ASAN_OPTIONS: `fast_unwind_on_malloc=0:${process.env.ASAN_OPTIONS || ''}` }
+    : {};
 
 /** Where providers run of which a test does not say it; "process": in worker processes. */
 export const ISOLATION = process.env.TEST_ISOLATION || 'inproc';
@@ -133,7 +137,7 @@ export class Daemon {
         const [program, args] = this.command();
         this.child = spawn(program, args, {
             cwd: this.directory,
-            env: { ...ENVIRONMENT, ...this.env },
+            env: { ...ENVIRONMENT, ...(fs.existsSync(this.path('git')) ? LEAKS : {}), ...this.env },
             stdio: ['ignore', 'pipe', 'pipe'],
         });
         this.pid = this.child.pid;
