@@ -23,6 +23,7 @@
 #else
 #define STACK_SIZE ((size_t)1 << 20)
 #endif
+#define GOING_HOME_NS (NS_PER_S / 2) /* for workers that are in no plugin */
 
 struct line {
     struct call *first, *last;
@@ -514,7 +515,9 @@ void dispatch_stop(int64_t deadline_ns)
     call_cancel_all(NULL);
     if (!deadline_wait_none(deadline_ns))
         log_warning("%zu calls have not ended although they were cancelled", deadline_count());
-    stop_workers(deadline_ns);
+    /* Whoever sleeps needs a moment to go, however long the calls took. */
+    int64_t moment_ns = clock_now() + GOING_HOME_NS;
+    stop_workers(deadline_ns > moment_ns ? deadline_ns : moment_ns);
     deadline_stop();
 }
 

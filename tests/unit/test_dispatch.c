@@ -476,6 +476,23 @@ START_TEST(stopping_cancels_what_is_left)
 }
 END_TEST
 
+START_TEST(workers_that_sleep_are_not_left_behind)
+{
+    struct error err;
+    fake->run = run_briefly;
+    for (int i = 0; i < 20; i++) {
+        start_some("parallel", 0, 2);
+        all_released(0, 2);
+        heard_free(&heard[0]);
+        heard_free(&heard[1]);
+        heard_init(&heard[0]);
+        heard_init(&heard[1]);
+        dispatch_stop(clock_now()); /* no time at all for calls */
+        ck_assert_msg(dispatch_start(WORKERS, QUEUE, &err), "%s", err.text);
+    }
+}
+END_TEST
+
 /* ---- under load ---- */
 
 struct client {
@@ -563,6 +580,7 @@ int main(void)
                 a_cancelled_call_gives_back_the_gates_it_has_passed,
                 cancelling_reaches_a_call_that_begins_to_wait, the_deadline_counts_while_waiting,
                 all_calls_of_a_provider_can_be_cancelled, stopping_cancels_what_is_left,
+                workers_that_sleep_are_not_left_behind,
                 many_clients_at_once, a_hand_over_is_measured)});
     return suite_run(suite);
 }
