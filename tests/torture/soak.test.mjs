@@ -10,7 +10,7 @@ import { Listener, modernMessage, textOf } from '../integration/lib/mcp.mjs';
 import { ClientV1, ClientV2, TransportV1, TransportV2 } from '../integration/lib/official.mjs';
 import { descriptors, rss, threads } from '../integration/lib/proc.mjs';
 import { Stdio } from '../integration/lib/stdio.mjs';
-import { actions, callTool } from './lib/actions.mjs';
+import { actions, callTool, LIMIT } from './lib/actions.mjs';
 import { workers } from './lib/workers.mjs';
 
 const SECONDS = Number(process.env.SOAK_SECONDS || 30);
@@ -55,7 +55,7 @@ async function go(kind, pause, fn) {
 
 /** The actions of the torture, without faults: each must go right. */
 const NOT_HERE = /SIGHUP|replaced/; // these have a loop of their own
-const list = actions(daemon).filter(({ name }) => !NOT_HERE.test(name));
+const list = actions(daemon, LIMIT).filter(({ name }) => !NOT_HERE.test(name));
 async function act(action) {
     const context = {};
     try {

@@ -158,8 +158,9 @@ const EXCHANGES = [
     ['completion/complete', 'completion/complete', { ref: { type: 'ref/prompt', name: 'plain' }, argument: { name: 'few', value: '' } }, (r) => assert.ok(Array.isArray(r.completion.values))],
 ];
 
-/** All the actions on a daemon made by daemonOptions(). Each: {name, prepare, run, finish}. */
-export function actions(daemon) {
+/** All the actions on a daemon made by daemonOptions(). Each: {name, prepare, run, finish}.
+ * `patience`: how long to wait for word of a change, which may be dropped without memory. */
+export function actions(daemon, patience = 300 * SCALE) {
     const { port } = daemon;
     const list = EXCHANGES.map(([name, method, params, verify, meta]) => ({ name, run: async () => (await ask(port, method, params, verify, meta)).outcome }));
     const add = (name, action) => list.push({ name, ...(typeof action === 'function' ? { run: action } : action) });
@@ -199,8 +200,7 @@ export function actions(daemon) {
             if (!(await stream.has(acknowledged))) return stream.refused ? 'refused' : stream.over ? 'cut' : 'silent';
             const { outcome: how } = await callTool(port, 'update', { uri: 'test://counter' });
             if (how !== 'right') return how;
-            /* Without memory a notification may be dropped; that is logged. */
-            return (await stream.has((m) => m.method === 'notifications/resources/updated', 300 * SCALE)) ? 'right' : stream.over ? 'cut' : 'untold';
+            return (await stream.has((m) => m.method === 'notifications/resources/updated', patience)) ? 'right' : stream.over ? 'cut' : 'untold';
         } finally {
             stream.close();
         }
