@@ -81,14 +81,36 @@ static bool is_unknown(struct job *job, const char *revision)
            described[-1] > '9' || !has_object(job, described + 2, strlen(described + 2));
 }
 
+/* The error of reading what the reference points to that the revision begins with: libgit2
+ * does not free the reference where this fails. */
+static int try_reference(struct job *job, const char *revision)
+{
+    char name[REVISION_MAX];
+    git_reference *reference = NULL;
+    git_object *object = NULL;
+    size_t length = strcspn(revision, "^~:@");
+    if (length == 0 || length >= sizeof(name))
+        return 0;
+    memcpy(name, revision, length);
+    name[length] = '\0';
+    if (git_reference_dwim(&reference, job->repo, name) != 0)
+        return 0;
+    int error =
+        git_object_lookup(&object, job->repo, git_reference_target(reference), GIT_OBJECT_ANY);
+    git_object_free(object);
+    git_reference_free(reference);
+    return error;
+}
+
 bool revision_object(struct job *job, const char *revision, git_object **out)
 {
     *out = NULL;
     if (is_pattern(revision))
         return job_fail(job, "Revisions by pattern (\"%s\") are not taken; use git_search.",
                         revision);
-    int error =
-        is_unknown(job, revision) ? GIT_ENOTFOUND : git_revparse_single(out, job->repo, revision);
+    int error = is_unknown(job, revision) ? GIT_ENOTFOUND : try_reference(job, revision);
+    if (error == 0)
+        error = git_revparse_single(out, job->repo, revision);
     if (error == 0)
         return true;
     if (job->trouble != TROUBLE_NONE || job_cancelled(job))

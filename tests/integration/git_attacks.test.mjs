@@ -460,6 +460,11 @@ test('so does a submodule that a revision brings, under another name than its pa
     assert.equal(git(directory, 'status', '--short'), '');
     assert.match(git(directory, 'ls-files', '--stage', 'sub'), /^160000 5{40} 0\tsub/);
 });
+test('a reference to an object that is not there is refused, and not kept', async () => {
+    const directory = copy('broken');
+    put(directory, '.git/refs/heads/broken', `${'5'.repeat(40)}\n`);
+    for (const revision of ['broken', 'broken~1', 'refs/heads/broken']) await refused('git_log', { repo_path: directory, revision }, /broken/);
+});
 test('nothing of this has stopped mcpd', async () => {
     assert.equal((await good('git_status', { repo_path: repository })).text, git(repository, 'status', '--short', '--branch'));
 });
