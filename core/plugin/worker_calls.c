@@ -172,13 +172,21 @@ static void refuse(struct pending *pending, uint64_t id)
     link_wake(link);
 }
 
+/* Whether so many calls are inside that the frames of further ones are sent together, by the
+ * link's thread: one alone would only wait longer. link.mutex held. */
+static bool is_busy(const struct worker *worker)
+{
+    return worker->inside > 8;
+}
+
 /* Once the frame is on its way, the call may end on the link's thread at any moment; its
  * struct is there until we return. */
-static void give(struct worker *worker, struct pending *pending, uint64_t id, struct call *call)
+static void give(struct worker *worker, struct pending *pending, uint64_t id, struct call *call,
+                 bool busy)
 {
     struct frame frame;
     make_frame(call, id, &frame);
-    switch (wire_send(&worker->wire, &frame)) {
+    switch (busy ? wire_gather(&worker->wire, &frame) : wire_send(&worker->wire, &frame)) {
     case WIRE_KEPT:
         link_wake(worker->link);
         break;
@@ -198,9 +206,10 @@ static void hand_over(struct worker *worker, struct call *call)
     pthread_mutex_lock(&worker->link->mutex);
     struct pending *pending = enter(worker, call);
     uint64_t id = pending != NULL ? pending->id : 0;
+    bool busy = is_busy(worker);
     pthread_mutex_unlock(&worker->link->mutex);
     if (pending != NULL)
-        give(worker, pending, id, call);
+        give(worker, pending, id, call, busy);
     else
         end_busy(call);
 }

@@ -595,11 +595,12 @@ static int64_t next_look(const struct worker_link *link, int64_t now)
 
 /* ---- the thread ---- */
 
-/* Whether it shall be told that the socket takes more. */
-static void watch_kept(const struct worker_link *link)
+/* Sends what was gathered meanwhile; where the socket does not take all of it, epoll shall say
+ * when it takes more. */
+static void send_kept(const struct worker_link *link)
 {
     for (struct worker *w = link->workers; w != NULL; w = w->next) {
-        bool kept = wire_has_kept(&w->wire);
+        bool kept = wire_flush(&w->wire) == WIRE_KEPT;
         if (kept != w->wants_room)
             watch_fd(link, EPOLL_CTL_MOD, w->wire.fd, kept ? EPOLLIN | EPOLLOUT : EPOLLIN, w,
                      AT_SOCKET);
@@ -635,7 +636,7 @@ static void wait_for_something(struct worker_link *link, int timeout_ms)
     struct epoll_event events[EVENTS];
     eventfd_t wakes;
 
-    watch_kept(link);
+    send_kept(link);
     int count = epoll_wait(link->epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
         uintptr_t what = (uintptr_t)events[i].data.u64;

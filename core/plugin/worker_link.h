@@ -32,9 +32,10 @@
  * nothing but such calls is left in it, or a little later. The same for what a retired
  * generation cannot be made to give up.
  *
- * A worker has mcpd's own niceness. At 5 above, two that spin took the p99 of another
- * provider's callers to 0.9 ms instead of 4; but on a machine that others keep busy a
- * worker's death then took seconds to be complete, and its callers waited for the word.
+ * A worker has mcpd's own niceness: two that spin on two processors are felt by the callers
+ * of another provider as any two processes that spin (tests/integration/beside.test.mjs).
+ * At 5 above they were felt less, but then a worker that serves also had to wait for
+ * whoever else keeps the machine busy.
  *
  * A worker is not trusted: worker_frame.c reads no byte that is not there, ids are
  * looked up, numbers are checked by who uses them, and the first thing that a worker

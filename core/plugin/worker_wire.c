@@ -98,12 +98,18 @@ static enum wire_sent flush_out(struct wire *wire)
     return WIRE_SENT;
 }
 
-/* Keeps what is left of a frame. Mutex held. */
-static bool keep(struct wire *wire, const struct iovec *pieces, size_t count)
+static size_t sum(const struct iovec *pieces, size_t count)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += pieces[i].iov_len;
+    return size;
+}
+
+/* Keeps what is left of a frame. Mutex held. */
+static bool keep(struct wire *wire, const struct iovec *pieces, size_t count)
+{
+    size_t size = sum(pieces, count);
     /* All or nothing: a part of a frame would spoil all that follow. */
     if (size > wire->out.max - wire->out.size || !buf_reserve(&wire->out, size)) {
         wire->out.failed = wire->out.no_memory = false;
@@ -130,10 +136,7 @@ static enum wire_sent send_frame(struct wire *wire, struct iovec *pieces, size_t
     ssize_t sent = send_pieces(wire, pieces, count);
     if (sent < 0)
         return WIRE_BROKEN;
-    size_t left = 0;
-    for (size_t i = 0; i < count; i++)
-        left += pieces[i].iov_len;
-    if (left == 0)
+    if (sum(pieces, count) == 0)
         return WIRE_SENT;
     if (keep(wire, pieces, count))
         return WIRE_KEPT;
@@ -143,7 +146,18 @@ static enum wire_sent send_frame(struct wire *wire, struct iovec *pieces, size_t
     return wire->broken ? WIRE_BROKEN : WIRE_FULL;
 }
 
-enum wire_sent wire_send(struct wire *wire, const struct frame *frame)
+/* Mutex held. */
+static enum wire_sent gather_frame(struct wire *wire, struct iovec *pieces, size_t count)
+{
+    bool first = wire->out.size == 0;
+
+    if (wire->broken || wire->out.size + sum(pieces, count) > HELD_MAX ||
+        !keep(wire, pieces, count))
+        return send_frame(wire, pieces, count);
+    return first ? WIRE_KEPT : WIRE_SENT;
+}
+
+static enum wire_sent send_or_gather(struct wire *wire, const struct frame *frame, bool gathers)
 {
     unsigned char head[FRAME_HEAD_MAX];
     struct iovec pieces[1 + FRAME_TEXTS];
@@ -156,9 +170,20 @@ enum wire_sent wire_send(struct wire *wire, const struct frame *frame)
         if (frame->texts[i].size > 0)
             pieces[count++] = (struct iovec){(char *)frame->texts[i].data, frame->texts[i].size};
     pthread_mutex_lock(&wire->mutex);
-    enum wire_sent sent = send_frame(wire, pieces, count);
+    enum wire_sent sent =
+        gathers ? gather_frame(wire, pieces, count) : send_frame(wire, pieces, count);
     pthread_mutex_unlock(&wire->mutex);
     return sent;
+}
+
+enum wire_sent wire_send(struct wire *wire, const struct frame *frame)
+{
+    return send_or_gather(wire, frame, false);
+}
+
+enum wire_sent wire_gather(struct wire *wire, const struct frame *frame)
+{
+    return send_or_gather(wire, frame, true);
 }
 
 enum wire_sent wire_flush(struct wire *wire)
@@ -168,14 +193,6 @@ enum wire_sent wire_flush(struct wire *wire)
     enum wire_sent sent = flush_out(wire);
     pthread_mutex_unlock(&wire->mutex);
     return sent;
-}
-
-bool wire_has_kept(struct wire *wire)
-{
-    pthread_mutex_lock(&wire->mutex);
-    bool kept = wire->out.size > 0 && !wire->broken;
-    pthread_mutex_unlock(&wire->mutex);
-    return kept;
 }
 
 void wire_hold(struct wire *wire)

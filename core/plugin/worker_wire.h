@@ -53,10 +53,13 @@ enum wire_sent { WIRE_SENT, WIRE_KEPT, WIRE_FULL, WIRE_BROKEN };
  * end will not see the frame. */
 enum wire_sent wire_send(struct wire *wire, const struct frame *frame);
 
+/* The same where many are sent one after the other: wire_flush sends them together, which
+ * spares both ends most of their system calls and switches. KEPT: call wire_flush soon;
+ * SENT: another has been told so. */
+enum wire_sent wire_gather(struct wire *wire, const struct frame *frame);
+
 /* Sends what was kept, as far as it goes. KEPT: not all. */
 enum wire_sent wire_flush(struct wire *wire);
-/* Whether something is kept. */
-bool wire_has_kept(struct wire *wire);
 
 /* The worker's end: what this thread sends from now on is collected until wire_flush, or
  * until another sends. For the time of one round of the receiver. */

@@ -234,6 +234,27 @@ START_TEST(many_frames_in_order)
 }
 END_TEST
 
+START_TEST(gathered_frames_go_together_and_in_order)
+{
+    char text[40000] = "";
+    const struct frame small = {.type = FRAME_CANCEL, .id = 1};
+    const struct frame large = {
+        .type = FRAME_RECONFIGURE, .id = 3, .texts = {{text, sizeof(text)}}};
+    ck_assert_int_eq(wire_gather(&host, &small), WIRE_KEPT);
+    ck_assert_int_eq(wire_gather(&host, &(struct frame){.type = FRAME_CANCEL, .id = 2}), WIRE_SENT);
+    ck_assert_int_eq(recv(worker.fd, text, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+    ck_assert_int_eq(wire_flush(&host), WIRE_SENT);
+    ck_assert_int_eq(wire_gather(&host, &large), WIRE_KEPT);
+    /* What is not small is not gathered, but does not overtake. */
+    ck_assert_int_le(wire_gather(&host, &large), WIRE_KEPT);
+    ck_assert_int_eq(wire_send(&host, &(struct frame){.type = FRAME_STOP, .id = 4}), WIRE_KEPT);
+    for (uint64_t id = 1; id <= 3; id++)
+        ck_assert_uint_eq(next(&worker, &host).id, id);
+    ck_assert_uint_eq(next(&worker, &host).id, 3);
+    ck_assert_uint_eq(next(&worker, &host).id, 4);
+}
+END_TEST
+
 START_TEST(a_large_frame_is_kept_and_comes_whole)
 {
     const size_t size = 5 << 20;
@@ -244,12 +265,13 @@ START_TEST(a_large_frame_is_kept_and_comes_whole)
     const struct frame after = {.type = FRAME_STOP, .id = 8};
     ck_assert_int_eq(wire_send(&host, &large), WIRE_KEPT);
     ck_assert_int_eq(wire_send(&host, &after), WIRE_KEPT);
-    ck_assert(wire_has_kept(&host));
+    ck_assert_int_eq(wire_flush(&host), WIRE_KEPT);
     struct frame got = next(&worker, &host);
     ck_assert_uint_eq(got.id, 7);
     ck_assert(bytes_equal(got.texts[0], large.texts[0]));
     ck_assert_uint_eq(next(&worker, &host).id, 8);
-    ck_assert(!wire_has_kept(&host));
+    ck_assert_int_eq(wire_flush(&host), WIRE_SENT);
+    ck_assert_uint_eq(host.out.size, 0);
     free(text);
 }
 END_TEST
@@ -346,7 +368,8 @@ int main(void)
     const struct suite_case cases[] = {
         {"bounds", NULL, NULL, 20, SUITE_TESTS(bounded_texts, too_large_to_write)},
         {"wire", open_wires, close_wires, 60,
-         SUITE_TESTS(many_frames_in_order, a_large_frame_is_kept_and_comes_whole,
+         SUITE_TESTS(many_frames_in_order, gathered_frames_go_together_and_in_order,
+                     a_large_frame_is_kept_and_comes_whole,
                      who_does_not_read_is_full_and_nothing_is_torn,
                      what_is_held_goes_with_the_flush, another_thread_does_not_wait_for_the_flush,
                      the_other_end_has_gone, a_frame_larger_than_allowed_takes_no_memory)},
