@@ -196,7 +196,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin_calls(heard, (data[0] & 2) != 0 ? MCP_TOOL_TASK_OPTIONAL : 0);
     if ((data[0] & 4) != 0)
         call_cancel_all(&fixed.provider);
+    /* Byte by byte only where there are few, or nothing else would be tried. */
     size_t step = (size_t)1 << (data[0] >> 4);
+    if (step < size / 256)
+        step = size / 256;
     for (size_t at = 1; at < size && !worker->lost; at += step) {
         size_t piece = size - at < step ? size - at : step;
         if (write(pair[1], data + at, piece) != (ssize_t)piece)
