@@ -60,7 +60,15 @@ enum frame_type {
 
 /* Places of the numbers and texts. */
 enum { LOAD_VERSION, LOAD_GENERATION, LOAD_WORKERS, LOAD_QUEUE, LOAD_MAX_RESULT, LOAD_FLAGS };
-enum { LOAD_PATH, LOAD_SOURCE, LOAD_ID, LOAD_PLUGIN_VERSION, LOAD_PROVIDER, LOAD_CONFIG, LOAD_SANDBOX };
+enum {
+    LOAD_PATH,
+    LOAD_SOURCE,
+    LOAD_ID,
+    LOAD_PLUGIN_VERSION,
+    LOAD_PROVIDER,
+    LOAD_CONFIG,
+    LOAD_SANDBOX
+};
 #define LOAD_LOG_LEVEL 7u /* of the flags: a mask */
 #define LOAD_WANTS_OFFERS 8u
 #define LOAD_MEMORY_SHIFT 32 /* MiB it may use; 0: no bound */

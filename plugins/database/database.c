@@ -30,7 +30,8 @@ static const char config_schema[] =
     "\"password\":" SECRET_SCHEMA(
         "Rather from a file or the environment than here") ","
                                                            "\"database\":{\"type\":\"string\"},"
-                                                           "\"sslmode\":{\"type\":\"string\",\"enum\":[\"disable\","
+                                                           "\"sslmode\":{\"type\":\"string\","
+                                                           "\"enum\":[\"disable\","
                                                            "\"allow\",\"prefer\",\"require\","
                                                            "\"verify-ca\","
                                                            "\"verify-full\"],\"default\":"
@@ -588,13 +589,15 @@ static void stop(void *self)
  * into its place. */
 BUNDLED_PLUGIN_WITH(
     "database", "Database",
-    HEALTH_MANIFEST ",\"needs\":{"
+    HEALTH_MANIFEST
+    ",\"needs\":{"
     "\"environment\":[{\"config\":\"/password/environment\"}],"
     "\"read\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true},"
     "{\"config\":\"/password/file\"},{\"config\":\"/sslrootcert\"}],"
     "\"write\":[{\"config\":\"/url\",\"prefix\":\"sqlite://\",\"parent\":true,"
     "\"if_false\":\"/read_only\"}],"
     "\"network\":[{\"config\":\"/url\",\"prefix\":\"postgres\"},{\"config\":\"/host\"}],"
-    "\"unix_sockets\":[{\"config\":\"/host\",\"prefix\":\"/\"},{\"config\":\"/url\",\"prefix\":\"postgresql:///\"},"
+    "\"unix_sockets\":[{\"config\":\"/host\",\"prefix\":\"/\"},{\"config\":\"/"
+    "url\",\"prefix\":\"postgresql:///\"},"
     "{\"config\":\"/url\",\"prefix\":\"postgres:///\"}]}",
     .get_extension = get_extension);

@@ -255,7 +255,8 @@ static struct backend *create(const struct settings *settings)
     backend->types = types_new(backend);
     if (settings->read_only)
         backend->lane = lane_new(backend);
-    if (backend->types != NULL && (backend->lane != NULL || !settings->read_only) && read_limits(backend) && read_connection(backend))
+    if (backend->types != NULL && (backend->lane != NULL || !settings->read_only) &&
+        read_limits(backend) && read_connection(backend))
         return backend;
     destroy(backend);
     return NULL;

@@ -151,8 +151,8 @@ static const char *class_end(const char *at, const char *end)
 static bool in_class(const char *at, const char *end, unsigned c)
 {
     at++;
-    bool not = *at == '!' || *at == '^';
-    at += not ;
+    bool inverted = *at == '!' || *at == '^';
+    at += inverted;
     bool found = false;
     while (at < end - 1) {
         size_t size = character(at);
@@ -165,7 +165,7 @@ static bool in_class(const char *at, const char *end, unsigned c)
         }
         found = found || (c >= low && c <= high);
     }
-    return found != not ;
+    return found != inverted;
 }
 
 /* One element of the pattern against one character: the size of both. */

@@ -28,7 +28,8 @@ static const struct document_limits limits = {.values = 3000000, .depth = 100};
 #define CHOICE(name)                                                                               \
     "\"" name "\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" STRINGS(   \
         "tags", "") "," STRINGS("paths", "") "," STRINGS("operations", "") "}}"
-/* clang-format off: it cannot lay out text in pieces. */
+/* It cannot lay out text in pieces. */
+/* clang-format off */
 #define TOOL                                                                                       \
     "{\"type\":\"object\",\"required\":[\"name\",\"path\"],\"additionalProperties\":false,"        \
     "\"properties\":{\"name\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.-]{1,64}$\"},"       \
@@ -330,5 +331,4 @@ static int32_t check(void *self, struct mcp_call *call)
 
 HEALTH_ALONE(check);
 
-BUNDLED_PLUGIN_WITH("http", "HTTP APIs", HEALTH_MANIFEST "," NEEDS,
-                    .get_extension = get_extension);
+BUNDLED_PLUGIN_WITH("http", "HTTP APIs", HEALTH_MANIFEST "," NEEDS, .get_extension = get_extension);

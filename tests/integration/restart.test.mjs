@@ -13,7 +13,7 @@ import { callTool, LEGACY, modernMessage, Session, textOf } from './lib/mcp.mjs'
 // ---- What SIGTERM waits for -------------------------------------------------------------
 
 test('a call whose client has closed its stream is waited for', async () => {
-    const daemon = await Daemon.start({ plugins: ['probe'] });
+    const daemon = await Daemon.start({ plugins: ['probe'], config: { server: { shutdown_timeout_ms: 30_000 * SCALE } } });
     const session = await Session.open(daemon.port, LEGACY[0]);
     const response = await session.request('tools/call', { name: 'wait', arguments: { ms: 2500 * SCALE, label: 'left' } }, { ms: 10_000 });
     assert.equal(response.headers['content-type'], 'text/event-stream', 'it has waited long enough to be a stream');

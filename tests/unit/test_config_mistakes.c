@@ -53,7 +53,8 @@ static const struct {
     {"{\"server\": {\"name\": \"\"}}",
      "mcpd.json:1:21: server.name: expected a string of 1 to 128 characters, got \"\"\n"},
     {"{\"providers\": {\"a\": {\"isolation\": \"worker\"}}}",
-     "mcpd.json:1:35: providers.a.isolation: expected one of \"inproc\", \"process\", got \"worker\"\n"},
+     "mcpd.json:1:35: providers.a.isolation: expected one of \"inproc\", \"process\", got "
+     "\"worker\"\n"},
     {"{\"providers\": {\"a\": {\"plugin\": \"../evil\"}}}",
      "mcpd.json:1:32: providers.a.plugin: expected the name of a plugin, its file without \".so\": "
      "1 to 64 of the characters A-Z a-z 0-9 _ - ., got \"../evil\"\n"},

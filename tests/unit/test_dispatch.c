@@ -568,19 +568,19 @@ int main(void)
         suite,
         &(struct suite_case){
             "dispatch", set_up, tear_down, 120,
-            SUITE_TESTS(
-                workers_start_when_there_is_work, a_full_queue_refuses_at_once,
-                waiting_at_a_gate_counts_against_the_queue, a_queue_of_none_still_uses_free_workers,
-                a_gate_is_first_come_first_served, tools_that_are_not_thread_safe_run_alone,
-                the_providers_gate_opens_when_call_tool_returns,
-                a_tools_gate_opens_when_the_call_ends, a_tool_can_have_both_gates,
-                an_inline_tool_with_a_full_gate_runs_later,
-                gates_outlive_a_publish_of_the_same_generation,
-                a_cancelled_call_that_waits_never_enters,
-                a_cancelled_call_gives_back_the_gates_it_has_passed,
-                cancelling_reaches_a_call_that_begins_to_wait, the_deadline_counts_while_waiting,
-                all_calls_of_a_provider_can_be_cancelled, stopping_cancels_what_is_left,
-                workers_that_sleep_are_not_left_behind,
-                many_clients_at_once, a_hand_over_is_measured)});
+            SUITE_TESTS(workers_start_when_there_is_work, a_full_queue_refuses_at_once,
+                        waiting_at_a_gate_counts_against_the_queue,
+                        a_queue_of_none_still_uses_free_workers, a_gate_is_first_come_first_served,
+                        tools_that_are_not_thread_safe_run_alone,
+                        the_providers_gate_opens_when_call_tool_returns,
+                        a_tools_gate_opens_when_the_call_ends, a_tool_can_have_both_gates,
+                        an_inline_tool_with_a_full_gate_runs_later,
+                        gates_outlive_a_publish_of_the_same_generation,
+                        a_cancelled_call_that_waits_never_enters,
+                        a_cancelled_call_gives_back_the_gates_it_has_passed,
+                        cancelling_reaches_a_call_that_begins_to_wait,
+                        the_deadline_counts_while_waiting, all_calls_of_a_provider_can_be_cancelled,
+                        stopping_cancels_what_is_left, workers_that_sleep_are_not_left_behind,
+                        many_clients_at_once, a_hand_over_is_measured)});
     return suite_run(suite);
 }
