@@ -113,6 +113,31 @@ static void check_real(struct bytes text)
     text_free(&out);
 }
 
+/* What is escaped comes back; what can be read as escapes says the same when it is written. */
+static void check_percent(struct bytes text)
+{
+    struct text escaped, back, again;
+
+    text_init(&escaped, SIZE_MAX / 4);
+    text_init(&back, SIZE_MAX / 4);
+    text_init(&again, SIZE_MAX / 4);
+    text_add_percent(&escaped, text.data, text.size, "/");
+    must(!escaped.failed && text_add_unescaped(&back, escaped.data, escaped.size));
+    must(bytes_equal((struct bytes){back.data, back.size}, text));
+    text_cut(&back, 0);
+    text_cut(&escaped, 0);
+    if (text_add_unescaped(&back, text.data, text.size)) {
+        must(back.size <= text.size);
+        text_add_percent(&escaped, back.data, back.size, "");
+        must(text_add_unescaped(&again, escaped.data, escaped.size));
+        must(bytes_equal((struct bytes){again.data, again.size},
+                         (struct bytes){back.data, back.size}));
+    }
+    text_free(&escaped);
+    text_free(&back);
+    text_free(&again);
+}
+
 /* Past its cap a text fails, and stays within it. */
 static void check_cap(struct bytes text)
 {
@@ -142,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_utf8(text);
     check_writer(text, &arena);
     check_real(text);
+    check_percent(text);
     check_cap(text);
     arena_free(&arena);
     return 0;
