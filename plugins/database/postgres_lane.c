@@ -51,8 +51,8 @@ struct lane {
     int epoll, wake;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t follow; /* there is no leader, or a pending query, or it is over */
-    pthread_cond_t gone; /* a thread has ended */
     bool led, stopping, sleeping; /* the leader waits without end */
+    pthread_t thread[SLOTS + WAITING_MAX]; /* they stay until lane_stop */
     int threads, idle, called; /* of the idle, those that need not wait any more */
     int waiting; /* threads with a query that waits for a connection */
     struct slot slots[SLOTS];
@@ -74,21 +74,20 @@ static void *work(void *data);
 static void need_thread(struct lane *lane)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all, before;
     if (lane->idle > lane->called) {
         lane->called++;
         pthread_cond_signal(&lane->follow);
         return;
     }
-    if (lane->threads > lane->backend->settings->max_connections + WAITING_MAX)
+    if (lane->threads > lane->backend->settings->max_connections + WAITING_MAX ||
+        lane->threads == SLOTS + WAITING_MAX)
         return;
     sigfillset(&all); /* signals are mcpd's */
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, &attributes, work, lane) == 0)
+    if (pthread_create(&lane->thread[lane->threads], &attributes, work, lane) == 0)
         lane->threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -273,9 +272,7 @@ static void *work(void *data)
                 lane->called--;
         }
     }
-    lane->threads--;
     pthread_cond_broadcast(&lane->follow);
-    pthread_cond_signal(&lane->gone);
     pthread_mutex_unlock(&lane->mutex);
     return NULL;
 }
@@ -411,7 +408,6 @@ struct lane *lane_new(struct backend *backend)
     lane->pending_end = &lane->pending;
     pthread_mutex_init(&lane->mutex, NULL);
     pthread_cond_init(&lane->follow, NULL);
-    pthread_cond_init(&lane->gone, NULL);
     lane->epoll = epoll_create1(EPOLL_CLOEXEC);
     lane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = SLOTS};
@@ -437,8 +433,13 @@ void lane_stop(struct lane *lane)
     lane->stopping = true;
     pthread_cond_broadcast(&lane->follow);
     wake_leader(lane);
-    while (lane->threads > 0)
-        pthread_cond_wait(&lane->gone, &lane->mutex);
+    /* Joined, for the plugin's code may go from the memory after this. */
+    for (int i = 0; i < lane->threads; i++) {
+        pthread_mutex_unlock(&lane->mutex);
+        pthread_join(lane->thread[i], NULL);
+        pthread_mutex_lock(&lane->mutex);
+    }
+    lane->threads = lane->called = 0;
     pthread_mutex_unlock(&lane->mutex);
 }
 
@@ -450,7 +451,6 @@ void lane_free(struct lane *lane)
         close(lane->epoll);
     if (lane->wake >= 0)
         close(lane->wake);
-    pthread_cond_destroy(&lane->gone);
     pthread_cond_destroy(&lane->follow);
     pthread_mutex_destroy(&lane->mutex);
     free(lane);
