@@ -67,6 +67,10 @@ struct registry_reader {
     struct snapshot *snapshot;
 };
 
+/* A thread that has had nothing to read for so long closes its reader: what is replaced
+ * meanwhile would stay loaded until the thread reads again. */
+#define REGISTRY_IDLE_MS 1000
+
 struct registry *registry_new(void);
 void registry_free(struct registry *registry);
 /* Once, before the first publish. */
@@ -84,6 +88,7 @@ void registry_resource_updated(struct registry *registry, struct bytes uri);
 /* The newest snapshot; valid until the reader's next registry_read. Never NULL
  * after the first publish. */
 const struct snapshot *registry_read(struct registry *registry, struct registry_reader *reader);
+/* Lets go of the snapshot; the reader may read again. */
 void registry_reader_close(struct registry_reader *reader);
 
 struct snapshot *snapshot_ref(const struct snapshot *snapshot);

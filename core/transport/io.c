@@ -640,7 +640,7 @@ static int next_timeout(struct io *io)
     if (MHD_get_timeout(io->daemon, &mhd) == MHD_YES && mhd == 0)
         return 0;
     if (io->check_ns == NO_DEADLINE)
-        return -1;
+        return io->reader.snapshot != NULL ? REGISTRY_IDLE_MS : -1;
     int64_t left = io->check_ns - clock_now_coarse();
     return left <= 0 ? 0 : (int)((left < CHECK_NS ? left : CHECK_NS) / NS_PER_MS) + 1;
 }
@@ -660,7 +660,10 @@ static void *run(void *arg)
     pulse_join(&pulse, io->name, wake_for_pulse, io);
     while (!atomic_load_explicit(&io->stopping, memory_order_acquire)) {
         pulse_beat();
-        int count = epoll_wait(io->epoll, events, EVENTS, next_timeout(io));
+        int timeout = next_timeout(io);
+        int count = epoll_wait(io->epoll, events, EVENTS, timeout);
+        if (count == 0 && timeout > 0)
+            registry_reader_close(&io->reader);
         for (int i = 0; i < count; i++)
             handle(io, &events[i]);
         if (accepting && !atomic_load_explicit(&io->accepting, memory_order_acquire)) {

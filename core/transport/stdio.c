@@ -140,18 +140,22 @@ static bool is_blank(struct bytes line)
 }
 
 /* Waits until there is something to read and room for what it will lead to. False:
- * the reader shall end. */
-static bool wait_for_input(struct stdio *stdio)
+ * the thread shall end. */
+static bool wait_for_input(struct stdio *stdio, struct registry_reader *reader)
 {
     struct pollfd fds[2] = {{.fd = stdio->in, .events = POLLIN},
                             {.fd = stdio->wake, .events = POLLIN}};
+    int count;
 
     pthread_mutex_lock(&stdio->mutex);
     while (stdio->waiting.size > BACKLOG_HIGH && !stdio->stopping && !stdio->broken)
         pthread_cond_wait(&stdio->changed, &stdio->mutex);
     pthread_mutex_unlock(&stdio->mutex);
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
-        ;
+    while ((count = poll(fds, 2, reader->snapshot != NULL ? REGISTRY_IDLE_MS : -1)) == 0 ||
+           (count < 0 && errno == EINTR)) {
+        if (count == 0)
+            registry_reader_close(reader);
+    }
     return fds[1].revents == 0;
 }
 
@@ -201,7 +205,7 @@ static void *run_reader(void *arg)
     bool more = true;
 
     lines_init(&lines, stdio->max_line);
-    while (more && wait_for_input(stdio))
+    while (more && wait_for_input(stdio, &reader))
         more = read_some(stdio, &lines, &reader);
     if (!more) {
         log_info("standard input has ended");

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { assert, done, knownLimit, SANITIZED, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon, ISOLATION, pluginFile, TEST_PLUGINS, temporaryDirectory } from './lib/daemon.mjs';
 import { Load } from './lib/load.mjs';
+import { Connection } from './lib/http.mjs';
 import { callTool, Listener, textOf, toolNames } from './lib/mcp.mjs';
 import { descriptorNames, descriptors, mappings, rss, threads } from './lib/proc.mjs';
 
@@ -67,6 +68,21 @@ test(`a plugin replaced ${RELOADS} times under load from 32 connections`, async 
     }
     await daemon.stop();
 }, { timeout: 600_000 });
+
+// ---- When nobody asks any more ---------------------------------------------------------
+
+test('nothing of an old generation stays open although no request follows: threads that served before sleep now', async () => {
+    const daemon = await Daemon.start({ plugins: ['stamp'], config: { http: { threads: 4 }, providers: { stamp: { isolation: 'process' } } } });
+    const idle = await Promise.all(Array.from({ length: 32 }, () => Connection.open(daemon.port)));
+    await Promise.all(idle.map((connection) => callTool(daemon.port, 'stamp', {}, { connection })));
+    const before = descriptors(daemon.pid), names = descriptorNames(daemon.pid), { mark } = daemon;
+    daemon.install('stamp', version(1));
+    await daemon.waitLog(/stamp: .*replaced/, 10_000, mark);
+    await until(() => descriptors(daemon.pid) <= before, 10_000, '').catch(() =>
+        assert.fail(`descriptors: ${names.join(', ')} -> ${descriptorNames(daemon.pid).join(', ')}`));
+    for (const connection of idle) connection.destroy();
+    await daemon.stop();
+});
 
 // ---- One daemon for the rest, with somebody calling all the time ---------------------
 

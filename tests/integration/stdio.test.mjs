@@ -9,6 +9,7 @@ import { MCPD, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
 import { LEGACY, META, MODERN, textOf } from './lib/mcp.mjs';
 import { conformsMessage } from './lib/schema.mjs';
 import { Stdio } from './lib/stdio.mjs';
+import { descriptorNames, descriptors } from './lib/proc.mjs';
 import { stdioTap } from './lib/tap.mjs';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -146,6 +147,17 @@ legacyTest('a change of the tools is told, unasked', async (stdio, version) => {
     stdio.daemon.install('many');
     const message = await until(() => stdio.messages.find((m) => m.method === 'notifications/tools/list_changed'), 5_000, 'list_changed');
     conformsMessage(version, message);
+});
+
+test('nothing of an old generation stays open although no request follows', async () => {
+    const stdio = start({ plugins: ['echo'], config: { providers: { echo: { isolation: 'process' } } } });
+    await stdio.result(MODERN, 'tools/list');
+    const before = descriptors(stdio.pid), names = descriptorNames(stdio.pid);
+    stdio.daemon.install('echo', Buffer.concat([fs.readFileSync(pluginFile('echo')), Buffer.from('another file, the same plugin')]));
+    await until(() => /echo: .*replaced/.test(stdio.log), 5_000, 'the replacement');
+    await until(() => descriptors(stdio.pid) <= before, 10_000, '').catch(() =>
+        assert.fail(`descriptors: ${names.join(', ')} -> ${descriptorNames(stdio.pid).join(', ')}`));
+    await stdio.close();
 });
 
 test('2026-07-28: subscriptions/listen: acknowledged, tagged, cancelled, and two at once', async () => {
