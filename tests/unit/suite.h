@@ -17,6 +17,13 @@ struct suite_case {
 void suite_add(Suite *suite, const struct suite_case *description);
 /* The tests of a case, for the last member. */
 #define SUITE_TESTS(...) ((const TTest *const[]){__VA_ARGS__, NULL})
+/* A case of a program that has setup() and teardown() for all of its tests. */
+#define SUITE_ADD(suite, title, limit, ...)                                                        \
+    suite_add(suite, &(struct suite_case){.name = (title),                                         \
+                                          .setup = setup,                                          \
+                                          .teardown = teardown,                                    \
+                                          .seconds = (limit),                                      \
+                                          .tests = SUITE_TESTS(__VA_ARGS__)})
 
 /* A sanitizer or valgrind is at work: what takes time takes ten times as much or more. */
 bool suite_is_slow(void);

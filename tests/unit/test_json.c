@@ -1222,37 +1222,31 @@ END_TEST
 
 /* ---- */
 
-#define ADD_CASE(suite, title, ...)                                                                \
-    suite_add(suite, &(struct suite_case){.name = (title),                                         \
-                                          .setup = setup,                                          \
-                                          .teardown = teardown,                                    \
-                                          .seconds = 240,                                          \
-                                          .tests = SUITE_TESTS(__VA_ARGS__)})
-
 int main(void)
 {
     Suite *suite = suite_create("json");
-    ADD_CASE(suite, "accept", scalars_may_stand_alone, index_has_a_node_for_each_value_and_name,
-             nodes_keep_what_was_allocated_behind_them, strings_of_every_length_and_fault,
-             every_byte_in_a_string, vectors_of_the_json_parsing_test_suite,
-             every_short_text_gets_the_right_verdict);
-    ADD_CASE(suite, "refuse", refused_with_reason_and_place, refused_numbers, refused_escapes,
-             refused_utf8, every_prefix_of_a_text_is_refused, places_count_characters);
-    ADD_CASE(suite, "limits", limit_of_depth, limit_of_nodes, limit_of_size, limit_of_memory,
-             comments_where_they_are_allowed);
-    ADD_CASE(suite, "names", repeated_names_are_refused, names_that_only_look_alike,
-             a_broken_text_is_not_called_repeated, long_names_are_cut_in_the_message,
-             repeated_names_are_found_at_every_place, the_last_of_repeated_members_counts,
-             the_last_of_many_repeated_members_counts,
-             many_members_take_no_longer_than_they_should);
-    ADD_CASE(suite, "read", members_are_found_by_their_decoded_name, pointers_of_rfc_6901,
-             walking_sees_each_element_once, strings_are_decoded,
-             every_escape_decodes_to_its_character, is_compares_decoded_text);
-    ADD_CASE(suite, "numbers", integers_however_they_are_written, integers_with_thousands_of_zeros,
-             doubles_are_written_short, doubles_come_back_bit_for_bit,
-             numbers_do_not_follow_the_locale);
-    ADD_CASE(suite, "write", strings_are_written_escaped, any_bytes_become_a_string_and_come_back,
-             writing_ends_at_the_cap_of_the_buffer, compact_leaves_out_white_space_only);
+    SUITE_ADD(suite, "accept", 240, scalars_may_stand_alone,
+              index_has_a_node_for_each_value_and_name, nodes_keep_what_was_allocated_behind_them,
+              strings_of_every_length_and_fault, every_byte_in_a_string,
+              vectors_of_the_json_parsing_test_suite, every_short_text_gets_the_right_verdict);
+    SUITE_ADD(suite, "refuse", 240, refused_with_reason_and_place, refused_numbers, refused_escapes,
+              refused_utf8, every_prefix_of_a_text_is_refused, places_count_characters);
+    SUITE_ADD(suite, "limits", 240, limit_of_depth, limit_of_nodes, limit_of_size, limit_of_memory,
+              comments_where_they_are_allowed);
+    SUITE_ADD(suite, "names", 240, repeated_names_are_refused, names_that_only_look_alike,
+              a_broken_text_is_not_called_repeated, long_names_are_cut_in_the_message,
+              repeated_names_are_found_at_every_place, the_last_of_repeated_members_counts,
+              the_last_of_many_repeated_members_counts,
+              many_members_take_no_longer_than_they_should);
+    SUITE_ADD(suite, "read", 240, members_are_found_by_their_decoded_name, pointers_of_rfc_6901,
+              walking_sees_each_element_once, strings_are_decoded,
+              every_escape_decodes_to_its_character, is_compares_decoded_text);
+    SUITE_ADD(suite, "numbers", 240, integers_however_they_are_written,
+              integers_with_thousands_of_zeros, doubles_are_written_short,
+              doubles_come_back_bit_for_bit, numbers_do_not_follow_the_locale);
+    SUITE_ADD(suite, "write", 240, strings_are_written_escaped,
+              any_bytes_become_a_string_and_come_back, writing_ends_at_the_cap_of_the_buffer,
+              compact_leaves_out_white_space_only);
 
     return suite_run(suite);
 }

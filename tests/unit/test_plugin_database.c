@@ -1023,36 +1023,31 @@ START_TEST(instances_leave_nothing_open)
 }
 END_TEST
 
-#define ADD_CASE(suite, title, ...)                                                                \
-    suite_add(suite, &(struct suite_case){.name = (title),                                         \
-                                          .setup = setup,                                          \
-                                          .teardown = teardown,                                    \
-                                          .seconds = 60,                                           \
-                                          .tests = SUITE_TESTS(__VA_ARGS__)})
-
 int main(void)
 {
     Suite *suite = suite_create("plugins/database");
-    ADD_CASE(suite, "values", integers_keep_all_digits, reals_come_back_as_they_are,
-             texts_and_blobs_are_exact, values_survive_the_way_into_the_file,
-             columns_of_one_name_are_all_there);
-    ADD_CASE(suite, "statements", parameters_are_bound_by_place_and_name,
-             parameters_must_match_the_query, only_blanks_may_follow);
-    ADD_CASE(suite, "refused", a_reader_cannot_write, a_writer_cannot_leave_its_database,
-             views_and_triggers_are_judged_like_queries, long_names_are_cut_between_characters,
-             what_a_reader_asked_for_is_named, harmless_pragmas_answer);
-    ADD_CASE(suite, "caps", rows_are_cut_with_a_mark, bytes_are_cut_at_whole_rows,
-             names_of_columns_end_at_the_cap, long_values_and_queries_are_refused,
-             functions_with_long_arguments_are_quick, replaced_functions_are_like_sqlites);
-    ADD_CASE(suite, "time", a_cancelled_query_ends_at_once, a_query_ends_at_its_deadline,
-             calls_wait_for_a_connection);
-    ADD_CASE(suite, "write", a_transaction_is_all_or_nothing, a_commit_that_fails_is_rolled_back,
-             a_cancelled_transaction_changes_nothing, truncated_results_do_not_stop_a_transaction,
-             writing_statements_tell_what_they_changed, many_threads_at_once);
-    ADD_CASE(suite, "schema", the_schema_is_told, names_of_tables_are_only_names,
-             a_broken_view_does_not_hide_the_others,
-             a_name_that_is_not_utf8_does_not_hide_the_others, a_large_schema_is_cut_with_a_mark);
-    ADD_CASE(suite, "life", wrong_configurations_are_told_with_their_place, a_url_may_have_escapes,
-             a_database_that_was_replaced_is_opened_anew, instances_leave_nothing_open);
+    SUITE_ADD(suite, "values", 60, integers_keep_all_digits, reals_come_back_as_they_are,
+              texts_and_blobs_are_exact, values_survive_the_way_into_the_file,
+              columns_of_one_name_are_all_there);
+    SUITE_ADD(suite, "statements", 60, parameters_are_bound_by_place_and_name,
+              parameters_must_match_the_query, only_blanks_may_follow);
+    SUITE_ADD(suite, "refused", 60, a_reader_cannot_write, a_writer_cannot_leave_its_database,
+              views_and_triggers_are_judged_like_queries, long_names_are_cut_between_characters,
+              what_a_reader_asked_for_is_named, harmless_pragmas_answer);
+    SUITE_ADD(suite, "caps", 60, rows_are_cut_with_a_mark, bytes_are_cut_at_whole_rows,
+              names_of_columns_end_at_the_cap, long_values_and_queries_are_refused,
+              functions_with_long_arguments_are_quick, replaced_functions_are_like_sqlites);
+    SUITE_ADD(suite, "time", 60, a_cancelled_query_ends_at_once, a_query_ends_at_its_deadline,
+              calls_wait_for_a_connection);
+    SUITE_ADD(suite, "write", 60, a_transaction_is_all_or_nothing,
+              a_commit_that_fails_is_rolled_back, a_cancelled_transaction_changes_nothing,
+              truncated_results_do_not_stop_a_transaction,
+              writing_statements_tell_what_they_changed, many_threads_at_once);
+    SUITE_ADD(suite, "schema", 60, the_schema_is_told, names_of_tables_are_only_names,
+              a_broken_view_does_not_hide_the_others,
+              a_name_that_is_not_utf8_does_not_hide_the_others, a_large_schema_is_cut_with_a_mark);
+    SUITE_ADD(suite, "life", 60, wrong_configurations_are_told_with_their_place,
+              a_url_may_have_escapes, a_database_that_was_replaced_is_opened_anew,
+              instances_leave_nothing_open);
     return suite_run(suite);
 }

@@ -512,24 +512,17 @@ START_TEST(cancelled_calls_end)
 }
 END_TEST
 
-#define ADD_CASE(suite, title, ...)                                                                \
-    suite_add(suite, &(struct suite_case){.name = (title),                                         \
-                                          .setup = setup,                                          \
-                                          .teardown = teardown,                                    \
-                                          .seconds = 60,                                           \
-                                          .tests = SUITE_TESTS(__VA_ARGS__)})
-
 static void add_cases(Suite *suite)
 {
-    ADD_CASE(suite, "edit", edits_follow_each_other, all_edits_or_none,
-             white_space_at_the_ends_of_lines_does_not_matter, line_ends_stay, diffs_are_exact,
-             a_diff_of_everything_is_bounded);
-    ADD_CASE(suite, "move", moves_replace_nothing);
-    ADD_CASE(suite, "search", globs_match_what_they_say, patterns_are_bounded,
-             content_is_searched_in_lines);
-    ADD_CASE(suite, "read", heads_and_tails, what_is_cut_is_whole_characters_and_marked);
-    ADD_CASE(suite, "completion", paths_are_completed, a_hundred_paths_are_offered);
-    ADD_CASE(suite, "trees", a_deep_tree_ends_somewhere, cancelled_calls_end);
+    SUITE_ADD(suite, "edit", 60, edits_follow_each_other, all_edits_or_none,
+              white_space_at_the_ends_of_lines_does_not_matter, line_ends_stay, diffs_are_exact,
+              a_diff_of_everything_is_bounded);
+    SUITE_ADD(suite, "move", 60, moves_replace_nothing);
+    SUITE_ADD(suite, "search", 60, globs_match_what_they_say, patterns_are_bounded,
+              content_is_searched_in_lines);
+    SUITE_ADD(suite, "read", 60, heads_and_tails, what_is_cut_is_whole_characters_and_marked);
+    SUITE_ADD(suite, "completion", 60, paths_are_completed, a_hundred_paths_are_offered);
+    SUITE_ADD(suite, "trees", 60, a_deep_tree_ends_somewhere, cancelled_calls_end);
 }
 
 int main(void)
