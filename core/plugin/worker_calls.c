@@ -15,6 +15,9 @@
 #define PATIENCE_NS NS_PER_S
 /* How long a retired generation's call may take that was cancelled. */
 #define RETIRED_PATIENCE_NS (2 * NS_PER_S)
+/* With more calls inside, the link's thread sends the frames of further ones together; with
+ * fewer, they would only wait longer. */
+#define BUSY_CALLS 8
 
 /* ---- the table ---- */
 
@@ -172,13 +175,6 @@ static void refuse(struct pending *pending, uint64_t id)
     link_wake(link);
 }
 
-/* Whether so many calls are inside that the frames of further ones are sent together, by the
- * link's thread: one alone would only wait longer. link.mutex held. */
-static bool is_busy(const struct worker *worker)
-{
-    return worker->inside > 8;
-}
-
 /* Once the frame is on its way, the call may end on the link's thread at any moment; its
  * struct is there until we return. */
 static void give(struct worker *worker, struct pending *pending, uint64_t id, struct call *call,
@@ -206,7 +202,7 @@ static void hand_over(struct worker *worker, struct call *call)
     pthread_mutex_lock(&worker->link->mutex);
     struct pending *pending = enter(worker, call);
     uint64_t id = pending != NULL ? pending->id : 0;
-    bool busy = is_busy(worker);
+    bool busy = worker->inside > BUSY_CALLS;
     pthread_mutex_unlock(&worker->link->mutex);
     if (pending != NULL)
         give(worker, pending, id, call, busy);

@@ -595,8 +595,8 @@ static int64_t next_look(const struct worker_link *link, int64_t now)
 
 /* ---- the thread ---- */
 
-/* Sends what was gathered meanwhile; where the socket does not take all of it, epoll shall say
- * when it takes more. */
+/* Sends what was gathered meanwhile; where the socket does not take all of it, epoll says when
+ * it takes more, and we come here again. */
 static void send_kept(const struct worker_link *link)
 {
     for (struct worker *w = link->workers; w != NULL; w = w->next) {
@@ -611,8 +611,6 @@ static void send_kept(const struct worker_link *link)
 static void attend(struct worker *worker)
 {
     const uint32_t *ready = worker->ready;
-    if ((ready[AT_SOCKET] & EPOLLOUT) != 0)
-        wire_flush(&worker->wire);
     if ((ready[AT_SOCKET] & ~(uint32_t)EPOLLOUT) != 0)
         listen_to(worker);
     if (ready[AT_OUTPUT] != 0)
