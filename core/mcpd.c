@@ -132,9 +132,13 @@ static enum log_level read_level(const char *name)
 
 static enum log_format read_format(const char *name)
 {
-    if (strcmp(name, "text") != 0 && strcmp(name, "json") != 0)
+    struct bytes format = bytes_of(name);
+
+    if (bytes_equal(format, BYTES("json")))
+        return LOG_JSON;
+    if (!bytes_equal(format, BYTES("text")))
         misuse("--log-format must be text or json, not ", name);
-    return name[0] == 'j' ? LOG_JSON : LOG_TEXT;
+    return LOG_TEXT;
 }
 
 static struct options read_options(int argc, char **argv)

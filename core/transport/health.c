@@ -26,7 +26,7 @@ static bool is_loopback(const struct sockaddr_storage *address)
 
 static bool is_of_this_machine(const struct connection *connection)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof address;
 
     return getpeername(connection->fd, (struct sockaddr *)&address, &size) == 0 &&

@@ -195,7 +195,8 @@ static const char *path_fault(struct mcp_bytes path)
 
 void roots_add_list(struct text *t, const struct roots *roots, const char *between)
 {
-    for (size_t i = 0; i < roots->count; i++)
+    /* clang's analyser takes the first root's address, which may not be NULL, for one that may. */
+    for (size_t i = 0; i < roots->count; i++) // NOLINT(clang-analyzer-core.NullDereference)
         text_addf(t, "%s%s", i > 0 ? between : "", roots->items[i].path);
 }
 
@@ -218,11 +219,12 @@ bool roots_find(const struct roots *roots, struct mcp_call *call, const char *ar
         return false;
     }
     struct mcp_bytes rest = given;
-    *root = choose_root(roots, &rest);
-    if (*root == NULL) {
+    const struct root *chosen = choose_root(roots, &rest);
+    if (chosen == NULL) {
         fail_outside(roots, call, given);
         return false;
     }
+    *root = chosen;
     while (rest.size > 0 && rest.data[0] == '/') {
         rest.data++;
         rest.size--;

@@ -26,9 +26,11 @@ void secret_free(char *secret)
 static bool keep(const struct mcp_host *host, const char *pointer, const char *data, size_t size,
                  char **out)
 {
+    *out = NULL;
     if (memchr(data, '\0', size) != NULL)
-        return config_fail(host, pointer, "there is a NUL character in the secret");
-    *out = strndup(data, size);
+        config_fail(host, pointer, "there is a NUL character in the secret");
+    else if ((*out = strndup(data, size)) == NULL)
+        config_fail(host, pointer, "out of memory");
     return *out != NULL;
 }
 

@@ -55,7 +55,7 @@ static bool tell(struct session *control, struct errand *errands)
     pids[size + 1] = '\0';
     PGresult *result = ask(control, pids);
     for (int i = 0; i < PQntuples(result); i++) {
-        int pid = atoi(PQgetvalue(result, i, 0));
+        int pid = (int)strtol(PQgetvalue(result, i, 0), NULL, 10);
         for (struct errand *e = errands; e != NULL; e = e->next)
             e->told |= e->session->pid == pid;
     }

@@ -171,8 +171,9 @@ static void warn_of_temp_files(struct backend *backend, const char *role)
 /* A pooler has numbers of its own, with which only PQcancel is understood. */
 static void know_process(struct session *session, const char *pid, const char *server)
 {
-    if (atoi(pid) == PQbackendPID(session->pg) && strlen(server) < sizeof(session->server)) {
-        session->pid = atoi(pid);
+    int ours = PQbackendPID(session->pg);
+    if (strtol(pid, NULL, 10) == ours && strlen(server) < sizeof(session->server)) {
+        session->pid = ours;
         strcpy(session->server, server);
     }
 }

@@ -84,7 +84,7 @@ static int32_t create(const struct mcp_host *host, struct mcp_bytes config, void
     fs->max_entries = 10000;
     fs->max_resources = 100;
     fs->max_watches = 1024;
-    fs->editing = calloc(1, sizeof(*fs->editing));
+    fs->editing = calloc(1, sizeof(pthread_mutex_t));
     if (fs->editing != NULL)
         pthread_mutex_init(fs->editing, NULL);
     if (fs->editing == NULL || !configure(fs)) {

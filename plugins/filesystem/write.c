@@ -97,7 +97,7 @@ static bool keep_attributes(int fd, const struct stat *old)
 static bool is_unchanged(const struct replacement *r)
 {
     struct stat now;
-    return fstatat(r->directory, r->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+    return r->old != NULL && fstatat(r->directory, r->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
            now.st_dev == r->old->st_dev && now.st_ino == r->old->st_ino &&
            now.st_size == r->old->st_size && now.st_ctim.tv_sec == r->old->st_ctim.tv_sec &&
            now.st_ctim.tv_nsec == r->old->st_ctim.tv_nsec;

@@ -146,9 +146,9 @@ static bool list_history(struct job *job)
         return false;
     text_addf(&job->json, "],\"truncated\":%s", listing.more ? "true" : "false");
     if (listing.more) {
-        text_addf(&job->json, ",\"next_skip\":%lld", (long long)(listing.skip + listing.shown));
+        text_addf(&job->json, ",\"next_skip\":%lld", (long long)listing.skip + listing.shown);
         text_addf(&job->words, "\n[there are more; the next with \"skip\": %lld]\n",
-                  (long long)(listing.skip + listing.shown));
+                  (long long)listing.skip + listing.shown);
     }
     text_adds(&job->json, "}");
     return true;

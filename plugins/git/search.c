@@ -305,9 +305,9 @@ static bool search(struct job *job)
         return false;
     text_addf(&job->json, "],\"truncated\":%s", s.more ? "true" : "false");
     if (s.more) {
-        text_addf(&job->json, ",\"next_skip\":%lld", (long long)(s.skip + s.shown));
+        text_addf(&job->json, ",\"next_skip\":%lld", (long long)s.skip + s.shown);
         text_addf(&job->words, "[there are more; the next with \"skip\": %lld]\n",
-                  (long long)(s.skip + s.shown));
+                  (long long)s.skip + s.shown);
     }
     text_adds(&job->json, "}");
     return true;

@@ -197,7 +197,6 @@ static bool stage_file(struct job *job, git_index *index, const char *path)
 {
     struct stat st;
     git_index_entry entry = {.path = path};
-    uint64_t resolve = RESOLVE_NO_SYMLINKS;
     if (!refuse_filter(job, path))
         return false;
     int fd = open_beneath(job->top_fd, path, O_PATH | O_NOFOLLOW, 0);
@@ -205,11 +204,9 @@ static bool stage_file(struct job *job, git_index *index, const char *path)
     if (fd >= 0 && !link)
         close(fd);
     /* A link is read as a link; nothing on the way to it may be one. */
-    if (link)
-        resolve = 0;
-    else
-        fd =
-            open_beneath(job->top_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, resolve);
+    if (!link)
+        fd = open_beneath(job->top_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW,
+                          RESOLVE_NO_SYMLINKS);
     if (fd < 0)
         return job_fail(job, "Cannot add %s: %s.", path,
                         errno == ELOOP || errno == EXDEV ? "a symbolic link is on the way to it"

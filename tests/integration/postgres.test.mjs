@@ -162,7 +162,7 @@ test('a connection that is terminated by its own query fails with a sentence, an
     for (let i = 0; i < 8; i++) assert.equal(await value('SELECT 1'), 1);
 });
 test('what would run for ever ends at the deadline', async () => {
-    for (const query of ['SELECT pg_sleep(30)', 'SELECT count(*) FROM generate_series(1, 1000000000) a', "SELECT count(repeat('x', 100000)) FROM generate_series(1, 100000000)"]) {
+    for (const query of ['SELECT pg_sleep(30)', 'SELECT count(*) FROM generate_series(1, 1000000000) a', "SELECT count(repeat('x', 100000)) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"]) {
         const start = performance.now();
         await refused(query, /longer than the \d+ ms/, { tool: 'short' });
         assert.ok(performance.now() - start < 2500 * SCALE, `${query}: ${performance.now() - start} ms`);
