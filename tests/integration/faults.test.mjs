@@ -13,7 +13,7 @@ const CRASHES = Number(process.env.FAULT_CRASHES || (SLOW_BINARY ? 10 : 50));
 const LONG_LIFE_MS = 100; // a worker that lived so long has its successor at once
 
 /** The answer of a call that may fail: {text} or {error}, and how long it took. */
-async function attempt(port, name, args = {}, ms = 30_000) {
+async function attempt(port, name, args = {}, ms = 30_000 * SCALE) {
     const start = performance.now();
     const response = await modern(port, 'tools/call', { name, arguments: args }, { ms });
     const message = await response.last(ms);

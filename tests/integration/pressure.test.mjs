@@ -23,7 +23,7 @@ const message = async (response) => ({ status: response.status, headers: respons
 
 test('a full queue: busy at once, with the time to come back in data and in Retry-After', async () => {
     const daemon = await Daemon.start({ plugins: ['pressure'], config: { calls: { workers: 1, queue: 1 } } });
-    const held = [1, 2].map(() => callTool(daemon.port, 'work', { ms: 1500 * SCALE }, { ms: 20_000 }));
+    const held = [1, 2].map(() => callTool(daemon.port, 'work', { ms: 1500 * SCALE }, { ms: 20_000 * SCALE }));
     await sleep(300);
     const session = await Session.open(daemon.port, LEGACY[0]);
     for (const ask of [
@@ -217,7 +217,7 @@ test(`ten times the capacity for ${SECONDS} s: answered or refused in time, memo
     // Normal: as quick as alone, five times in a row.
     for (let quick = 0; quick < 5;) {
         const start = performance.now();
-        await callTool(port, 'work', { ms: 20 }, { ms: 20_000 }).then(
+        await callTool(port, 'work', { ms: 20 }, { ms: 20_000 * SCALE }).then(
             () => (quick = performance.now() - start < alone.p99_ms * 2 + 20 ? quick + 1 : 0), () => (quick = 0));
         assert.ok(performance.now() - end < 20_000 * SCALE, 'it does not become normal again');
     }
@@ -273,7 +273,7 @@ test('large requests and answers that nobody reads: memory stays under its bound
         }
         await sleep(1800 * SCALE);
         // Small things go on.
-        const small = await message(await modern(port, 'tools/call', { name: 'echo', arguments: { text: 'small' } }, { ms: 20_000 }));
+        const small = await message(await modern(port, 'tools/call', { name: 'echo', arguments: { text: 'small' } }, { ms: 20_000 * SCALE }));
         const most = memory.stop();
         const texts = await Promise.all(clients.map((connection) => new Promise((resolve) => {
             let text = '';
