@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A call of a tool - or the reading of a resource, the getting of a prompt, the
- * completing of an argument, which are calls too - from the moment the protocol layer has understood it to the
- * moment its result is known.
+ * completing of an argument, which are calls too - from the moment the protocol
+ * layer has understood it to the moment its result is known.
  *
  * The protocol layer makes it (call_new), starts it, and is told of progress,
  * log messages and, exactly once, the end. Between, it may cancel. The plugin

@@ -20,12 +20,12 @@
  * A call of a reader is one batch with one synchronisation: BEGIN READ ONLY, the
  * statement, SELECT pg_advisory_unlock_all(), ROLLBACK; all but the statement are prepared
  * when the connection is made, and the statement when it comes again. So each call has a
- * transaction and a clean session, at the price of one round trip. What a statement could leave behind a transaction that only
- * read and was rolled back: settings, notifications, listening, cursors and tables go with
- * it; advisory locks of the session do not, and are let go. After an error the server
- * skips the rest of a batch; ROLLBACK and the locks then are a batch of their own, whose
- * results are read before the next ones of that connection. A writer's transaction is
- * followed by DISCARD ALL.
+ * transaction and a clean session, at the price of one round trip. What a statement could
+ * leave behind a transaction that only read and was rolled back: settings, notifications,
+ * listening, cursors and tables go with it; advisory locks of the session do not, and are
+ * let go. After an error the server skips the rest of a batch; ROLLBACK and the locks then
+ * are a batch of their own, whose results are read before the next ones of that connection.
+ * A writer's transaction is followed by DISCARD ALL.
  *
  * A reader's query is sent by the thread that takes the call, and ended by one of the
  * lane's; all else waits on the thread that mcpd calls it on.

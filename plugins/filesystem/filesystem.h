@@ -91,8 +91,8 @@ struct names {
 };
 
 /* The first `keep` names in sorted order, whatever the order of the directory, in memory
- * for twice as many; of `names`, only the prefix need be set. Takes fd and gives back what is to be closed with names_close; NULL
- * with errno. */
+ * for twice as many; of `names`, only the prefix need be set. Takes fd and gives back what
+ * is to be closed with names_close; NULL with errno. */
 DIR *names_open(int fd, size_t keep, struct mcp_call *call, struct names *names);
 void names_close(DIR *directory, struct names *names); /* errno stays */
 
