@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/round.h"
 #include "base/utf8.h"
 #include "plugin/call_private.h"
 #include "plugin/deadline.h"
@@ -15,9 +16,6 @@
 #define PATIENCE_NS NS_PER_S
 /* How long a retired generation's call may take that was cancelled. */
 #define RETIRED_PATIENCE_NS (2 * NS_PER_S)
-/* With more calls inside, the link's thread sends the frames of further ones together; with
- * fewer, they would only wait longer. */
-#define BUSY_CALLS 8
 
 /* ---- the table ---- */
 
@@ -175,14 +173,36 @@ static void refuse(struct pending *pending, uint64_t id)
     link_wake(link);
 }
 
+/* At the end of a round. */
+static void flush_gathered(void *data)
+{
+    struct worker *worker = data;
+    struct provider *provider = &worker->link->provider;
+    if (wire_flush(&worker->wire) == WIRE_KEPT)
+        link_wake(worker->link);
+    worker_unref(worker);
+    provider_unref(provider);
+}
+
+/* The calls that a thread takes in one round of its loop go together, which spares both
+ * processes most of their system calls and switches. */
+static enum wire_sent gather(struct worker *worker, const struct frame *frame)
+{
+    enum wire_sent sent = wire_gather(&worker->wire, frame);
+    if (sent != WIRE_KEPT || !round_later(flush_gathered, worker))
+        return sent;
+    worker_ref(worker);
+    provider_ref(&worker->link->provider);
+    return WIRE_SENT;
+}
+
 /* Once the frame is on its way, the call may end on the link's thread at any moment; its
  * struct is there until we return. */
-static void give(struct worker *worker, struct pending *pending, uint64_t id, struct call *call,
-                 bool busy)
+static void give(struct worker *worker, struct pending *pending, uint64_t id, struct call *call)
 {
     struct frame frame;
     make_frame(call, id, &frame);
-    switch (busy ? wire_gather(&worker->wire, &frame) : wire_send(&worker->wire, &frame)) {
+    switch (round_is_on() ? gather(worker, &frame) : wire_send(&worker->wire, &frame)) {
     case WIRE_KEPT:
         link_wake(worker->link);
         break;
@@ -202,10 +222,9 @@ static void hand_over(struct worker *worker, struct call *call)
     pthread_mutex_lock(&worker->link->mutex);
     struct pending *pending = enter(worker, call);
     uint64_t id = pending != NULL ? pending->id : 0;
-    bool busy = worker->inside > BUSY_CALLS;
     pthread_mutex_unlock(&worker->link->mutex);
     if (pending != NULL)
-        give(worker, pending, id, call, busy);
+        give(worker, pending, id, call);
     else
         end_busy(call);
 }

@@ -152,8 +152,10 @@ static enum wire_sent gather_frame(struct wire *wire, struct iovec *pieces, size
     bool first = wire->out.size == 0;
 
     if (wire->broken || wire->out.size + sum(pieces, count) > HELD_MAX ||
-        !keep(wire, pieces, count))
+        !keep(wire, pieces, count)) {
+        flush_out(wire); /* so that this one need not be copied */
         return send_frame(wire, pieces, count);
+    }
     return first ? WIRE_KEPT : WIRE_SENT;
 }
 

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pulse.h"
+#include "base/round.h"
 #include "base/thread.h"
 #include "transport/exchange.h"
 
@@ -655,8 +656,10 @@ static void *run(void *arg)
     struct io *io = arg;
     struct epoll_event events[EVENTS];
     struct pulse pulse;
+    struct round round;
     bool accepting = true;
 
+    round_join(&round);
     pulse_join(&pulse, io->name, wake_for_pulse, io);
     while (!atomic_load_explicit(&io->stopping, memory_order_acquire)) {
         pulse_beat();
@@ -672,6 +675,7 @@ static void *run(void *arg)
         }
         resume_done(io);
         MHD_run(io->daemon);
+        round_end(&round);
         if (io->check_ns != NO_DEADLINE && clock_now_coarse() >= io->check_ns)
             check_deadlines(io);
     }
@@ -682,6 +686,7 @@ static void *run(void *arg)
             peer_left(c);
     resume_done(io);
     MHD_run(io->daemon);
+    round_end(&round);
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/round.h"
 #include "base/thread.h"
 #include "mcp/channel.h"
 #include "transport/lines.h"
@@ -201,12 +202,16 @@ static void *run_reader(void *arg)
 {
     struct stdio *stdio = arg;
     struct registry_reader reader = {NULL};
+    struct round round;
     struct lines lines;
     bool more = true;
 
     lines_init(&lines, stdio->max_line);
-    while (more && wait_for_input(stdio, &reader))
+    round_join(&round);
+    while (more && wait_for_input(stdio, &reader)) {
         more = read_some(stdio, &lines, &reader);
+        round_end(&round);
+    }
     if (!more) {
         log_info("standard input has ended");
         stdio->ended();

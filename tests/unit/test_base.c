@@ -17,6 +17,7 @@
 #include "base/crypto.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/round.h"
 #include "base/thread.h"
 #include "base/utf8.h"
 #include "suite.h"
@@ -979,6 +980,43 @@ START_TEST(thread_has_a_name_and_no_signals)
 }
 END_TEST
 
+static void count_one(void *data)
+{
+    ++*(int *)data;
+}
+
+static void *without_rounds(void *data)
+{
+    ck_assert(!round_is_on());
+    ck_assert(!round_later(count_one, data));
+    return NULL;
+}
+
+START_TEST(what_waits_for_the_end_of_a_round)
+{
+    struct round round;
+    pthread_t other;
+    int done = 0;
+
+    ck_assert(!round_later(count_one, &done));
+    round_join(&round);
+    for (int times = 1; times <= 2; times++) {
+        for (int i = 0; i < ROUND_MAX; i++)
+            ck_assert(round_later(count_one, &done));
+        ck_assert(!round_later(count_one, &done)); /* no room */
+        ck_assert_int_eq(done, (times - 1) * ROUND_MAX);
+        round_end(&round);
+        ck_assert_int_eq(done, times * ROUND_MAX);
+    }
+    round_end(&round); /* an empty one */
+    ck_assert_int_eq(pthread_create(&other, NULL, without_rounds, &done), 0);
+    pthread_join(other, NULL);
+    round_join(NULL);
+    ck_assert(!round_is_on());
+    ck_assert_int_eq(done, 2 * ROUND_MAX);
+}
+END_TEST
+
 START_TEST(clock_goes_forward)
 {
     int64_t before = clock_now();
@@ -1021,7 +1059,8 @@ int main(void)
              log_under_journald_has_a_prefix_and_no_time,
              log_is_not_fooled_by_an_inherited_journal_stream, log_cuts_long_lines,
              log_leaves_errno_alone, log_does_not_wait_for_a_full_pipe, log_levels_have_names);
-    ADD_CASE(suite, "threads", thread_has_a_name_and_no_signals, clock_goes_forward);
+    ADD_CASE(suite, "threads", thread_has_a_name_and_no_signals, what_waits_for_the_end_of_a_round,
+             clock_goes_forward);
 
     return suite_run(suite);
 }

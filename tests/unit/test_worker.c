@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/round.h"
 #include "fake_provider.h"
 #include "files.h"
 #include "plugin/worker_link.h"
@@ -147,6 +148,14 @@ static struct call *begin(const char *tool, const char *text)
     return call;
 }
 
+static int how_many_finished(void)
+{
+    pthread_mutex_lock(&heard.mutex);
+    int finished = heard.finished;
+    pthread_mutex_unlock(&heard.mutex);
+    return finished;
+}
+
 static void call(const char *tool, const char *text)
 {
     heard_free(&heard);
@@ -181,6 +190,45 @@ START_TEST(offers_and_calls)
     ck_assert_msg(offers != NULL, "%s", err.text);
     ck_assert_int_eq(memcmp(offers->hash, provider->offers->hash, sizeof(offers->hash)), 0);
     offers_unref(offers);
+}
+END_TEST
+
+/* A thread that has rounds sends the calls of each together, at its end. */
+START_TEST(calls_of_one_round_go_together)
+{
+    struct call *calls[20];
+    struct round round;
+    load("echo");
+    round_join(&round);
+    for (int times = 0; times < 3; times++) {
+        heard_free(&heard);
+        heard_init(&heard);
+        for (size_t i = 0; i < 20; i++)
+            calls[i] = begin("echo", "{\"text\":\"together\"}");
+        sleep_ms(50);
+        ck_assert_int_eq(how_many_finished(), 0);
+        round_end(&round);
+        for (int waited = 0; how_many_finished() < 20 && waited < 5000; waited++)
+            sleep_ms(1);
+        ck_assert_int_eq(how_many_finished(), 20);
+        for (size_t i = 0; i < 20; i++)
+            call_unref(calls[i]);
+    }
+    /* A worker that goes meanwhile does not take the end of the round with it. */
+    heard_free(&heard);
+    heard_init(&heard);
+    struct call *last = begin("echo", "{\"text\":\"too late\"}");
+    call_cancel_all(provider);
+    ck_assert(heard_finished(&heard));
+    call_unref(last);
+    provider_retire(provider);
+    ck_assert(drained(provider, in_ms(10000)));
+    ck_assert(provider->ops->stop(provider));
+    provider_unref(provider);
+    provider = NULL;
+    ck_assert(registry_publish(registry, NULL, 0, &(struct error){.text = ""}));
+    round_end(&round);
+    round_join(NULL);
 }
 END_TEST
 
@@ -421,7 +469,8 @@ int main(void)
     suite_add_tcase(suite, loops);
     const struct suite_case cases[] = {
         {"served", setup, teardown, 60,
-         SUITE_TESTS(offers_and_calls, reconfigured, cancelled, cancelled_before_it_is_read)},
+         SUITE_TESTS(offers_and_calls, calls_of_one_round_go_together, reconfigured, cancelled,
+                     cancelled_before_it_is_read)},
         {"start", setup, teardown, 60, SUITE_TESTS(hangs_at_the_start)},
         {"death", setup, teardown, 120,
          SUITE_TESTS(a_crash_ends_its_calls_and_another_takes_over, killed_with_many_calls_inside,
