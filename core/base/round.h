@@ -2,7 +2,7 @@
 /*
  * What can wait until a thread has come round in its loop: done once then, for all that
  * asked for it meanwhile. A system call for each of many requests becomes one for all of
- * them.
+ * them. Each function is about the calling thread's own rounds: no locks.
  */
 #ifndef BASE_ROUND_H
 #define BASE_ROUND_H
@@ -25,10 +25,10 @@ struct round {
 void round_join(struct round *round);
 /* Whether the calling thread has rounds. */
 bool round_is_on(void);
-/* Has run(data) called at the end of the calling thread's round. False: the thread has no
- * rounds, or no room. */
+/* Has run(data) called at the end of the calling thread's round, until when `data` must live.
+ * False: the thread has no rounds, or ROUND_MAX wait already; nothing will be called. */
 bool round_later(void (*run)(void *data), void *data);
-/* The end of one. */
+/* The end of one: runs what waits, in order. What runs must not ask for more. */
 void round_end(struct round *round);
 
 #endif

@@ -108,8 +108,8 @@ bool complain_result(struct session *session, const PGresult *result)
     if (strcmp(state, "42P18") == 0) /* indeterminate_datatype */
         return complain_at_length(
             &job->complaint, "Say which type the parameter has, such as $1::integer. ", result);
-    if (strncmp(state, "57P", 3) == 0 ||
-        lacks_ours(result)) { /* the server ends, or our connection is ended */
+    /* The server ends, or our connection is ended. */
+    if (strncmp(state, "57P", 3) == 0 || lacks_ours(result)) {
         session->broken = true;
         return complain_at_length(&job->complaint, "The connection was ended; try again. ", result);
     }
