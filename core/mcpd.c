@@ -34,6 +34,9 @@
 /* How long plugins may take to stop when the calls are done (server.shutdown_timeout_ms),
  * and then calls that do not end when they are cancelled. */
 #define STOP_NS (5 * NS_PER_S)
+/* A signal that comes so soon after the one that ended us only repeats it: timeout(1) and
+ * others signal the process and then its group, and a client of --stdio that closes our
+ * input may send SIGTERM, to be sure. */
 #define SAME_END_NS (NS_PER_S / 2)
 /* How often main looks at what has grown old. */
 #define TICK_S 1
@@ -392,15 +395,15 @@ static void block_signals(sigset_t *set, bool stdio)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write */
 }
 
-/* Returns the signal that ends it. */
-static int serve(struct daemon *d, const sigset_t *signals)
+/* Until a signal ends it. */
+static void serve(struct daemon *d, const sigset_t *signals)
 {
     const struct timespec tick = {.tv_sec = TICK_S};
 
     for (;;) {
         int number = sigtimedwait(signals, NULL, &tick);
         if (number == SIGTERM || number == SIGINT || number == CLIENT_ENDED)
-            return number;
+            return;
         if (number == SIGHUP)
             reload(d);
         mcp_tick(d->mcp);
@@ -410,7 +413,7 @@ static int serve(struct daemon *d, const sigset_t *signals)
 /* What ends mcpd at once. */
 struct impatience {
     const sigset_t *signals;
-    int64_t from_ns; /* before, a signal only repeats what ended us */
+    int64_t from_ns; /* before, a signal is a repetition */
 };
 
 /* A second SIGTERM or SIGINT is for those who cannot wait. */
@@ -426,16 +429,14 @@ static void *end_at_once(void *arg)
     _exit(128 + number);
 }
 
-static void drain(struct daemon *d, const sigset_t *signals, int ended_by)
+static void drain(struct daemon *d, const sigset_t *signals)
 {
     static struct impatience impatience; /* the thread lives to the end of the process */
     pthread_t impatient;
 
     log_notice("ending: waiting for the calls in flight");
     notify("STOPPING=1");
-    impatience.signals = signals;
-    if (ended_by == CLIENT_ENDED) /* a client may close our input and send SIGTERM, to be sure */
-        impatience.from_ns = clock_now() + SAME_END_NS;
+    impatience = (struct impatience){.signals = signals, .from_ns = clock_now() + SAME_END_NS};
     if (pthread_create(&impatient, NULL, end_at_once, &impatience) == 0)
         pthread_detach(impatient);
     if (d->http != NULL)
@@ -493,7 +494,8 @@ int main(int argc, char **argv)
     if (d.http != NULL)
         mcp_watch_health(d.mcp);
     notify("READY=1");
-    drain(&d, &signals, serve(&d, &signals));
+    serve(&d, &signals);
+    drain(&d, &signals);
     end(&d);
     log_notice("ended");
     return EXIT_SUCCESS;
