@@ -44,8 +44,9 @@ static void created(void *context, const struct error *failure)
     struct store_task row = task->row; /* nobody changes it before the client knows it */
 
     if (failure != NULL) {
-        respond_error(&creation->request, STATUS_IN_PROTOCOL, RPC_INTERNAL_ERROR, no_data,
-                      "The task cannot be stored: %s", failure->text);
+        respond_busy(&creation->request, STATUS_IN_PROTOCOL,
+                     "Server busy: the task cannot be stored at the moment; the server's operator "
+                     "finds the reason in the log");
     } else {
         /* Before the answer: the client may be faster with its next request than we. */
         pthread_mutex_lock(&tasks->mutex);
@@ -57,12 +58,13 @@ static void created(void *context, const struct error *failure)
     if (failure != NULL) {
         task_forget(task);
         tasks->count--;
-    } else if (task->phase == PHASE_TOLD) {
-        task_wait(task);
+        tasks_store_failed(tasks, failure);
+    } else {
+        tasks_store_works(tasks);
+        if (task->phase == PHASE_TOLD)
+            task_wait(task);
     }
     pthread_mutex_unlock(&tasks->mutex);
-    if (failure != NULL)
-        log_error("a task cannot be stored: %s", failure->text);
     reply->ops->release(reply);
     task_unref(task);
     free(creation);
@@ -262,9 +264,14 @@ static int32_t settle(void *context, bool waiting)
 static void started(void *context, const struct error *failure)
 {
     struct start *start = context;
+    struct tasks *tasks = start->task->home;
 
+    pthread_mutex_lock(&tasks->mutex);
     if (failure != NULL)
-        log_error("a task cannot be stored: %s", failure->text);
+        tasks_store_failed(tasks, failure);
+    else
+        tasks_store_works(tasks);
+    pthread_mutex_unlock(&tasks->mutex);
     start->failure = failure;
     call_task_settle(start->call, settle, start);
     free_start(start);

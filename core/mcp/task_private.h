@@ -106,6 +106,9 @@ void task_unref(struct task *task);
 
 struct task *tasks_find(struct tasks *tasks, struct bytes id);
 void task_forget(struct task *task); /* takes it from the table */
+/* How the store has answered: the operator hears when that changes. */
+void tasks_store_failed(struct tasks *tasks, const struct error *failure);
+void tasks_store_works(struct tasks *tasks);
 /* Takes a text from malloc as payload, inside or message. */
 void task_set(struct bytes *text, char *data, size_t size);
 /* Puts the state in the store's line; again later when that cannot be. */

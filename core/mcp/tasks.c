@@ -196,12 +196,21 @@ struct task *task_new(struct tasks *tasks, const struct request *request, struct
 
 /* ---- saving ---- */
 
-static void complain(struct tasks *tasks, const struct error *failure)
+/* Once, and not for each task: clients could fill the log of a disk that is full. */
+void tasks_store_failed(struct tasks *tasks, const struct error *failure)
 {
     if (!tasks->complained)
-        log_error("tasks cannot be stored, and are kept in memory until they can: %s",
+        log_error("tasks cannot be stored, so that new ones are refused and those there are kept "
+                  "in memory: %s",
                   failure->text);
     tasks->complained = true;
+}
+
+void tasks_store_works(struct tasks *tasks)
+{
+    if (tasks->complained)
+        log_notice("tasks are stored again");
+    tasks->complained = false;
 }
 
 static void saved(void *context, const struct error *failure)
@@ -213,9 +222,9 @@ static void saved(void *context, const struct error *failure)
     task->saving--;
     task->unsaved = failure != NULL;
     if (failure != NULL) {
-        complain(tasks, failure);
+        tasks_store_failed(tasks, failure);
     } else {
-        tasks->complained = false;
+        tasks_store_works(tasks);
         task->stored = task->phase == PHASE_OVER && task->saving == 0;
         if (task->stored && task->row.payload.size > LINGER_BYTES)
             task_forget(task);
@@ -239,7 +248,7 @@ void task_save(struct task *task)
         return;
     task->saving--;
     task->unsaved = true; /* tasks_tick tries again */
-    complain(tasks, &no_memory);
+    tasks_store_failed(tasks, &no_memory);
     atomic_fetch_sub(&task->references, 1); /* the caller has another */
 }
 
@@ -250,7 +259,7 @@ static void cannot_begin(struct task *task, const struct error *failure)
 {
     struct tasks *tasks = task->home;
 
-    complain(tasks, failure);
+    tasks_store_failed(tasks, failure);
     tasks->running--;
     if (task->phase == PHASE_RUNS)
         task_postpone(task);
@@ -390,7 +399,7 @@ static void expired(void *context, size_t removed, const struct error *failure)
 
     pthread_mutex_lock(&tasks->mutex);
     if (failure != NULL)
-        complain(tasks, failure);
+        tasks_store_failed(tasks, failure);
     tasks->count -= removed < tasks->count ? removed : tasks->count;
     pthread_mutex_unlock(&tasks->mutex);
 }

@@ -102,7 +102,7 @@ static bool fail(const struct sqlite_backend *b, struct error *err)
                          "one",
                          b->place, sqlite3_errmsg(b->db));
     case SQLITE_FULL:
-        return error_set(err, "%s is full: make room on its disk, or raise store.max_bytes",
+        return error_set(err, "%s is full: make room on its disk, or raise store.max_mib",
                          b->place);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:

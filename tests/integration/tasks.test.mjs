@@ -753,14 +753,20 @@ test('a full store refuses new tasks, and goes on with the old ones', async () =
         if (result) kept.push(result.taskId);
         return error;
     }, 20_000, 'the store to be full');
-    assert.equal(refused.code, -32603);
-    assert.match(refused.message, /cannot be stored: .*is full/);
+    assert.equal(refused.code, -32000);
+    assert.match(refused.message, /^Server busy: the task cannot be stored at the moment/);
+    assert.ok(!refused.message.includes('/'), 'where the store is concerns no client');
+    for (let i = 0; i < 20; i++) await call(own.port, 'confirm', { file: filler });
+    const complaints = own.logSince(0).match(/error: .*stored.*/g);
+    assert.equal(complaints.length, 1, complaints.join('\n'));
+    assert.match(complaints[0], /is full: make room on its disk, or raise store\.max_mib$/);
     assert.ok(kept.length >= 5, `${kept.length}`);
     for (const id of kept) await settled(own.port, id, ['input_required']);
     await exchange(own.port, 'tasks/cancel', { taskId: kept[0] });
     await exchange(own.port, 'tasks/cancel', { taskId: kept[1] });
     assert.equal((await get(own.port, kept[0])).status, 'cancelled');
     await until(async () => (await call(own.port, 'confirm', { file: filler })).result, 10_000, 'there to be room again');
+    assert.match(own.logSince(0), /notice: tasks are stored again/);
     await own.stop();
 });
 test('without store.url: in memory, and the log says so', async () => {
