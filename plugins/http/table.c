@@ -138,17 +138,31 @@ static void note(void *context, const char *method, const char *path, const char
     text_addf(complaint->fault, "%s %.100s cannot be a tool: %s", method, path, why);
 }
 
+/* NULL, or what is wrong with the form of a line. */
+static const char *form_fault(const struct value *line)
+{
+    const struct value *parameters = value_member(line, "parameters");
+
+    if (member_string(line, "path") == NULL)
+        return "it has no \"path\"";
+    for (size_t i = 0; value_is(parameters, VALUE_ARRAY) && i < parameters->count; i++)
+        if (!value_is(parameters->items[i], VALUE_OBJECT))
+            return "each of its \"parameters\" must be an object";
+    return NULL;
+}
+
 static bool read_line(struct api *api, const struct value *line, const struct api_options *options,
                       struct text *fault)
 {
     const char *method = member_string(line, "method"), *path = member_string(line, "path");
+    const char *wrong = form_fault(line);
     struct complaint complaint = {.options = options, .fault = fault};
     struct api_options own = *options;
     struct document document = {.root = NULL};
     struct text text, plain;
 
-    if (path == NULL) {
-        text_adds(fault, "it has no \"path\"");
+    if (wrong != NULL) {
+        text_adds(fault, wrong);
         return false;
     }
     own.left_out = note;
