@@ -227,7 +227,12 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         connection->exchange = exchange_recycle(connection->exchange);
     }
     connection->phase = PHASE_IDLE;
-    connection_set_deadline(connection, in_ms(connection->io->http->config->http.idle_timeout_ms));
+    /* An answer that was on its way when mcpd was told to end does not say that it is the
+     * connection's last, and nobody waits for another. */
+    connection_set_deadline(connection,
+                            is_draining(connection->io)
+                                ? clock_now_coarse() + LINGER_NS
+                                : in_ms(connection->io->http->config->http.idle_timeout_ms));
 }
 
 static enum MHD_Result queue_answer(struct connection *connection, struct exchange *ex)

@@ -2,6 +2,7 @@
 // The end of mcpd and its next life: what SIGTERM waits for and for how long, sockets
 // that systemd holds, restarts under load that lose nobody, and the watchdog.
 import { spawn } from 'node:child_process';
+import net from 'node:net';
 import path from 'node:path';
 import { assert, done, finallyDo, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Activated } from './lib/activated.mjs';
@@ -51,6 +52,31 @@ test('server.shutdown_timeout_ms is the limit, and counts from the last reload',
     assert.ok(took > 650 && took < 4000 * SCALE, `${took} ms`);
     assert.match(daemon.logSince(0), /still running after 0\.700 s \(server\.shutdown_timeout_ms\)/);
     assert.match(daemon.logSince(0), /long cancelled/);
+}, { timeout: 60_000 });
+
+test('an answer that is on its way when SIGTERM comes is the last of its connection, though it does not say so', async () => {
+    const most = 32 << 20;
+    const daemon = await Daemon.start({ plugins: ['echo'], config: { http: { max_body_bytes: most }, calls: { max_result_bytes: most } } });
+    const socket = net.connect({ port: daemon.port, host: '127.0.0.1' });
+    let answer = 0;
+    socket.on('data', (data) => { answer += data.length; });
+    socket.on('error', () => {});
+    const text = 'x'.repeat(15 << 20); // more than the sockets hold
+    socket.write(requestBytes({ port: daemon.port, ...modernMessage('tools/call', { name: 'echo', arguments: { text } }) }));
+    await until(() => answer > 0, 10_000, 'the answer to begin');
+    socket.pause();
+    await sleep(200);
+    const start = performance.now();
+    const stopped = daemon.stop();
+    await sleep(300);
+    assert.equal(daemon.exit, null, 'it is waited for');
+    socket.resume();
+    await stopped;
+    const took = performance.now() - start;
+    assert.ok(answer > text.length, `${answer} bytes`);
+    assert.ok(took < 5000 * SCALE, `${took} ms`);
+    assert.doesNotMatch(daemon.logSince(0), /still running/);
+    socket.destroy();
 }, { timeout: 60_000 });
 
 test('a request that has begun to arrive is answered, and its connection ends with the answer', async () => {
