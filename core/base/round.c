@@ -23,6 +23,14 @@ bool round_later(void (*run)(void *data), void *data)
     return true;
 }
 
+bool round_waits(void (*run)(void *data), const void *data)
+{
+    for (size_t i = 0; mine != NULL && i < mine->count; i++)
+        if (mine->tasks[i].run == run && mine->tasks[i].data == data)
+            return true;
+    return false;
+}
+
 void round_end(struct round *round)
 {
     for (size_t i = 0; i < round->count; i++)

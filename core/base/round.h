@@ -28,6 +28,8 @@ bool round_is_on(void);
 /* Has run(data) called at the end of the calling thread's round, until when `data` must live.
  * False: the thread has no rounds, or ROUND_MAX wait already; nothing will be called. */
 bool round_later(void (*run)(void *data), void *data);
+/* Whether the calling thread has asked for that already, in this round. */
+bool round_waits(void (*run)(void *data), const void *data);
 /* The end of one: runs what waits, in order. What runs must not ask for more. */
 void round_end(struct round *round);
 

@@ -74,8 +74,9 @@ static int32_t end(struct call *call, const struct call_result *result)
     return waiting ? MCP_OK : MCP_ECANCELLED;
 }
 
-__attribute__((format(printf, 2, 0))) static void end_broken(struct call *call, const char *format,
-                                                             va_list args)
+/* MCP_ENOMEM as `code`: it is not held against the provider. */
+__attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, int32_t code,
+                                                             const char *format, va_list args)
 {
     char text[1024];
     struct provider *provider = call->provider;
@@ -83,7 +84,7 @@ __attribute__((format(printf, 2, 0))) static void end_broken(struct call *call, 
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, args);
     bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
     log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
-    struct call_result result = {.end = CALL_BROKEN, .text = bytes_of(text)};
+    struct call_result result = {.end = CALL_BROKEN, .code = code, .text = bytes_of(text)};
     result.text.size = utf8_valid_prefix(result.text); /* it may have been cut */
     end(call, &result);
 }
@@ -94,7 +95,7 @@ void call_end_broken(struct call *call, const char *format, ...)
     if (!begin_end(call))
         return;
     va_start(args, format);
-    end_broken(call, format, args);
+    end_broken(call, MCP_EFAIL, format, args);
     va_end(args);
 }
 
@@ -113,7 +114,7 @@ void call_end_faulty(struct call *call, const char *format, ...)
     if (call_counts(call))
         provider_call_failed(call->provider);
     va_start(args, format);
-    end_broken(call, format, args);
+    end_broken(call, MCP_EFAIL, format, args);
     va_end(args);
 }
 
@@ -126,7 +127,7 @@ __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, i
     if (code != MCP_ENOMEM && call_counts(call))
         provider_call_failed(call->provider);
     va_start(args, format);
-    end_broken(call, format, args);
+    end_broken(call, code, format, args);
     va_end(args);
     return code;
 }

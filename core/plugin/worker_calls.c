@@ -46,15 +46,15 @@ static struct pending *find_place(struct worker *worker)
     return pending;
 }
 
-/* Gives the call a place. link.mutex held. */
-static struct pending *enter(struct worker *worker, struct call *call)
+/* Gives the call a place; NULL: there is none. link.mutex held. */
+static struct pending *enter(struct worker *worker, struct call *call, uint64_t *id)
 {
     struct pending *pending = find_place(worker);
     if (pending == NULL)
         return NULL;
     if (++worker->sequence == 0) /* an id is never 0 */
         worker->sequence = 1;
-    pending->id = (uint64_t)worker->sequence << 32 | pending->place;
+    *id = pending->id = (uint64_t)worker->sequence << 32 | pending->place;
     pending->call = call;
     pending->refused = false;
     atomic_store_explicit(&pending->cancelled_ns, 0, memory_order_relaxed);
@@ -189,8 +189,12 @@ static void flush_gathered(void *data)
 static enum wire_sent gather(struct worker *worker, const struct frame *frame)
 {
     enum wire_sent sent = wire_gather(&worker->wire, frame);
-    if (sent != WIRE_KEPT || !round_later(flush_gathered, worker))
+    if (sent != WIRE_KEPT)
         return sent;
+    if (round_waits(flush_gathered, worker))
+        return WIRE_SENT;
+    if (!round_later(flush_gathered, worker))
+        return WIRE_KEPT;
     worker_ref(worker);
     provider_ref(&worker->link->provider);
     return WIRE_SENT;
@@ -217,18 +221,6 @@ static void give(struct worker *worker, struct pending *pending, uint64_t id, st
     call->abi.ops->on_cancel(&call->abi, pass_cancel, pending);
 }
 
-static void hand_over(struct worker *worker, struct call *call)
-{
-    pthread_mutex_lock(&worker->link->mutex);
-    struct pending *pending = enter(worker, call);
-    uint64_t id = pending != NULL ? pending->id : 0;
-    pthread_mutex_unlock(&worker->link->mutex);
-    if (pending != NULL)
-        give(worker, pending, id, call);
-    else
-        end_busy(call);
-}
-
 /* Puts the call in the line for a worker that is about to start. False: there will be
  * none, or not soon; or the line is full. link.mutex held. */
 static bool wait_for_worker(struct worker_link *link, struct call *call)
@@ -250,26 +242,34 @@ static bool wait_for_worker(struct worker_link *link, struct call *call)
 void link_call(struct provider *provider, struct call *call)
 {
     struct worker_link *link = (struct worker_link *)provider;
+    struct pending *pending = NULL;
     struct error why = {.text = ""};
+    uint64_t id = 0;
     bool waits = false;
 
+    /* It is in the table before the mutex is let go: from then on who buries the worker ends
+     * its calls. */
     pthread_mutex_lock(&link->mutex);
     struct worker *worker = link->current;
-    if (worker != NULL)
+    if (worker != NULL) {
         worker_ref(worker);
-    else
+        pending = enter(worker, call, &id);
+    } else {
         waits = wait_for_worker(link, call);
+    }
     if (worker == NULL && !waits)
         why = link->unavailable;
     pthread_mutex_unlock(&link->mutex);
-    if (waits) {
+    if (waits)
         link_wake(link);
-    } else if (worker == NULL) {
+    else if (worker == NULL)
         call_end_broken(call, "%s", why.text);
-    } else {
-        hand_over(worker, call);
+    else if (pending == NULL)
+        end_busy(call);
+    else
+        give(worker, pending, id, call);
+    if (worker != NULL)
         worker_unref(worker);
-    }
 }
 
 /* The calls in line, of which there are none any more. */
@@ -287,8 +287,15 @@ void link_give_waiting(struct worker_link *link, struct worker *worker)
 {
     struct error why;
     for (struct call *call = take_waiting(link, &why), *next; call != NULL; call = next) {
+        uint64_t id;
         next = call->next_waiting; /* it may end before we are back */
-        hand_over(worker, call);
+        pthread_mutex_lock(&link->mutex);
+        struct pending *pending = enter(worker, call, &id);
+        pthread_mutex_unlock(&link->mutex);
+        if (pending != NULL)
+            give(worker, pending, id, call);
+        else
+            end_busy(call);
     }
 }
 
@@ -339,7 +346,8 @@ static bool end_call(struct call *call, const struct frame *frame)
     case CALL_BROKEN:
         if (!utf8_valid(frame->texts[END_TEXT]))
             return false;
-        if (frame->numbers[END_HOW] == CALL_BROKEN && call_counts(call))
+        if (frame->numbers[END_HOW] == CALL_BROKEN &&
+            (int32_t)(uint32_t)frame->numbers[END_CODE] != MCP_ENOMEM && call_counts(call))
             provider_call_failed(call->provider);
         call_end_as(call, (enum call_end)frame->numbers[END_HOW], frame->texts[END_TEXT]);
         return true;
@@ -478,13 +486,16 @@ void worker_end_refused(struct worker *worker)
     }
 }
 
-/* A task has no deadline, whatever its call says: deadline.c marks what is late. */
+/* A task has no deadline, whatever its call says: deadline.c marks what is late. What came
+ * while the worker was loading has its patience from the end of that on: it could not be read
+ * before. */
 static bool is_overdue(const struct pending *pending, bool retired, int64_t now)
 {
     const struct call *call = pending->call;
     int64_t cancelled = atomic_load_explicit(&pending->cancelled_ns, memory_order_relaxed);
     if ((atomic_load(&call->state) & CALL_IS_LATE) != 0)
-        return now > call->abi.deadline_ns + DEADLINE_GRACE_NS + PATIENCE_NS;
+        return now > call->abi.deadline_ns + DEADLINE_GRACE_NS + PATIENCE_NS &&
+               now > pending->worker->loaded_ns + PATIENCE_NS;
     return retired && cancelled != 0 && now > cancelled + RETIRED_PATIENCE_NS;
 }
 
@@ -497,6 +508,8 @@ uint32_t worker_count_overdue(struct worker *worker, uint32_t *inside)
 
     *inside = 0;
     while ((pending = next_inside(worker, &place)) != NULL) {
+        if (!call_counts(pending->call)) /* a check that hangs is no reason to end calls */
+            continue;
         ++*inside;
         overdue += is_overdue(pending, retired, now);
     }

@@ -136,23 +136,25 @@ static void fail_request(struct worker_link *link, const struct worker *worker,
 
 /* ---- what it waits for ---- */
 
-/* What a worker has to be looked at for, in the low bits of its address. */
-enum { AT_SOCKET, AT_END, AT_OUTPUT, AT_MASK = 3 };
+/* What a worker has to be looked at for: in the low bits of what epoll is given, the worker's
+ * number above them. It is no address, for a descriptor that is closed stays in the set while a
+ * child that was just forked has it too, and so is still told of when the worker is gone. */
+enum { AT_SOCKET, AT_END, AT_OUTPUT, AT_BITS = 2, AT_MASK = 3 };
 #define EVENTS 16
 
 static void watch_fd(const struct worker_link *link, int operation, int fd, uint32_t events,
-                     const struct worker *worker, unsigned what)
+                     uint64_t number, unsigned what)
 {
-    struct epoll_event event = {.events = events, .data.u64 = (uintptr_t)worker | what};
+    struct epoll_event event = {.events = events, .data.u64 = number << AT_BITS | what};
     if (fd >= 0)
         epoll_ctl(link->epoll_fd, operation, fd, &event);
 }
 
 static void watch_worker(const struct worker_link *link, const struct worker *worker)
 {
-    watch_fd(link, EPOLL_CTL_ADD, worker->wire.fd, EPOLLIN, worker, AT_SOCKET);
-    watch_fd(link, EPOLL_CTL_ADD, worker->process.pid_fd, EPOLLIN, worker, AT_END);
-    watch_fd(link, EPOLL_CTL_ADD, worker->process.output_fd, EPOLLIN, worker, AT_OUTPUT);
+    watch_fd(link, EPOLL_CTL_ADD, worker->wire.fd, EPOLLIN, worker->number, AT_SOCKET);
+    watch_fd(link, EPOLL_CTL_ADD, worker->process.pid_fd, EPOLLIN, worker->number, AT_END);
+    watch_fd(link, EPOLL_CTL_ADD, worker->process.output_fd, EPOLLIN, worker->number, AT_OUTPUT);
 }
 
 /* ---- starting a worker ---- */
@@ -239,10 +241,12 @@ static void start_next(struct worker_link *link)
     }
     worker->next = link->workers;
     link->workers = worker;
+    worker->number = ++link->started;
     watch_worker(link, worker);
     pthread_mutex_lock(&link->mutex);
     bool first = link->request.active && link->request.type == FRAME_LOAD;
-    load_frame(link, &frame, ++link->requests, first);
+    worker->load_id = ++link->requests;
+    load_frame(link, &frame, worker->load_id, first);
     if (first) {
         link->request.id = frame.id;
         link->request.worker = worker;
@@ -321,15 +325,18 @@ void link_worker_lost(struct worker_link *link, struct worker *worker, const str
     pthread_mutex_unlock(&link->mutex);
     if (ending) /* who asked is told */
         return;
-    uint32_t deaths;
-    bool opened = breaker_died(&link->provider.breaker, now, &deaths);
+    struct breaker *breaker = &link->provider.breaker;
+    uint32_t deaths = 0;
+    /* That of a replaced one says nothing of a trial, which another worker has. */
+    bool told = !replaced || breaker_is_closed(breaker);
+    bool opened = told && breaker_died(breaker, now, &deaths);
     int64_t pause = next_pause(link, long_lived);
     if (replaced) {
         log_error("%s: its worker process, which had been replaced, %s (calls in it: %u)",
                   link->provider.id, why->text, inside);
         return;
     }
-    if (opened || !breaker_is_closed(&link->provider.breaker)) {
+    if (opened || !breaker_is_closed(breaker)) {
         take_out_of_service(link, deaths, why);
         return;
     }
@@ -359,7 +366,7 @@ static void bury(struct worker_link *link, struct worker *worker)
         struct pollfd end = {.fd = worker->process.pid_fd, .events = POLLIN};
         poll(&end, 1, DYING_MS);
     }
-    watch_fd(link, EPOLL_CTL_DEL, worker->wire.fd, 0, NULL, 0);
+    watch_fd(link, EPOLL_CTL_DEL, worker->wire.fd, 0, 0, 0);
     worker_reap(&worker->process, &status, log_output, worker);
     worker_describe_end(status, &why);
     if (worker->why.text[0] != '\0')
@@ -448,6 +455,10 @@ static void take_done(struct worker_link *link, struct worker *worker, const str
         condemn(worker, "answered with a result that there is not");
         return;
     }
+    if (loading && frame->id != worker->load_id) {
+        condemn(worker, "answered something else before what it was to load");
+        return;
+    }
     pthread_mutex_lock(&link->mutex);
     if (has_request(link, worker) && link->request.id == frame->id) {
         mine = true;
@@ -465,6 +476,8 @@ static void take_done(struct worker_link *link, struct worker *worker, const str
         copy_failure(frame, &failure);
         condemn(worker, "could not start again: %s", failure.why.text);
     }
+    if (loading)
+        worker->loaded_ns = clock_now();
     worker->due_ns = 0;
     if (loading && result == DONE_WELL && !mine)
         loaded_again(link, worker);
@@ -568,10 +581,12 @@ static void check_times(struct worker_link *link, struct worker *worker, int64_t
             "had not returned from %s after %u.%03u s: it hangs, or plugins.start_timeout_ms is "
             "too short for it",
             worker->step, time_ms / 1000, time_ms % 1000);
+    if (worker->due_ns != 0) /* it has not read any call yet */
+        return;
     overdue = worker_count_overdue(worker, &inside);
     if (overdue > 0 && worker->kill_ns == 0)
-        replace(link, worker, overdue);
-    if (worker->kill_ns != 0 && (inside == overdue || worker->kill_ns < now))
+        replace(link, worker, overdue); /* calls have come to it meanwhile: counted anew */
+    else if (worker->kill_ns != 0 && (inside == overdue || worker->kill_ns < now))
         condemn(worker, "was killed: %u of its calls had not ended although they were cancelled",
                 overdue);
 }
@@ -602,8 +617,8 @@ static void send_kept(const struct worker_link *link)
     for (struct worker *w = link->workers; w != NULL; w = w->next) {
         bool kept = wire_flush(&w->wire) == WIRE_KEPT;
         if (kept != w->wants_room)
-            watch_fd(link, EPOLL_CTL_MOD, w->wire.fd, kept ? EPOLLIN | EPOLLOUT : EPOLLIN, w,
-                     AT_SOCKET);
+            watch_fd(link, EPOLL_CTL_MOD, w->wire.fd, kept ? EPOLLIN | EPOLLOUT : EPOLLIN,
+                     w->number, AT_SOCKET);
         w->wants_room = kept;
     }
 }
@@ -629,6 +644,15 @@ static int timeout_until(int64_t until_ns, int64_t now)
     return rest < INT_MAX ? (int)rest : INT_MAX;
 }
 
+/* NULL: it has been buried. */
+static struct worker *find_worker(const struct worker_link *link, uint64_t number)
+{
+    struct worker *worker = link->workers;
+    while (worker != NULL && worker->number != number)
+        worker = worker->next;
+    return worker;
+}
+
 static void wait_for_something(struct worker_link *link, int timeout_ms)
 {
     struct epoll_event events[EVENTS];
@@ -637,11 +661,11 @@ static void wait_for_something(struct worker_link *link, int timeout_ms)
     send_kept(link);
     int count = epoll_wait(link->epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
-        uintptr_t what = (uintptr_t)events[i].data.u64;
-        struct worker *worker = (struct worker *)(what & ~(uintptr_t)AT_MASK);
-        if (worker == NULL)
+        uint64_t what = events[i].data.u64;
+        struct worker *worker = find_worker(link, what >> AT_BITS);
+        if (what == 0)
             eventfd_read(link->wake_fd, &wakes);
-        else
+        else if (worker != NULL)
             worker->ready[what & AT_MASK] = events[i].events;
     }
     for (struct worker *w = link->workers; w != NULL && count > 0; w = w->next) {
@@ -705,7 +729,7 @@ static void *run(void *argument)
 
 bool link_start_thread(struct worker_link *link, struct error *err)
 {
-    watch_fd(link, EPOLL_CTL_ADD, link->wake_fd, EPOLLIN, NULL, 0);
+    watch_fd(link, EPOLL_CTL_ADD, link->wake_fd, EPOLLIN, 0, 0);
     link->start_ns = clock_now();
     link->running = thread_start(&link->thread, "mcpd-link", run, link, err);
     return link->running;

@@ -93,8 +93,11 @@ struct worker {
 
     /* The link's thread's. */
     struct worker *next;
+    uint64_t number; /* from 1, never used again */
     int64_t started_ns;
-    int64_t due_ns; /* when FRAME_LOAD must have been answered; 0: it has been */
+    uint64_t load_id; /* of FRAME_LOAD */
+    int64_t due_ns; /* when that must have been answered; 0: it has been, */
+    int64_t loaded_ns; /* then */
     int64_t kill_ns; /* a replaced one: when it goes at the latest; 0: it is not replaced */
     uint32_t ready[3]; /* what epoll said of its socket, its end, its output */
     bool wants_room; /* epoll shall say when the socket takes more */
@@ -145,6 +148,7 @@ struct worker_link {
 
     /* The thread's. */
     struct worker *workers; /* those whose processes are not reaped */
+    uint64_t started; /* how many there have been */
     int64_t start_ns; /* when to start the next one; 0: not at all */
     uint32_t short_lives; /* one after the other */
     struct {

@@ -23,11 +23,25 @@ static enum frame_done wait_for_answer(struct worker_link *link)
     while (!link->request.answered)
         pthread_cond_wait(&link->answered, &link->mutex);
     link->request.active = false;
+    link->request.offers = NULL; /* what comes now was not asked for */
     return link->request.result;
 }
 
+/* The worker has taken a new configuration, which comes from malloc: for those to come. But
+ * when another serves by now, it was started with the old one. link.mutex held. */
+static enum frame_done keep_config(struct worker_link *link, const struct worker *worker,
+                                   struct bytes config)
+{
+    if (link->current != worker)
+        return DONE_CANNOT;
+    free((char *)link->config.data);
+    link->config = config;
+    return DONE_WELL;
+}
+
 /* Sends a request to the worker that serves and waits for what comes of it. Fills
- * link->request, of which `offers` may have been set. */
+ * link->request, of which `offers` may have been set. The text of FRAME_RECONFIGURE is the
+ * link's when that went well. */
 static enum frame_done ask(struct worker_link *link, enum frame_type type, struct bytes text,
                            int64_t time_ns)
 {
@@ -56,6 +70,8 @@ static enum frame_done ask(struct worker_link *link, enum frame_type type, struc
         link_wake(link);
     pthread_mutex_lock(&link->mutex);
     enum frame_done result = wait_for_answer(link);
+    if (type == FRAME_RECONFIGURE && result == DONE_WELL)
+        result = keep_config(link, worker, text);
     pthread_mutex_unlock(&link->mutex);
     worker_unref(worker);
     return result;
@@ -111,23 +127,17 @@ static int link_reconfigure(struct provider *provider, const struct config_provi
     if (config.data == NULL)
         return 0;
     enum frame_done result = ask(link, FRAME_RECONFIGURE, config, patience(link));
-    if (result == DONE_WELL) {
-        pthread_mutex_lock(&link->mutex);
-        struct bytes before = link->config;
-        link->config = config; /* for the workers to come */
-        pthread_mutex_unlock(&link->mutex);
-        config = before;
-    } else if (result == DONE_FAILED) {
+    if (result == DONE_FAILED)
         failure_tell(&link->request.failure, link->file_name, settings, err);
-    }
-    free((char *)config.data);
+    if (result != DONE_WELL)
+        free((char *)config.data);
     return result == DONE_WELL ? 1 : result == DONE_CANNOT ? 0 : -1;
 }
 
 static bool link_stop(struct provider *provider)
 {
     struct worker_link *link = (struct worker_link *)provider;
-    if (ask(link, FRAME_STOP, (struct bytes){NULL, 0}, STOP_NS) == DONE_FAILED &&
+    if (ask(link, FRAME_STOP, (struct bytes){NULL, 0}, STOP_NS) == DONE_FAILED && link->ending &&
         link->request.failure.why.text[0] != '\0' && breaker_is_closed(&provider->breaker))
         log_warning("%s: its worker process did not stop as it should: it %s", provider->id,
                     link->request.failure.why.text);
@@ -249,8 +259,8 @@ static struct worker_link *link_new(struct image *image, const char *provider_id
 static bool bring_up(struct worker_link *link, struct failure *failure)
 {
     struct request *request = &link->request;
-    request->offers = offers_new();
-    if (request->offers == NULL)
+    struct offers *offers = request->offers = offers_new();
+    if (offers == NULL)
         return error_no_memory(&failure->why);
     request->type = FRAME_LOAD;
     request->active = true;
@@ -263,11 +273,11 @@ static bool bring_up(struct worker_link *link, struct failure *failure)
         pthread_mutex_unlock(&link->mutex);
     }
     if (!ok) {
-        offers_unref(request->offers);
+        offers_unref(offers);
         return false;
     }
-    offers_seal(request->offers);
-    link->provider.offers = request->offers;
+    offers_seal(offers);
+    link->provider.offers = offers;
     link->provider.completes = (request->flags & DONE_COMPLETES) != 0;
     link->provider.checks = (request->flags & DONE_CHECKS) != 0;
     link->provider.check_flags = (uint32_t)(request->flags >> DONE_CHECK_FLAGS);

@@ -149,14 +149,12 @@ static enum wire_sent send_frame(struct wire *wire, struct iovec *pieces, size_t
 /* Mutex held. */
 static enum wire_sent gather_frame(struct wire *wire, struct iovec *pieces, size_t count)
 {
-    bool first = wire->out.size == 0;
-
     if (wire->broken || wire->out.size + sum(pieces, count) > HELD_MAX ||
         !keep(wire, pieces, count)) {
         flush_out(wire); /* so that this one need not be copied */
         return send_frame(wire, pieces, count);
     }
-    return first ? WIRE_KEPT : WIRE_SENT;
+    return WIRE_KEPT;
 }
 
 static enum wire_sent send_or_gather(struct wire *wire, const struct frame *frame, bool gathers)

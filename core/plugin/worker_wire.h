@@ -54,8 +54,8 @@ enum wire_sent { WIRE_SENT, WIRE_KEPT, WIRE_FULL, WIRE_BROKEN };
 enum wire_sent wire_send(struct wire *wire, const struct frame *frame);
 
 /* The same where many are sent one after the other: wire_flush sends them together, which
- * spares both ends most of their system calls and switches. KEPT: call wire_flush soon;
- * SENT: another has been told so, or there was no room to gather and it has gone. */
+ * spares both ends most of their system calls and switches. KEPT: call wire_flush soon, each
+ * thread for itself; SENT: there was no room to gather, and it has gone. */
 enum wire_sent wire_gather(struct wire *wire, const struct frame *frame);
 
 /* Sends what was kept, as far as it goes. KEPT: not all. */

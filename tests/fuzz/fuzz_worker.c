@@ -187,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct worker *worker = make_worker(pair[0]);
     worker->due_ns = data[0] & 1; /* 1: it is still loading */
+    worker->load_id = 1;
     fixed.current = worker;
     fixed.request = (struct request){.active = true,
                                      .type = FRAME_GET_OFFERS,

@@ -109,11 +109,12 @@ test('all failing: unhealthy, 503', async () => {
 test('a provider that fails its checks again and again still takes calls, and checks that go well do not count as calls', async () => {
     const few = await Daemon.start({
         plugins: ['health', 'slow'],
-        config: { health: { interval_ms: 1000, timeout_ms: 100 }, plugins: { max_failed_calls: 2 }, providers: { tea: { plugin: 'health', prefix: 'tea_', config: { state: 'silent' } } } },
+        config: { health: { interval_ms: 1000, timeout_ms: 100 }, plugins: { max_failed_calls: 2 }, providers: { tea: { plugin: 'health', prefix: 'tea_', config: { state: 'silent' } }, pot: { plugin: 'health', isolation: 'process', prefix: 'pot_', config: { state: 'silent' } } } },
     });
-    await few.waitLog(/tea: not healthy: .*did not finish within 100 ms/, 10_000);
-    await sleep(2500);
-    assert.equal((await callTool(few.port, 'tea_count')).isError ?? false, false);
+    for (const name of ['tea', 'pot']) await few.waitLog(new RegExp(`${name}: not healthy: .*did not finish within 100 ms`), 10_000);
+    await sleep(3500);
+    for (const name of ['tea', 'pot']) assert.equal((await callTool(few.port, `${name}_count`)).isError ?? false, false);
+    assert.doesNotMatch(few.logSince(0), /replaced|killed/, 'a check that hangs is no reason to end the worker and its calls');
     await few.stop();
 });
 

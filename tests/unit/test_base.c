@@ -1001,8 +1001,11 @@ START_TEST(what_waits_for_the_end_of_a_round)
     ck_assert(!round_later(count_one, &done));
     round_join(&round);
     for (int times = 1; times <= 2; times++) {
+        ck_assert(!round_waits(count_one, &done));
         for (int i = 0; i < ROUND_MAX; i++)
             ck_assert(round_later(count_one, &done));
+        ck_assert(round_waits(count_one, &done));
+        ck_assert(!round_waits(count_one, &other));
         ck_assert(!round_later(count_one, &done)); /* no room */
         ck_assert_int_eq(done, (times - 1) * ROUND_MAX);
         round_end(&round);

@@ -292,6 +292,7 @@ static const struct {
     {"bad_tools_endless", "its get_tools does not end"},
 #endif
     {"bad_null", "its mcp_plugin_v1 returned NULL"},
+    {"forger", "answered something else before what it was to load"},
 };
 
 START_TEST(refused_at_the_start)
@@ -300,7 +301,7 @@ START_TEST(refused_at_the_start)
     ck_assert_ptr_null(
         worker_link_load(open_sample(refused[_i].sample), "p", NULL, NULL, NULL, &err));
     ck_assert_msg(strstr(err.text, refused[_i].sentence) != NULL, "%s", err.text);
-    ck_assert_int_eq(strncmp(err.text, "bad_", 4), 0);
+    ck_assert_int_eq(strncmp(err.text, refused[_i].sample, strlen(refused[_i].sample)), 0);
 }
 END_TEST
 
@@ -375,6 +376,22 @@ START_TEST(forged_frames_are_its_death)
         call("fine", NULL);
         ck_assert_str_eq(heard.text, "fine");
     }
+}
+END_TEST
+
+/* What is published is read by all threads: nothing is added to it, nor to what is freed. */
+START_TEST(an_offer_that_nobody_asked_for_is_not_taken)
+{
+    struct config_provider settings = {.id = "forger", .config = BYTES("{\"where\":\"stop\"}")};
+    load_with("forger", &settings);
+    ck_assert_uint_eq(provider->offers->lists[OFFER_TOOL].count, 1);
+    provider->settings = NULL;
+    provider_retire(provider);
+    ck_assert(drained(provider, in_ms(10000)));
+    ck_assert(provider->ops->stop(provider));
+    ck_assert_uint_eq(provider->offers->lists[OFFER_TOOL].count, 1);
+    provider_unref(provider);
+    provider = NULL;
 }
 END_TEST
 
@@ -477,8 +494,9 @@ int main(void)
         {"start", setup, teardown, 60, SUITE_TESTS(hangs_at_the_start)},
         {"death", setup, teardown, 120,
          SUITE_TESTS(a_crash_ends_its_calls_and_another_takes_over, killed_with_many_calls_inside,
-                     forged_frames_are_its_death, too_many_deaths, a_trial_brings_it_back,
-                     a_trial_that_dies, stopped_after_a_crash)},
+                     forged_frames_are_its_death, an_offer_that_nobody_asked_for_is_not_taken,
+                     too_many_deaths, a_trial_brings_it_back, a_trial_that_dies,
+                     stopped_after_a_crash)},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         suite_add(suite, &cases[i]);
