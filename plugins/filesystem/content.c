@@ -2,7 +2,7 @@
 /*
  * search_content: lines that have a text in them, or match a regular expression (PCRE2).
  * Files are read through one small buffer, however large they are. A pattern is somebody
- * else's program: each match is bounded in its steps, and all of them in time.
+ * else's program: it is bounded in its steps at each place and in each line, and in time.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "filesystem.h"
@@ -18,7 +18,9 @@
 
 #define BUFFER_SIZE (256 * 1024) /* and the longest line that is looked at whole */
 #define LINE_SHOWN 500
-#define MATCH_STEPS 200000
+#define MATCH_STEPS 200000 /* from one place in a line */
+#define LINE_STEPS 10000000 /* from all of them, as step() counts */
+#define STEPS_UNWATCHED 32 /* each may go through a whole line */
 #define MATCH_HEAP_KIB 4096
 #define PATTERN_MAX 4096
 
@@ -30,14 +32,29 @@ struct content {
     char *buffer;
     struct text words, json;
     size_t count, max_results, max_output;
+    size_t steps; /* in this line */
     size_t files, skipped; /* looked into; neither text nor small enough in some way */
     const char *truncated;
 };
 
 /* ---- the pattern ---- */
 
-static bool compile(struct content *c, struct mcp_call *call)
+/* PCRE2 comes here before each item of the pattern that it tries (PCRE2_AUTO_CALLOUT). Its
+ * own limit says nothing of time: it counts anew from each place in the line, and what is
+ * repeated without a way back is one step, however long. */
+static int step(pcre2_callout_block *block, void *context)
 {
+    struct walk *walk = context;
+    struct content *c = walk->context;
+    (void)block;
+    if (++c->steps % STEPS_UNWATCHED == 0 && !walk_goes_on(walk))
+        return PCRE2_ERROR_CALLOUT;
+    return c->steps > LINE_STEPS ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+static bool compile(struct content *c, struct walk *walk)
+{
+    struct mcp_call *call = walk->call;
     struct mcp_bytes pattern = {NULL, 0};
     bool regex = false, ignore_case = false;
     if (!argument_string(call, "/pattern", &pattern) || !argument_bool(call, "/regex", &regex) ||
@@ -48,7 +65,8 @@ static bool compile(struct content *c, struct mcp_call *call)
         return false;
     }
     uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
-                       (regex ? 0 : PCRE2_LITERAL) | (ignore_case ? PCRE2_CASELESS : 0);
+                       PCRE2_AUTO_CALLOUT | (regex ? 0 : PCRE2_LITERAL) |
+                       (ignore_case ? PCRE2_CASELESS : 0);
     if (!regex)
         options &= ~(uint32_t)PCRE2_NEVER_BACKSLASH_C;
     int error;
@@ -70,6 +88,7 @@ static bool compile(struct content *c, struct mcp_call *call)
     pcre2_set_match_limit(c->context, MATCH_STEPS);
     pcre2_set_depth_limit(c->context, MATCH_STEPS);
     pcre2_set_heap_limit(c->context, MATCH_HEAP_KIB);
+    pcre2_set_callout(c->context, step, walk);
     return true;
 }
 
@@ -99,12 +118,13 @@ static bool look_at_line(struct content *c, const char *path, size_t number, con
 {
     if (size > 0 && line[size - 1] == '\r')
         size--;
+    c->steps = 0;
     int found = pcre2_match(c->code, (PCRE2_SPTR)line, size, 0, 0, c->match, c->context);
     if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT ||
         found == PCRE2_ERROR_HEAPLIMIT)
         c->truncated = "the pattern needs too many steps for some lines";
     if (found < 0)
-        return true;
+        return found != PCRE2_ERROR_CALLOUT;
     if (c->count == c->max_results || c->words.size >= c->max_output) {
         c->truncated = "there are more matches than are listed at once";
         return false;
@@ -213,7 +233,7 @@ int32_t search_content(const struct filesystem *fs, struct mcp_call *call)
     text_init(&c.words, SIZE_MAX / 4);
     text_init(&c.json, SIZE_MAX / 4);
     text_adds(&c.json, "{\"matches\":[");
-    if (place_find(fs, call, &place) && compile(&c, call) &&
+    if (place_find(fs, call, &place) && compile(&c, &walk) &&
         argument_integer(call, "/maxResults", 1, fs->max_entries, &max_results) &&
         globs_read(&c.include, call, "/filePatterns", false) &&
         globs_read(&exclude, call, "/excludePatterns", false)) {

@@ -6,8 +6,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { assert, done, finallyDo, SLOW_BINARY, test } from './lib/check.mjs';
+import { assert, done, finallyDo, SCALE, sleep, SLOW_BINARY, test } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
+import { Connection } from './lib/http.mjs';
+import { modern } from './lib/mcp.mjs';
 
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -28,6 +30,7 @@ const daemon = await Daemon.start({
     config: { providers: {
         files: { plugin: 'filesystem', config: { allowed_paths: [root], read_only: false } },
         hard: { plugin: 'filesystem', prefix: 'hard_', config: { allowed_paths: [root], allow_hard_links: true } },
+        hasty: { plugin: 'filesystem', prefix: 'hasty_', timeout_ms: 3000 * SCALE, config: { allowed_paths: [root], read_only: false } },
     } },
 });
 let client;
@@ -216,6 +219,36 @@ test('a directory of 10,000 entries', async () => {
         assert.match((await call(name, TOOLS[name]('many'))).text, /\[Not complete: there/, name);
     fs.rmSync(many, { recursive: true });
 }, { timeout: 60_000 });
+
+// ---- What could go on for ever ------------------------------------------------------
+
+// PCRE2's own limit counts anew from each place in a line; and what is repeated without a
+// way back is one step of it, however long.
+const COSTLY = { 'from every place a little': '.{0,60000}.{0,1}[xy]', 'from one place very much': '^.{0,65535}.*+.*+.*+[xy]' };
+for (const [what, pattern] of Object.entries(COSTLY)) {
+    const args = { path: '.', pattern, regex: true, filePatterns: ['long'] };
+    test(`an expression that costs ${what}: an answer before the deadline`, async () => {
+        fs.writeFileSync(path.join(root, 'long'), 'a'.repeat(262_000));
+        const { text, json, failed } = await call('hasty_search_content', args);
+        fs.rmSync(path.join(root, 'long'));
+        assert.ok(!failed, text);
+        assert.deepEqual([json.matches, json.truncated], [[], true]);
+        assert.match(text, /\[Not complete: (the pattern needs too many steps for some lines|it took longer than a call may)\.\]/);
+    }, { timeout: 90_000 * SCALE });
+    test(`an expression that costs ${what}: nothing is left of it when its clients have gone`, async () => {
+        fs.writeFileSync(path.join(root, 'long'), `${'a'.repeat(262_000)}\n`.repeat(40));
+        const connections = await Promise.all(Array.from({ length: 16 }, () => Connection.open(daemon.port)));
+        for (const connection of connections) modern(daemon.port, 'tools/call', { name: 'search_content', arguments: args }, { connection }).catch(() => {});
+        await sleep(500);
+        for (const connection of connections) connection.destroy();
+        const left = performance.now();
+        assert.equal((await call('read_file', { path: 'a.txt' })).text, 'hello\n');
+        const took = performance.now() - left;
+        fs.rmSync(path.join(root, 'long'));
+        console.log(`      the next call: ${took.toFixed(0)} ms after they had gone`);
+        assert.ok(took < 1000 * SCALE, `${took} ms`);
+    });
+}
 
 // ---- Races --------------------------------------------------------------------------
 
