@@ -109,22 +109,50 @@ static size_t indent_of(struct mcp_bytes line)
     return size;
 }
 
-/* The end of what matches `old`, line for line, at the line that begins at `at`; SIZE_MAX:
- * it does not match. */
-static size_t match_lines(struct mcp_bytes text, size_t at, struct mcp_bytes old)
+/* Each line without the white space at its ends, between newlines. */
+static void add_trimmed(struct text *out, struct mcp_bytes text)
 {
-    for (size_t o = 0;;) {
-        if (at > text.size)
-            return SIZE_MAX;
-        struct mcp_bytes has = line_at(text, at), wants = line_at(old, o);
-        struct mcp_bytes a = trim(has), b = trim(wants);
-        if (a.size != b.size || (a.size > 0 && memcmp(a.data, b.data, a.size) != 0))
-            return SIZE_MAX;
-        o += wants.size + 1;
-        if (o > old.size)
-            return at + has.size;
-        at += has.size + 1;
+    text_adds(out, "\n");
+    for (size_t at = 0; at <= text.size;) {
+        struct mcp_bytes line = line_at(text, at), bare = trim(line);
+        text_add(out, bare.data, bare.size);
+        text_adds(out, "\n");
+        at += line.size + 1;
     }
+}
+
+static size_t count_newlines(const char *data, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++)
+        count += data[i] == '\n';
+    return count;
+}
+
+/* Which line of the text is the first of those that match `old`, counted from 0. SIZE_MAX:
+ * there is none. One search in all of the text, for memmem(3) takes linear time; comparing
+ * at each line takes the product of both. */
+static size_t find_lines(struct mcp_bytes text, struct mcp_bytes old, bool *failed)
+{
+    struct text bare, wanted;
+    text_init(&bare, SIZE_MAX / 4);
+    text_init(&wanted, SIZE_MAX / 4);
+    add_trimmed(&bare, text);
+    add_trimmed(&wanted, old);
+    *failed = bare.failed || wanted.failed;
+    const char *found = *failed ? NULL : memmem(bare.data, bare.size, wanted.data, wanted.size);
+    size_t line = found != NULL ? count_newlines(bare.data, (size_t)(found - bare.data)) : SIZE_MAX;
+    text_free(&bare);
+    text_free(&wanted);
+    return line;
+}
+
+/* Where the line begins that is `count` lines behind the one that begins at `at`. */
+static size_t skip_lines(struct mcp_bytes text, size_t at, size_t count)
+{
+    for (; count > 0; count--)
+        at += line_at(text, at).size + 1;
+    return at;
 }
 
 /* The new lines, as deep as the old ones stood in the file and to each other. */
@@ -153,19 +181,18 @@ static void add_indented(struct text *out, struct mcp_bytes found, struct mcp_by
 static bool edit_by_lines(struct text *t, struct mcp_bytes old, struct mcp_bytes with)
 {
     struct mcp_bytes text = {t->data != NULL ? t->data : "", t->size};
-    for (size_t at = 0; at <= text.size; at += line_at(text, at).size + 1) {
-        size_t end = match_lines(text, at, old);
-        if (end == SIZE_MAX)
-            continue;
-        struct text lines;
-        text_init(&lines, t->max);
-        add_indented(&lines, line_at(text, at), old, with);
-        t->failed = t->failed || lines.failed;
-        replace_range(t, at, end, text_bytes(&lines));
-        text_free(&lines);
-        return true;
-    }
-    return false;
+    size_t line = find_lines(text, old, &t->failed);
+    if (line == SIZE_MAX)
+        return t->failed;
+    size_t at = skip_lines(text, 0, line);
+    size_t last = skip_lines(text, at, count_newlines(old.data, old.size));
+    struct text lines;
+    text_init(&lines, t->max);
+    add_indented(&lines, line_at(text, at), old, with);
+    t->failed = t->failed || lines.failed;
+    replace_range(t, at, last + line_at(text, last).size, text_bytes(&lines));
+    text_free(&lines);
+    return true;
 }
 
 static bool apply(struct text *t, struct mcp_bytes old, struct mcp_bytes with)

@@ -250,6 +250,15 @@ for (const [what, pattern] of Object.entries(COSTLY)) {
     });
 }
 
+test('an edit of a million lines that almost match everywhere', async () => {
+    fs.writeFileSync(path.join(root, 'lines'), '\n'.repeat(2_000_000));
+    const oldText = '\n'.repeat(1_000_000);
+    await denied('hasty_edit_file', { path: 'lines', edits: [{ oldText: `${oldText}x`, newText: '' }], dryRun: true }, /oldText is not in lines/);
+    const { text, json } = await call('hasty_edit_file', { path: 'lines', edits: [{ oldText: ` ${oldText}`, newText: 'one' }], dryRun: true });
+    assert.equal(json?.truncated, true, text);
+    fs.rmSync(path.join(root, 'lines'));
+});
+
 // ---- Races --------------------------------------------------------------------------
 
 // Another process exchanges a file and a directory for links out, as fast as it can.
