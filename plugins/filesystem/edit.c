@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "encoding.h"
 #include "reading.h"
 
 #define EDITS_MAX 1000
+#define LOOK_NS 50000000 /* how long a waiting call does not see that it has been cancelled */
 
 struct editing {
     const struct filesystem *fs;
@@ -365,6 +367,25 @@ static int32_t finish(struct editing *e)
     return finish_call(e->call, &words, &json);
 }
 
+/* False: the call has been ended, without having had its turn. */
+static bool wait_for_turn(const struct filesystem *fs, struct mcp_call *call)
+{
+    int64_t last_ns = answer_until_ns(call), until_ns = 0;
+    while (until_ns < last_ns) {
+        if (was_cancelled(call))
+            return false;
+        until_ns = now_ns() + LOOK_NS < last_ns ? now_ns() + LOOK_NS : last_ns;
+        const struct timespec until = {.tv_sec = until_ns / 1000000000,
+                                       .tv_nsec = until_ns % 1000000000};
+        if (pthread_mutex_clocklock(fs->editing, CLOCK_MONOTONIC, &until) == 0)
+            return true;
+    }
+    fail_call(call,
+              "Other edits took all the time that this one had; nothing was written. Edits are "
+              "made one at a time: try again later.");
+    return false;
+}
+
 int32_t edit_file(const struct filesystem *fs, struct mcp_call *call)
 {
     struct editing e = {.fs = fs, .call = call};
@@ -372,11 +393,12 @@ int32_t edit_file(const struct filesystem *fs, struct mcp_call *call)
         return MCP_OK;
     text_init(&e.before, (size_t)fs->max_file_size);
     text_init(&e.after, (size_t)fs->max_file_size);
-    pthread_mutex_lock(fs->editing);
-    bool good = read_content(&e) && edit_all(&e) && (e.dry_run || write_back(&e));
-    pthread_mutex_unlock(fs->editing);
-    if (good)
-        finish(&e);
+    if (wait_for_turn(fs, call)) {
+        bool good = read_content(&e) && edit_all(&e) && (e.dry_run || write_back(&e));
+        pthread_mutex_unlock(fs->editing);
+        if (good)
+            finish(&e);
+    }
     text_free(&e.before);
     text_free(&e.after);
     return MCP_OK;

@@ -184,6 +184,11 @@ bool walk_run(struct walk *walk, const struct place *place);
 /* Looks at the clock and the call now and then, for a visit that takes long. */
 bool walk_goes_on(struct walk *walk);
 
+int64_t now_ns(void);
+/* Until when a call may take, so that it still answers before mcpd says for it that time is
+ * up: a part, or a reason, is better. INT64_MAX: it has no deadline. */
+int64_t answer_until_ns(const struct mcp_call *call);
+
 /* ---- write.c, diff.c, mime.c ---- */
 
 /* A file that is replaced whole or not at all. */

@@ -18,11 +18,16 @@
 #define NAMES_MAX 200000 /* of one directory */
 #define SECONDS_MAX 20
 
-static int64_t now_ns(void)
+int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t answer_until_ns(const struct mcp_call *call)
+{
+    return call->deadline_ns != 0 ? call->deadline_ns - 500000000 : INT64_MAX;
 }
 
 bool walk_goes_on(struct walk *walk)
@@ -94,11 +99,10 @@ static bool walk_level(struct walk *walk, int fd, int depth)
 
 bool walk_run(struct walk *walk, const struct place *place)
 {
-    int64_t deadline = walk->call->deadline_ns;
+    int64_t answer_ns = answer_until_ns(walk->call);
     walk->until_ns = now_ns() + (int64_t)SECONDS_MAX * 1000000000;
-    /* A part is better than mcpd's answer that time is up. */
-    if (deadline != 0 && deadline - 500000000 < walk->until_ns)
-        walk->until_ns = deadline - 500000000;
+    if (answer_ns < walk->until_ns)
+        walk->until_ns = answer_ns;
     walk->path[0] = '\0';
     int fd = place_open(place, O_RDONLY | O_DIRECTORY);
     errno = fd < 0 ? errno : 0;

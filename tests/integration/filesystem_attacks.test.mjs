@@ -258,6 +258,17 @@ test('an edit of a million lines that almost match everywhere', async () => {
     assert.equal(json?.truncated, true, text);
     fs.rmSync(path.join(root, 'lines'));
 });
+test('an edit that waits for one without end says so before its deadline', async () => {
+    fs.writeFileSync(path.join(root, 'lines'), `${'\n'.repeat(5_000_000)} last \n`);
+    const edits = Array.from({ length: 1000 }, () => ({ oldText: '\tlast', newText: ' last ' }));
+    const long = call('hasty_edit_file', { path: 'lines', edits, dryRun: true });
+    await sleep(300);
+    await denied('hasty_edit_file', { path: 'a.txt', edits: [{ oldText: 'hello', newText: 'hello' }] }, /Other edits took all the time that this one had; nothing was written/);
+    assert.match((await long).text, /did not finish within/);
+    const { text, failed } = await call('edit_file', { path: 'a.txt', edits: [{ oldText: 'hello', newText: 'hello' }] });
+    assert.ok(!failed, text);
+    fs.rmSync(path.join(root, 'lines'));
+}, { timeout: 30_000 * SCALE });
 
 // ---- Races --------------------------------------------------------------------------
 
