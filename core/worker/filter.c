@@ -364,28 +364,37 @@ static void add_limits(struct program *p)
     close_rule(p, rule);
 }
 
-/* Stream and datagram sockets of this family. What is loaded is the family. */
-static void allow_family(struct program *p, int family)
+/* Sockets of this family that are streams, or of one `other` type. What is loaded is the
+ * family. */
+static void allow_family(struct program *p, int family, int other)
 {
     add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)family, 0, 7);
     load_argument(p, 1, false);
     add(p, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
     answer_if(p, SOCK_STREAM, ALLOW);
-    answer_if(p, SOCK_DGRAM, ALLOW);
+    answer_if(p, (uint32_t)other, ALLOW);
     answer(p, DENY);
+}
+
+/* Pairs whose ends are bound to each other. One of datagrams can be sent or connected to
+ * any socket by its path, which Landlock does not govern. */
+static void add_pairs(struct program *p)
+{
+    unsigned rule = open_rule(p, SYS_socketpair);
+    load_argument(p, 0, false);
+    allow_family(p, AF_UNIX, SOCK_SEQPACKET);
+    close_rule(p, rule);
 }
 
 static void add_sockets(struct program *p, const struct sandbox *sandbox)
 {
-    static const int own[] = {AF_UNIX};
-    allow_values(p, SYS_socketpair, 0, own, 1);
     unsigned rule = open_rule(p, SYS_socket);
     load_argument(p, 0, false);
     if (sandbox->unix_sockets)
-        allow_family(p, AF_UNIX);
+        allow_family(p, AF_UNIX, SOCK_DGRAM);
     if (sandbox->network) {
-        allow_family(p, AF_INET);
-        allow_family(p, AF_INET6);
+        allow_family(p, AF_INET, SOCK_DGRAM);
+        allow_family(p, AF_INET6, SOCK_DGRAM);
         /* Which addresses this machine has: getaddrinfo sorts by it. */
         add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 3);
         load_argument(p, 2, false);
@@ -424,6 +433,7 @@ static void build(struct program *p, const struct sandbox *sandbox, int landlock
     add_threads(p);
     add_signals(p);
     add_limits(p);
+    add_pairs(p);
     add_sockets(p, sandbox);
     add_attributes(p, sandbox, landlock);
     allow_values(p, SYS_fcntl, 1, fcntl_commands, COUNT(fcntl_commands));

@@ -82,6 +82,8 @@ refused('TCP', 'tcp', { number: tcpPort }, forbidden, filters);
 refused('UDP', 'udp', { number: udpPort }, forbidden, filters);
 refused('raw sockets', 'raw', {}, forbidden, filters);
 refused('local sockets', 'unix', { path: out('socket') }, forbidden, filters);
+// SOCK_DGRAM, and SOCK_RAW, which is the same there: such an end reaches any socket by its path.
+for (const number of [2, 3]) refused(`a way to local sockets from a pair of type ${number}`, 'pair', { path: out('socket'), number }, forbidden, filters);
 refused('listening', 'listen', {}, forbidden, filters);
 refused('fork', 'fork', {}, forbidden, filters);
 refused('execve', 'exec', { path: '/bin/true' }, either, both);
@@ -120,6 +122,7 @@ test('granted: threads, time zones, what its configuration names where the manif
     assert.equal(await trying('fchmod', { path: within('new') }), 'done');
     assert.equal(await trying('unlink', { path: within('new') }), 'done');
     assert.equal(await trying('large', { path: within('large'), number: 3 }), 'done');
+    for (const number of [1, 5]) assert.equal(await trying('pair', { number }), 'done'); // SOCK_STREAM, SOCK_SEQPACKET
 });
 test('what a manifest asks for and has not is said once, with the line that grants it', async () => {
     const said = (pattern) => daemon.lines.filter((line) => pattern.test(line)).length;

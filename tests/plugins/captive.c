@@ -172,6 +172,22 @@ static int try_unix(const char *path, long n)
     return failure;
 }
 
+/* A pair of its own, of this type; with a path, a byte from there to that socket. */
+static int try_pair(const char *path, long type)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int ends[2];
+    if (socketpair(AF_UNIX, (int)type | SOCK_CLOEXEC, 0, ends) != 0)
+        return errno;
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+    int failure = path[0] != '\0'
+                      ? result(sendto(ends[0], "x", 1, 0, (struct sockaddr *)&to, sizeof(to)))
+                      : 0;
+    close(ends[0]);
+    close(ends[1]);
+    return failure;
+}
+
 /* ---- processes ---- */
 
 static int try_fork(const char *path, long n)
@@ -377,6 +393,7 @@ static const struct attempt attempts[] = {
     {"raw", try_raw},
     {"listen", try_listen},
     {"unix", try_unix},
+    {"pair", try_pair},
     {"fork", try_fork},
     {"exec", try_exec},
     {"ptrace", try_ptrace},
