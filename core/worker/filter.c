@@ -26,7 +26,8 @@
 
 /* Files, memory, threads, time: whatever a library may do with what it has. What is
  * not here, for the record: everything about other processes, mounts, name spaces, keys,
- * modules, and io_uring, whose requests no filter sees. */
+ * modules, io_uring, whose requests no filter sees, and memfd_create: what is written to
+ * such a file counts against no limit of the process. */
 static const int allowed[] = {
     /* Files; which, is Landlock's affair. */
     SYS_read,
@@ -86,7 +87,6 @@ static const int allowed[] = {
     SYS_lgetxattr,
     SYS_listxattr,
     SYS_llistxattr,
-    SYS_memfd_create,
 #ifdef SYS_renameat
     SYS_renameat,
 #endif

@@ -101,6 +101,7 @@ refused('another user', 'setuid', {}, forbidden, filters);
 refused('outliving mcpd', 'pdeathsig', {}, forbidden, filters);
 refused('more descriptors than it may have', 'descriptors', { path: '/dev/null', number: 500 }, /^EMFILE$/);
 refused('more memory than it may have', 'memory', { number: 4096 }, /^ENOMEM$/, SANITIZED ? 'a sanitizer needs it' : null);
+refused('memory that no limit counts', 'memory_file', { number: 3 }, forbidden, filters);
 refused('a larger file than it may write', 'large', { path: within('large'), number: 5 }, /^EFBIG$/);
 
 test('refused: all of that in a constructor', async () => {

@@ -343,6 +343,20 @@ static int try_memory(const char *path, long n)
     return 0;
 }
 
+/* A file of so many MiB that is in memory alone. */
+static int try_memory_file(const char *path, long n)
+{
+    static const char piece[1 << 16];
+    (void)path;
+    int fd = memfd_create("captive", MFD_CLOEXEC);
+    int failure = result(fd);
+    for (long left = n << 4; failure == 0 && left > 0; left--)
+        failure = result(write(fd, piece, sizeof(piece)));
+    if (fd >= 0)
+        close(fd);
+    return failure;
+}
+
 /* A file of so many MiB. */
 static int try_large(const char *path, long n)
 {
@@ -410,6 +424,7 @@ static const struct attempt attempts[] = {
     {"pdeathsig", try_pdeathsig},
     {"descriptors", try_descriptors},
     {"memory", try_memory},
+    {"memory_file", try_memory_file},
     {"large", try_large},
     {"thread", try_thread},
     {"time_zone", try_time_zone},
