@@ -145,7 +145,7 @@ void breaker_undecided(struct breaker *breaker)
 {
     pthread_mutex_lock(&breaker->mutex);
     if (atomic_load(&breaker->state) == BREAKER_TRIAL) {
-        breaker->trial_ns = INT64_MIN;
+        breaker->trial_ns = 0; /* at once, and times from then on can be told */
         atomic_store(&breaker->state, BREAKER_OPEN);
     }
     pthread_mutex_unlock(&breaker->mutex);

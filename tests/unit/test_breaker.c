@@ -145,6 +145,9 @@ START_TEST(it_describes_itself)
     ck_assert_int_eq(breaker_ask(&breaker, AT(12000)), BREAKER_ADMITS_TRIAL);
     breaker_describe(&breaker, AT(12100), text);
     ck_assert_str_eq(text, "out of service for 3 s, a trial is under way");
+    breaker_undecided(&breaker);
+    breaker_describe(&breaker, AT(12100), text);
+    ck_assert_str_eq(text, "out of service for 3 s, the next trial is in 0 s");
 }
 END_TEST
 
