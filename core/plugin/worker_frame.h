@@ -18,7 +18,7 @@
  * function reads them all: it accepts exactly what frame_write makes. mcpd reads what
  * a worker wrote as it would read a stranger's bytes, for that is what a plugin gone
  * wrong can make of them; whether a frame makes sense at this point is for those who
- * act on it (worker_frames.c, core/worker/).
+ * act on it (worker_link.c, worker_calls.c, core/worker/).
  *
  * FRAME_VERSION is in the first frame, and a worker that does not know it ends. It
  * changes with every change here, for both programs come from one build.
