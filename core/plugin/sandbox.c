@@ -10,8 +10,6 @@
 #include "plugin/needs.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
-/* Below it a manifest may name what it likes to read. */
-#define PUBLIC_DIRECTORY "/usr"
 
 void sandbox_init(struct sandbox *sandbox)
 {
@@ -63,7 +61,7 @@ static bool paths_legal(struct bytes paths)
         return false;
     for (size_t at = 0; at < paths.size; at += strlen(paths.data + at) + 1) {
         char access = paths.data[at];
-        if ((access != SANDBOX_READ && access != SANDBOX_WRITE) || paths.data[at + 1] != '/')
+        if (memchr("rpw", access, 3) == NULL || paths.data[at + 1] != '/')
             return false;
     }
     return true;
@@ -149,8 +147,7 @@ static void asked_for_path(void *context, enum sandbox_access access, struct byt
 {
     struct planning *p = context;
     const struct config_sandbox *said = p->said;
-    if (configured ||
-        (access == SANDBOX_READ && is_within(path, BYTES(PUBLIC_DIRECTORY)) && !goes_up(path))) {
+    if (configured) {
         sandbox_add_path(p->sandbox, access, path);
         return;
     }
@@ -158,6 +155,11 @@ static void asked_for_path(void *context, enum sandbox_access access, struct byt
     if (any_covers(said->write, said->write_count, path) ||
         (access == SANDBOX_READ && any_covers(said->read, said->read_count, path)))
         return;
+    if (access == SANDBOX_READ && is_within(path, BYTES(SANDBOX_PUBLIC_DIRECTORY)) &&
+        !goes_up(path)) {
+        sandbox_add_path(p->sandbox, SANDBOX_READ_PUBLIC, path);
+        return;
+    }
     say(p,
         "its manifest asks to %s %.*s, which it may not: \"sandbox\": {\"%s\": [\"%.*s\"]} in its "
         "configuration would let it",

@@ -8,8 +8,8 @@
  * Who decides what: a path that stands in the operator's configuration, be it in the
  * provider's "sandbox" or in the plugin's own "config" where the manifest points to
  * it, is granted, for the operator wrote it. A path that the manifest itself names is
- * granted for reading below /usr, where nothing is secret, and elsewhere only if the
- * operator's "sandbox" covers it. Sockets are granted if the manifest asks and the
+ * granted for reading below /usr, where nothing is secret, unless a link there leads
+ * out of it, and elsewhere only if the operator's "sandbox" covers it. Sockets are granted if the manifest asks and the
  * operator agrees. What is asked for and not granted is logged once for each
  * generation, with the line that would grant it; the plugin runs without it.
  */
@@ -19,7 +19,10 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-enum sandbox_access { SANDBOX_READ = 'r', SANDBOX_WRITE = 'w' };
+/* Below it a manifest may name what it likes to read. */
+#define SANDBOX_PUBLIC_DIRECTORY "/usr"
+/* SANDBOX_READ_PUBLIC: to read, if it is there that the path leads, links followed. */
+enum sandbox_access { SANDBOX_READ = 'r', SANDBOX_READ_PUBLIC = 'p', SANDBOX_WRITE = 'w' };
 
 struct sandbox {
     bool enabled;

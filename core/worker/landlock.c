@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,13 +77,10 @@ static uint64_t known_rights(int version)
     return rights;
 }
 
-/* False only if the kernel refused what it should not: what is not there needs no rule. */
-static bool allow(int rules, const char *path, uint64_t rights, struct error *err)
+/* False only if the kernel refused what it should not. Closes the descriptor of the path. */
+static bool allow_opened(int rules, int fd, const char *path, uint64_t rights, struct error *err)
 {
     struct stat st;
-    int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0)
-        return true;
     if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
         rights &= OF_FILES;
     const struct sandbox_beneath rule = {.access = rights, .parent_fd = fd};
@@ -90,6 +89,42 @@ static bool allow(int rules, const char *path, uint64_t rights, struct error *er
         error_set(err, "it cannot be given %s: %s", path, strerror(errno));
     close(fd);
     return ok;
+}
+
+/* As allow_opened; what is not there needs no rule. */
+static bool allow(int rules, const char *path, uint64_t rights, struct error *err)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    return fd < 0 || allow_opened(rules, fd, path, rights, err);
+}
+
+/* Whether what is open is where all may read. Else *place is where it is, if that is known. */
+static bool is_public(int fd, char place[PATH_MAX])
+{
+    static const char public[] = SANDBOX_PUBLIC_DIRECTORY;
+    const size_t length = sizeof(public) - 1;
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, place, PATH_MAX - 1);
+    place[size > 0 ? size : 0] = '\0';
+    return strncmp(place, public, length) == 0 && (place[length] == '/' || place[length] == '\0');
+}
+
+/* The path is the plugin author's choice: what counts is where its links lead. */
+static bool allow_public(int rules, const char *path, uint64_t rights, struct error *err)
+{
+    char place[PATH_MAX];
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    if (is_public(fd, place))
+        return allow_opened(rules, fd, path, rights, err);
+    log_warning("its manifest asks to read %s, which leads out of " SANDBOX_PUBLIC_DIRECTORY
+                " to \"%s\" and which it may not: \"sandbox\": {\"read\": [\"%s\"]} in its "
+                "configuration would let it",
+                path, place, path);
+    close(fd);
+    return true;
 }
 
 static bool allow_all(int rules, const char *const *paths, size_t count, uint64_t rights,
@@ -120,6 +155,7 @@ static bool allow_system(int rules, const struct sandbox *sandbox, uint64_t know
 static bool allow_declared(int rules, const struct sandbox *sandbox, uint64_t known,
                            struct error *err)
 {
+    const uint64_t read = MAY_READ & known, write = MAY_WRITE & known;
     enum sandbox_access access;
     const char *path;
     for (size_t at = 0; (path = sandbox_next_path(sandbox, &at, &access)) != NULL;) {
@@ -127,7 +163,10 @@ static bool allow_declared(int rules, const struct sandbox *sandbox, uint64_t kn
             log_warning("%s is not there, so that the plugin will not reach it before it is "
                         "started again: %s",
                         path, strerror(errno));
-        if (!allow(rules, path, (access == SANDBOX_WRITE ? MAY_WRITE : MAY_READ) & known, err))
+        bool ok = access == SANDBOX_READ_PUBLIC
+                      ? allow_public(rules, path, read, err)
+                      : allow(rules, path, access == SANDBOX_WRITE ? write : read, err);
+        if (!ok)
             return false;
     }
     return true;

@@ -19,6 +19,9 @@ console.log(`      this kernel: ${KERNEL.trim()}`);
 const files = LANDLOCK ? null : 'this kernel has no Landlock';
 const filters = SECCOMP ? null : 'this kernel has no seccomp filters';
 const both = files ?? filters;
+/** Below /usr, as its manifest names it, and yet elsewhere. */
+const LINK = '/usr/lib/ssl/certs';
+const noLink = fs.existsSync(LINK) && fs.realpathSync(LINK) === '/etc/ssl/certs' ? null : `${LINK} does not lead to /etc here`;
 const unwrapped = WRAPPER.length ? 'mcpd runs in a wrapper' : null;
 
 const outside = temporaryDirectory('outside');
@@ -78,6 +81,7 @@ refused('changing permissions outside, by descriptor', 'fchmod', { path: out('fi
 refused('an attribute outside', 'setxattr', { path: out('file') }, forbidden, filters);
 refused('a way out through /proc/self/root', 'read', { path: '/proc/self/root/etc/shadow' }, denied, files);
 refused('a way out through ..', 'read', { path: `${inside}/../${path.basename(outside)}/file` }, denied, files);
+refused('a way out by a link below /usr', 'read', { path: LINK }, denied, files ?? noLink);
 refused('TCP', 'tcp', { number: tcpPort }, forbidden, filters);
 refused('UDP', 'udp', { number: udpPort }, forbidden, filters);
 refused('raw sockets', 'raw', {}, forbidden, filters);
@@ -131,6 +135,7 @@ test('what a manifest asks for and has not is said once, with the line that gran
     assert.equal(said(/captive: its manifest asks for local sockets, .*"unix_sockets": true/), 1);
     assert.equal(said(/captive: its manifest asks to read \/etc\/hostname, .*"read": \["\/etc\/hostname"\]/), 1);
     assert.equal(said(/usr\/share\/doc/), 0);
+    if (!files && !noLink) assert.equal(said(/captive: its manifest asks to read \/usr\/lib\/ssl\/certs, which leads out of \/usr to "\/etc\/ssl\/certs"/), 1);
     assert.ok(said(/readable is not there/) === 1, 'a path of the configuration that is not there');
 });
 test('granted: the network, where the manifest asks and the operator agrees', async () => {
@@ -271,7 +276,7 @@ test('mcpd --check tries a plugin where it would run', async () => {
 });
 test('mcpctl plugin inspect says what a plugin asks for', () => {
     const text = execFileSync(MCPCTL, ['plugin', 'inspect', pluginFile('captive')], { encoding: 'utf8' });
-    assert.ok(text.endsWith('needs read: "/usr/share/doc"\nneeds read: "/etc/hostname"\nneeds read: what config/read names\n' +
+    assert.ok(text.endsWith('needs read: "/usr/share/doc"\nneeds read: "/usr/lib/ssl/certs"\nneeds read: "/etc/hostname"\nneeds read: what config/read names\n' +
         'needs write: what config/write names\nneeds network\nneeds unix_sockets\n'), text);
     assert.match(execFileSync(MCPCTL, ['plugin', 'inspect', pluginFile('database')], { encoding: 'utf8' }),
         /needs write: the directory of what config\/url names behind sqlite:\/\/, if config\/read_only is false\n/);

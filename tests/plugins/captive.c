@@ -481,10 +481,11 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
     return sample_add(sink, MCP_TOOL_THREAD_SAFE, MCP_STR(SAMPLE_DEFINITION(SAMPLE_ID)));
 }
 
-MCP_PLUGIN_MANIFEST("{\"id\":\"captive\",\"version\":\"1.0.0\",\"abi\":\"1.0\",\"needs\":{"
-                    "\"read\":[\"/usr/share/doc\",\"/etc/hostname\",{\"config\":\"/read\"}],"
-                    "\"write\":[{\"config\":\"/write\"}],\"network\":true,\"unix_sockets\":true,"
-                    "\"levitate\":true}}");
+MCP_PLUGIN_MANIFEST(
+    "{\"id\":\"captive\",\"version\":\"1.0.0\",\"abi\":\"1.0\",\"needs\":{"
+    "\"read\":[\"/usr/share/doc\",\"/usr/lib/ssl/certs\",\"/etc/hostname\",{\"config\":\"/read\"}],"
+    "\"write\":[{\"config\":\"/write\"}],\"network\":true,\"unix_sockets\":true,"
+    "\"levitate\":true}}");
 static const struct mcp_plugin plugin = {SAMPLE_HEADER, .get_tools = get_tools,
                                          .call_tool = call_tool};
 MCP_EXPORT const struct mcp_plugin *mcp_plugin_v1(void)
