@@ -72,13 +72,24 @@ static struct bytes parent_of(struct bytes path)
     return path;
 }
 
-typedef void yields(void *context, struct bytes text);
+/* "sqlite://", "file:": what follows such a prefix is whole. */
+static bool is_scheme(struct bytes prefix)
+{
+    if (prefix.size > 2 && memcmp(prefix.data + prefix.size - 2, "//", 2) == 0)
+        prefix.size -= 2;
+    return prefix.size > 0 && memchr(prefix.data, '/', prefix.size) == NULL &&
+           memchr(prefix.data, ':', prefix.size) == prefix.data + prefix.size - 1;
+}
+
+/* `derived`: it is not what the operator wrote, but something made of it. */
+typedef void yields(void *context, struct bytes text, bool derived);
 
 /* One string of the configuration, as the entry wants it. */
 static void yield(struct reading_needs *r, const struct json_node *entry,
                   const struct json_node *value, yields *take, void *context)
 {
     const struct json_node *parent = json_get(&r->needs, entry, "parent");
+    const bool wants_parent = parent != NULL && parent->type == JSON_TRUE;
     struct bytes prefix = member_text(r, entry, "prefix");
     if (value->type != JSON_STRING)
         return;
@@ -89,8 +100,8 @@ static void yield(struct reading_needs *r, const struct json_node *entry,
     text = (struct bytes){text.data + prefix.size, text.size - prefix.size};
     if (prefix.size >= 3 && memcmp(prefix.data + prefix.size - 3, "://", 3) == 0)
         text = decode_percent(text);
-    take(context,
-         parent != NULL && parent->type == JSON_TRUE && text.size > 0 ? parent_of(text) : text);
+    take(context, wants_parent && text.size > 0 ? parent_of(text) : text,
+         wants_parent || (prefix.size > 0 && !is_scheme(prefix)));
 }
 
 static void read_pointer(struct reading_needs *r, const struct json_node *entry, yields *take,
@@ -121,11 +132,12 @@ struct path_context {
     enum sandbox_access access;
 };
 
-static void take_path(void *context, struct bytes path)
+static void take_path(void *context, struct bytes path, bool derived)
 {
     const struct path_context *p = context;
     if (p->reader->path != NULL && path.size > 0 && path.data[0] == '/')
-        p->reader->path(p->reader->context, p->access, path, true);
+        p->reader->path(p->reader->context, p->access, path,
+                        derived ? NEEDS_DERIVED : NEEDS_CONFIGURED);
 }
 
 static void read_paths(struct reading_needs *r, const char *name, enum sandbox_access access,
@@ -145,15 +157,16 @@ static void read_paths(struct reading_needs *r, const char *name, enum sandbox_a
         struct bytes path = json_string(&r->needs, entry, &r->arena);
         if (reader->path != NULL && path.size > 0 && path.data[0] == '/' &&
             memchr(path.data, '\0', path.size) == NULL)
-            reader->path(reader->context, access, path, false);
+            reader->path(reader->context, access, path, NEEDS_NAMED);
     }
 }
 
 /* ---- sockets ---- */
 
-static void take_any(void *context, struct bytes text)
+static void take_any(void *context, struct bytes text, bool derived)
 {
     (void)text;
+    (void)derived;
     *(bool *)context = true;
 }
 
@@ -174,8 +187,9 @@ static bool asks(struct reading_needs *r, const char *name)
 
 /* ---- the environment ---- */
 
-static void take_variable(void *context, struct bytes name)
+static void take_variable(void *context, struct bytes name, bool derived)
 {
+    (void)derived;
     const struct needs_reader *reader = context;
     if (name.size > 0 && memchr(name.data, '=', name.size) == NULL &&
         memchr(name.data, '\0', name.size) == NULL)

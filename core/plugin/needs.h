@@ -26,10 +26,21 @@
 #include "base/error.h"
 #include "plugin/sandbox.h"
 
-/* Told of each thing asked for; what is NULL is not asked. A path out of the operator's
- * configuration is `configured`. */
+/* What the needs of mcpd's own plugins (bundled.h) begin with in struct image. Those of a
+ * manifest cannot: they are written compactly, from the brace on. */
+#define NEEDS_OF_OURS " "
+
+/* Whose word a path is. */
+enum needs_origin {
+    NEEDS_NAMED, /* the manifest's */
+    NEEDS_CONFIGURED, /* the operator's, whole */
+    NEEDS_DERIVED /* made of the operator's by the manifest: a parent, the end of a path */
+};
+
+/* Told of each thing asked for; what is NULL is not asked. */
 struct needs_reader {
-    void (*path)(void *context, enum sandbox_access access, struct bytes path, bool configured);
+    void (*path)(void *context, enum sandbox_access access, struct bytes path,
+                 enum needs_origin origin);
     void (*network)(void *context);
     void (*unix_sockets)(void *context);
     void (*variable)(void *context, struct bytes name); /* ends with a NUL */

@@ -99,6 +99,7 @@ bool sandbox_read(struct sandbox *sandbox, struct bytes text)
 struct planning {
     struct sandbox *sandbox;
     const struct config_sandbox *said;
+    bool ours; /* the plugin came with mcpd */
     bool asks_network, asks_unix_sockets;
     sandbox_remark *remark;
     void *context;
@@ -142,12 +143,20 @@ static bool any_covers(const char *const *paths, size_t count, struct bytes path
     return false;
 }
 
+/* What is made of a path that the operator wrote may be anything: mcpd's own plugins alone
+ * are known to make what he means, and the root is never meant. */
+static bool is_operators(const struct planning *p, struct bytes path, enum needs_origin origin)
+{
+    return origin == NEEDS_CONFIGURED ||
+           (origin == NEEDS_DERIVED && p->ours && !is_within(BYTES("/"), path));
+}
+
 static void asked_for_path(void *context, enum sandbox_access access, struct bytes path,
-                           bool configured)
+                           enum needs_origin origin)
 {
     struct planning *p = context;
     const struct config_sandbox *said = p->said;
-    if (configured) {
+    if (is_operators(p, path, origin)) {
         sandbox_add_path(p->sandbox, access, path);
         return;
     }
@@ -205,6 +214,7 @@ bool sandbox_plan(struct sandbox *sandbox, struct bytes needs, const struct conf
                                         .unix_sockets = asked_for_unix_sockets,
                                         .context = &p};
 
+    p.ours = needs.size > 0 && needs.data[0] == NEEDS_OF_OURS[0];
     sandbox_init(sandbox);
     sandbox->enabled = said->enabled;
     sandbox->required = config != NULL && config->plugins.require_sandbox;

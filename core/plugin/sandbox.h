@@ -7,7 +7,9 @@
  *
  * Who decides what: a path that stands in the operator's configuration, be it in the
  * provider's "sandbox" or in the plugin's own "config" where the manifest points to
- * it, is granted, for the operator wrote it. A path that the manifest itself names is
+ * it, is granted, for the operator wrote it. What the manifest makes of that (a "parent",
+ * the end of a path) is granted to mcpd's own plugins only, and elsewhere as if the manifest
+ * had named it itself. A path that the manifest itself names is
  * granted for reading below /usr, where nothing is secret, unless a link there leads
  * out of it, and elsewhere only if the operator's "sandbox" covers it. Sockets are granted if the manifest asks and the
  * operator agrees. What is asked for and not granted is logged once for each
@@ -47,7 +49,7 @@ const char *sandbox_next_path(const struct sandbox *sandbox, size_t *at,
 void sandbox_write(const struct sandbox *sandbox, struct buf *out);
 bool sandbox_read(struct sandbox *sandbox, struct bytes text);
 
-/* What a worker of this provider gets. `needs` is the manifest's (manifest.h);
+/* What a worker of this provider gets. `needs` is the image's (load.h);
  * `remark` is told what was asked for and is not granted. `settings` may be NULL. False:
  * out of memory. */
 typedef void sandbox_remark(void *context, const char *text);

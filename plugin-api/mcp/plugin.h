@@ -157,9 +157,10 @@ struct mcp_bytes {
  *
  *     \"needs\":{\"read\":[{\"config\":\"/directories\"}]}
  *
- * A path below /usr, and one that the configuration yields, is granted; any
- * other, and sockets, if the operator agrees. What is not granted fails with
- * EACCES or EPERM when it is tried: a plugin says so, like of any other failure.
+ * A path below /usr, and one that the configuration holds, is granted; any
+ * other, a parent too, and sockets, if the operator agrees. What is not granted
+ * fails with EACCES or EPERM when it is tried: a plugin says so, like of any
+ * other failure.
  */
 struct mcp_note_header {
     uint32_t owner_size; /* 4: "MCP" and its NUL */

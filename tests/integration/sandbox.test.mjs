@@ -231,6 +231,28 @@ test('filesystem, database and skills run in the sandbox', async () => {
     await other.stop();
 }, { skip: spawnSync('sqlite3', ['--version']).error ? 'no sqlite3 here to make a database' : null });
 
+test('another file than mcpd\'s own gets no directory of which the configuration names only a file', async () => {
+    const base = temporaryDirectory('neighbours');
+    const file = path.join(base, 'x.db');
+    execFileSync('sqlite3', [file, 'CREATE TABLE t(a)']);
+    const changed = Buffer.concat([fs.readFileSync(pluginFile('database')), Buffer.from('\n')]);
+    const start = async (sandbox) => {
+        const config = { url: `sqlite://${file}`, read_only: false };
+        const other = new Daemon({ config: { providers: { database: { isolation: 'process', config, sandbox } } } });
+        other.install('database', changed);
+        return other.start();
+    };
+    const refused = await start({});
+    for (const key of ['read', 'write']) await refused.waitLog(new RegExp(`asks to ${key}.* ${base}, .*"sandbox": \\{"${key}": \\["${base}"\\]\\}`));
+    if (LANDLOCK) await refused.waitLog(/database: not served/);
+    await refused.stop();
+    const other = await start({ write: [base] });
+    const granted = await callTool(other.port, 'execute_query', { query: 'INSERT INTO t VALUES (1)' });
+    assert.ok(!granted.isError, textOf(granted));
+    assert.doesNotMatch(other.lines.join('\n'), /which it may not/);
+    await other.stop();
+}, { skip: spawnSync('sqlite3', ['--version']).error ? 'no sqlite3 here to make a database' : null });
+
 // ---- Where plugins run by default --------------------------------------------------------
 
 const byDefault = { config: { plugins: { default_isolation: 'auto' } } };

@@ -11,10 +11,13 @@
 
 static struct buf asked;
 
-static void note_path(void *context, enum sandbox_access access, struct bytes name, bool configured)
+static void note_path(void *context, enum sandbox_access access, struct bytes name,
+                      enum needs_origin origin)
 {
+    static const char *const marks[] = {
+        [NEEDS_NAMED] = "", [NEEDS_CONFIGURED] = "*", [NEEDS_DERIVED] = "+"};
     (void)context;
-    buf_addf(&asked, "%c%s%.*s ", access, configured ? "*" : "", BYTES_FMT(name));
+    buf_addf(&asked, "%c%s%.*s ", access, marks[origin], BYTES_FMT(name));
 }
 
 static void note_network(void *context)
@@ -64,12 +67,19 @@ static const struct {
      "w*/x "},
     {"{\"write\":[{\"config\":\"/a\",\"if_false\":3}]}", "{\"a\":\"/x\",\"r\":false}", ""},
     {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"sqlite://\",\"parent\":true}]}",
-     "{\"u\":\"sqlite:///srv/a%20b/x.db\"}", "r*/srv/a b "},
+     "{\"u\":\"sqlite:///srv/a%20b/x.db\"}", "r+/srv/a b "},
     {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"sqlite://\",\"parent\":true}]}",
-     "{\"u\":\"sqlite:///x.db\"}", "r*/ "},
+     "{\"u\":\"sqlite:///x.db\"}", "r+/ "},
     {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"sqlite://\"}]}", "{\"u\":\"postgres:///x\"}", ""},
     {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"sqlite://\"}]}", "{\"u\":\"sqlite:/\"}", ""},
     {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"x://\"}]}", "{\"u\":\"x:///a%2\"}", "r*/a%2 "},
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"x:\"}]}", "{\"u\":\"x:/a%2\"}", "r*/a%2 "},
+    /* A piece of a path is none that the operator wrote. */
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"/srv\"}]}", "{\"u\":\"/srv/etc\"}", "r+/etc "},
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"x://h\"}]}", "{\"u\":\"x://h/etc\"}", "r+/etc "},
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"/a:\"}]}", "{\"u\":\"/a:/etc\"}", "r+/etc "},
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"x://h:\"}]}", "{\"u\":\"x://h:/etc\"}", "r+/etc "},
+    {"{\"read\":[{\"config\":\"/u\",\"prefix\":\"//\"}]}", "{\"u\":\"///etc\"}", "r+/etc "},
     {"{\"network\":{\"config\":\"/u\",\"prefix\":\"postgres\"}}", "{\"u\":\"postgresql://h/d\"}",
      "network "},
     {"{\"network\":{\"config\":\"/u\",\"prefix\":\"postgres\"}}", "{\"u\":\"sqlite:///d\"}", ""},
@@ -204,6 +214,34 @@ START_TEST(test_a_manifest_alone_gets_nothing)
 }
 END_TEST
 
+#define PARENT_NEEDS                                                                               \
+    "{\"write\":[{\"config\":\"/base_path\",\"parent\":true},"                                     \
+    "{\"config\":\"/notes\",\"parent\":true}]}"
+#define PARENT_CONFIG "\"config\":{\"base_path\":\"/api\",\"notes\":\"/home/alice/notes\"}"
+
+/* The operator has named what is in it, not the directory. */
+START_TEST(test_a_directory_is_more_than_was_named)
+{
+    struct sandbox sandbox = plan("", PARENT_CONFIG, PARENT_NEEDS);
+    ck_assert_str_eq(paths_of(&sandbox), "");
+    ck_assert_str_eq(remarks.data,
+                     "its manifest asks to write to /, which it may not: \"sandbox\": {\"write\": "
+                     "[\"/\"]} in its configuration would let it\n"
+                     "its manifest asks to write to /home/alice, which it may not: \"sandbox\": "
+                     "{\"write\": [\"/home/alice\"]} in its configuration would let it\n");
+    forget(&sandbox);
+    sandbox = plan("", "\"sandbox\":{\"write\":[\"/home\"]}," PARENT_CONFIG, PARENT_NEEDS);
+    ck_assert_str_eq(paths_of(&sandbox), "w/home ");
+    ck_assert_ptr_null(strstr(remarks.data, "alice"));
+    forget(&sandbox);
+    /* mcpd's own plugins know what they ask for, but the root is never meant. */
+    sandbox = plan("", PARENT_CONFIG, NEEDS_OF_OURS PARENT_NEEDS);
+    ck_assert_str_eq(paths_of(&sandbox), "w/home/alice ");
+    ck_assert_ptr_nonnull(strstr(remarks.data, "write to /,"));
+    forget(&sandbox);
+}
+END_TEST
+
 START_TEST(test_sockets_take_two)
 {
     struct sandbox sandbox =
@@ -302,6 +340,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_the_operator_extends);
     tcase_add_test(tc, test_a_manifest_alone_gets_nothing);
+    tcase_add_test(tc, test_a_directory_is_more_than_was_named);
     tcase_add_test(tc, test_sockets_take_two);
     tcase_add_test(tc, test_disabled);
     tcase_add_test(tc, test_text_there_and_back);
