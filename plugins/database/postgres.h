@@ -181,6 +181,9 @@ bool wire_alive(struct session *session);
 /* The deadline of the job, or of what must be done in any case. */
 int64_t wire_deadline(const struct session *session);
 
+/* True of a table of that size; rows < 0: of any number of rows. To be asked before the
+ * values are: a bad server may answer a statement of ours with anything. */
+bool wire_is_table(const PGresult *result, int rows, int columns);
 /* Runs statements of our own, outside of transactions. NULL: failed; the complaint has
  * what the server said. */
 PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql,

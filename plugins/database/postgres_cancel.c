@@ -37,7 +37,11 @@ static PGresult *ask(struct session *control, const char *pids)
     const char *values[] = {pids};
     struct bound bound = {.count = 1, .values = values};
     struct complaint why;
-    return wire_run(control, clock_now() + TELL_NS, cancel_sql, &bound, &why);
+    PGresult *result = wire_run(control, clock_now() + TELL_NS, cancel_sql, &bound, &why);
+    if (wire_is_table(result, -1, 1))
+        return result;
+    PQclear(result);
+    return NULL;
 }
 
 /* A process's number means something to the server that gave it alone, and there may be

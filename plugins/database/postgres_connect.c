@@ -30,6 +30,8 @@ static const char role_sql[] =
     "(SELECT CASE WHEN setting = '-1' THEN -1 ELSE setting::bigint END "
     "FROM pg_catalog.pg_settings WHERE name = 'temp_file_limit')";
 
+enum { POWERS, ROLE, PID, SERVER, TEMP_FILE_LIMIT, ROLE_COLUMNS };
+
 static void tell(const struct backend *backend, int32_t level, const char *text)
 {
     const struct mcp_host *host = backend->settings->host;
@@ -146,7 +148,7 @@ static bool set_temp_file_limit(struct session *session, int64_t deadline_ns, in
         return true;
     snprintf(sql, sizeof(sql), "SET temp_file_limit = %" PRId64, wanted_kib);
     PGresult *result = wire_run(session, deadline_ns, sql, NULL, &why);
-    bool set = result != NULL;
+    bool set = PQresultStatus(result) == PGRES_COMMAND_OK;
     PQclear(result);
     return set;
 }
@@ -178,6 +180,17 @@ static void know_process(struct session *session, const char *pid, const char *s
     }
 }
 
+/* Only the powers may be NULL: there are none. */
+static bool has_role(const PGresult *result)
+{
+    if (!wire_is_table(result, 1, ROLE_COLUMNS))
+        return false;
+    for (int i = POWERS + 1; i < ROLE_COLUMNS; i++)
+        if (PQgetisnull(result, 0, i))
+            return false;
+    return true;
+}
+
 static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
                                    struct complaint *complaint)
 {
@@ -185,9 +198,16 @@ static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
     PGresult *result = wire_run(session, deadline_ns, role_sql, NULL, complaint);
     if (result == NULL)
         return CONNECT_UNREACHABLE;
+    if (!has_role(result)) {
+        PQclear(result);
+        complain(complaint,
+                 "no connection to %s: asked for its role, it does not answer as PostgreSQL does",
+                 backend->place);
+        return CONNECT_UNREACHABLE;
+    }
     enum connect_end end = CONNECT_DONE;
-    know_process(session, PQgetvalue(result, 0, 2), PQgetvalue(result, 0, 3));
-    const char *powers = PQgetvalue(result, 0, 0), *role = PQgetvalue(result, 0, 1);
+    know_process(session, PQgetvalue(result, 0, PID), PQgetvalue(result, 0, SERVER));
+    const char *powers = PQgetvalue(result, 0, POWERS), *role = PQgetvalue(result, 0, ROLE);
     if (powers[0] != '\0' && !backend->allow_privileged_role) {
         complain(complaint,
                  "the role \"%s\" of %s is too powerful (%s): what it may do, no read-only "
@@ -196,7 +216,7 @@ static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
                  role, backend->place, powers);
         end = CONNECT_REFUSED;
     } else if (!set_temp_file_limit(session, deadline_ns,
-                                    strtoll(PQgetvalue(result, 0, 4), NULL, 10))) {
+                                    strtoll(PQgetvalue(result, 0, TEMP_FILE_LIMIT), NULL, 10))) {
         if (session->broken)
             end = CONNECT_UNREACHABLE;
         else

@@ -127,7 +127,15 @@ bool reading_begin(struct session *session, enum reading_way way, PGresult **err
     return way != READING_KEEP || read_preparing(session, error);
 }
 
-/* To the end of the batch. *foreign: there is a prepared statement that is not ours. */
+/* What CLEAN or CHECK is answered with where there is no prepared statement but ours. */
+static bool is_clean(const PGresult *result)
+{
+    return wire_is_table(result, 1, 1) ||
+           (wire_is_table(result, 1, 2) && strcmp(PQgetvalue(result, 0, 1), "0") == 0);
+}
+
+/* To the end of the batch. *foreign: there is a prepared statement that is not ours, or the
+ * server says nothing that can be understood. */
 static bool read_rest(struct session *session, bool *foreign)
 {
     for (;;) {
@@ -135,8 +143,8 @@ static bool read_rest(struct session *session, bool *foreign)
         if (!wire_result(session, wire_deadline(session), &result))
             return false;
         ExecStatusType status = PQresultStatus(result);
-        if (status == PGRES_TUPLES_OK && PQnfields(result) == 2)
-            *foreign = strcmp(PQgetvalue(result, 0, 1), "0") != 0;
+        if (status == PGRES_TUPLES_OK)
+            *foreign |= !is_clean(result);
         PQclear(result);
         if (status == PGRES_PIPELINE_SYNC)
             return true;

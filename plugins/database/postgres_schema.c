@@ -112,8 +112,10 @@ static bool read_tables(struct session *session, struct listing *listing)
             return false;
         if (result == NULL)
             return true;
-        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE && !listing->truncated &&
-            !add_table(listing, result))
+        bool is_row = PQresultStatus(result) == PGRES_SINGLE_TUPLE;
+        if (is_row && PQgetisnull(result, 0, 0)) /* or no column: nothing that we asked for */
+            session->broken = true;
+        else if (is_row && !listing->truncated && !add_table(listing, result))
             wire_cancel(session);
         if (PQresultStatus(result) == PGRES_FATAL_ERROR && !listing->truncated) {
             complain_result(session, result);

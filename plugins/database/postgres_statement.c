@@ -308,7 +308,6 @@ static void read_result(struct session *session, struct reading *reading, PGresu
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
-        session->broken = true;
         complain(&job->complaint, "COPY is not possible here.");
         reading->failed = true;
         return;

@@ -136,17 +136,20 @@ static const char type_sql[] =
     "FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
     "WHERE t.oid = $1::pg_catalog.oid";
 
+enum { NAME, IS_ARRAY, ELEMENT, DELIMITER, TYPE_COLUMNS };
+
 static void read_type(const PGresult *result, struct type *out)
 {
-    snprintf(out->name, sizeof(out->name), "%s", PQgetvalue(result, 0, 0));
-    if (strlen(PQgetvalue(result, 0, 0)) >= sizeof(out->name))
+    snprintf(out->name, sizeof(out->name), "%s", PQgetvalue(result, 0, NAME));
+    if (strlen(PQgetvalue(result, 0, NAME)) >= sizeof(out->name))
         out->name[0] = '\0'; /* rather none than a part of one */
-    if (PQgetvalue(result, 0, 1)[0] != 't')
+    if (PQgetvalue(result, 0, IS_ARRAY)[0] != 't')
         return;
-    const struct type *element = find_builtin((Oid)strtoul(PQgetvalue(result, 0, 2), NULL, 10));
+    const struct type *element =
+        find_builtin((Oid)strtoul(PQgetvalue(result, 0, ELEMENT), NULL, 10));
     out->kind = TYPE_ARRAY;
     out->element = element != NULL ? element->kind : TYPE_TEXT;
-    out->delimiter = PQgetvalue(result, 0, 3)[0];
+    out->delimiter = PQgetvalue(result, 0, DELIMITER)[0];
 }
 
 /* The connection of the call is busy sending rows. */
@@ -165,7 +168,7 @@ static void ask(struct types *types, const Oid *oids, size_t count, int64_t dead
         snprintf(digits, sizeof(digits), "%u", oids[i]);
         struct bound bound = {.count = 1, .values = values};
         PGresult *result = wire_run(session, deadline_ns, type_sql, &bound, &why);
-        if (PQntuples(result) == 1) {
+        if (wire_is_table(result, 1, TYPE_COLUMNS)) {
             out[i] = (struct type){.oid = oids[i]};
             read_type(result, &out[i]);
             keep(types, &out[i]);

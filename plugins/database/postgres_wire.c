@@ -170,7 +170,14 @@ static bool wait_for_more(struct session *session, int64_t deadline_ns)
     return true;
 }
 
-/* The next result of any batch. */
+/* Only a bad server begins one: no statement that gets there does. */
+static bool is_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+/* The next result of any batch; after one of COPY, the connection is broken. */
 static bool any_result(struct session *session, int64_t deadline_ns, PGresult **out)
 {
     *out = NULL;
@@ -182,6 +189,8 @@ static bool any_result(struct session *session, int64_t deadline_ns, PGresult **
     *out = PQgetResult(session->pg);
     session->row_bytes = 0;
     session->partial = false;
+    if (is_copy(*out)) /* libpq would give it again and again */
+        session->broken = true;
     if (PQstatus(session->pg) == CONNECTION_OK)
         return true;
     PQclear(*out);
@@ -232,8 +241,6 @@ bool wire_finish(struct session *session, int64_t deadline_ns, PGresult **error)
         PQclear(result);
         if (status == PGRES_PIPELINE_SYNC)
             return true;
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
-            return broke(session);
     }
 }
 
@@ -254,6 +261,12 @@ bool wire_own(struct session *session)
     }
 }
 
+bool wire_is_table(const PGresult *result, int rows, int columns)
+{
+    return PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) == columns &&
+           (rows < 0 || PQntuples(result) == rows);
+}
+
 PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql,
                    const struct bound *bound, struct complaint *complaint)
 {
@@ -271,7 +284,9 @@ PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql
     PQclear(result);
     if (!good) {
         complain(complaint, "the connection was lost");
-    } else if (kept != NULL && is_error(kept)) {
+    } else if (kept == NULL) {
+        complain(complaint, "the server has not answered");
+    } else if (is_error(kept)) {
         good = complain_plainly(complaint, kept);
     }
     if (good)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// A server of PostgreSQL's protocol that is broken or hostile, against the database plugin:
+// mcpd goes on, in the memory and the time that it has.
+import { assert, done, test } from './lib/check.mjs';
+import { Daemon } from './lib/daemon.mjs';
+import { command, COPY_IN, FakePostgres, NOTHING, table } from './lib/fake_postgres.mjs';
+import { callTool, textOf } from './lib/mcp.mjs';
+
+async function start(server, config = {}) {
+    const fake = await FakePostgres.start(server);
+    const daemon = await Daemon.start({ plugins: ['database'], providersD: { bad: { plugin: 'database', config: fake.config({ max_connections: 1, ...config }) } } });
+    const ask = (query, more = {}) => callTool(daemon.port, 'execute_query', { query, ...more });
+    return { fake, daemon, ask };
+}
+const rows = (result) => {
+    assert.ok(!result.isError, textOf(result));
+    return result.structuredContent.rows;
+};
+
+test('a server that is whole is served', async () => {
+    const { daemon, ask } = await start();
+    for (let i = 0; i < 4; i++) assert.deepEqual(rows(await ask('SELECT $1', { parameters: [i] })), [{ c: '1' }]);
+    await daemon.stop();
+});
+
+// ---- Answers to what mcpd itself asks -----------------------------------------------------------
+
+const five = ['', 'reader', '1', 'long ago', '0'];
+for (const [what, answer] of Object.entries({
+    'no row': table(5, []),
+    'two rows': table(5, [five, five]),
+    'no columns': table(0, [[]]),
+    'fewer columns': table(4, [five.slice(1)]),
+    'no limit': table(5, [['', 'reader', '1', 'long ago', null]]),
+    'no table': command('SELECT'),
+    'a COPY': COPY_IN,
+    'no result': NOTHING,
+}))
+    test(`asked for the role, it answers with ${what}`, async () => {
+        const { daemon, ask } = await start({ answer: (sql) => (sql.includes('pg_has_role') ? answer : undefined) });
+        assert.match(textOf(await ask('SELECT 1')), /cannot be reached at the moment/);
+        assert.ok(daemon.lines.some((line) => /bad: (no connection to reader@.*: asked for its role|the connection was lost|the server has not answered)/.test(line)), daemon.lines.join('\n'));
+        await daemon.stop();
+    });
+test('asked to cancel, it answers with a row without columns', async () => {
+    let asked = 0, hanging;
+    const { daemon, ask } = await start({
+        answer(sql, session) {
+            if (sql.includes('hang')) {
+                hanging = session;
+                return null;
+            }
+            if (!sql.includes('pg_cancel_backend') || session.bound.includes('{}')) return undefined;
+            asked++;
+            hanging.fail('57014');
+            return table(0, [[]]);
+        },
+    }, { timeout_ms: 500 });
+    assert.match(textOf(await ask("SELECT 'hang'")), /longer than/);
+    assert.equal(asked, 1);
+    assert.deepEqual(rows(await ask('SELECT 1')), [{ c: '1' }]);
+    await daemon.stop();
+});
+test('asked for a type, it answers with a row without columns, or none: the values are text', async () => {
+    for (const answer of [table(0, [[]]), table(4, []), command('SELECT'), COPY_IN]) {
+        const { daemon, ask } = await start({
+            answer: (sql) => (sql.includes('format_type') ? answer : sql.includes('strange') ? table(1, [['{1}']], 99999) : undefined),
+        });
+        assert.deepEqual(rows(await ask("SELECT 'strange'")), [{ c: '{1}' }]);
+        await daemon.stop();
+    }
+});
+test('asked for the schema, it answers with a row without columns, or NULL', async () => {
+    for (const answer of [table(0, [[]]), table(1, [[null]])]) {
+        const { daemon, ask } = await start({ answer: (sql) => (sql.includes('jsonb_agg') ? answer : undefined) });
+        const result = await callTool(daemon.port, 'get_schema', {});
+        assert.ok(result.isError);
+        assert.match(textOf(result), /connection to the database was lost/);
+        assert.deepEqual(rows(await ask('SELECT 1')), [{ c: '1' }]);
+        await daemon.stop();
+    }
+});
+test('asked whether SQL has prepared anything, it answers with no row: the connection is given up', async () => {
+    for (const answer of [table(2, []), table(0, [[]]), COPY_IN]) {
+        const pids = new Set();
+        const { daemon, ask } = await start({
+            answer(sql, { pid }) {
+                if (sql.includes('$1') && sql.includes('mine')) pids.add(pid);
+                return sql.includes('pg_prepared_statement()') ? answer : undefined;
+            },
+        });
+        for (let i = 0; i < 6; i++) await ask("SELECT 'mine', $1", { parameters: [i] });
+        assert.ok(pids.size > 1, `${pids.size}`);
+        await daemon.stop();
+    }
+});
+
+await done();
