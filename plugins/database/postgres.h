@@ -181,6 +181,8 @@ bool wire_alive(struct session *session);
 /* The deadline of the job, or of what must be done in any case. */
 int64_t wire_deadline(const struct session *session);
 
+/* Bytes that can be read at once. */
+size_t wire_arrived(int fd);
 /* True of a table of that size; rows < 0: of any number of rows. To be asked before the
  * values are: a bad server may answer a statement of ours with anything. */
 bool wire_is_table(const PGresult *result, int rows, int columns);

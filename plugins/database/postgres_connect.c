@@ -11,6 +11,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* What a server may send until a connection is made. */
+#define HANDSHAKE_MAX ((size_t)1 << 20)
+
 /* Roles that can reach what no transaction guards: files and programs of the server,
  * other roles' sessions, everything. */
 static const char role_sql[] =
@@ -75,9 +78,15 @@ static void wait_socket(int fd, short events)
     poll(&pfd, 1, 50);
 }
 
-static bool shake_hands(PGconn *pg, struct job *job, int64_t deadline_ns)
+/* libpq keeps what the server says of itself, however much that is; so it is counted here
+ * before libpq reads it: what it leaves for the next time is counted again, which does no
+ * harm, for an honest server says a few KiB. */
+static bool shake_hands(PGconn *pg, struct job *job, int64_t deadline_ns, size_t *bytes)
 {
     for (;;) {
+        *bytes += wire_arrived(PQsocket(pg));
+        if (*bytes > HANDSHAKE_MAX)
+            return false;
         switch (PQconnectPoll(pg)) {
         case PGRES_POLLING_OK:
             return true;
@@ -123,10 +132,13 @@ static void say_why(const struct backend *backend, const char *message, struct c
              size > 0 ? line : "it took too long");
 }
 
-static enum connect_end judge_failure(const struct session *session, struct complaint *complaint)
+static enum connect_end judge_failure(const struct session *session, size_t bytes,
+                                      struct complaint *complaint)
 {
     char state[6];
-    const char *message = PQerrorMessage(session->pg);
+    const char *message = bytes > HANDSHAKE_MAX
+                              ? "it sent more than 1 MiB before the connection was made"
+                              : PQerrorMessage(session->pg);
     say_why(session->backend, message, complaint);
     if (!find_state(message, state))
         return CONNECT_UNREACHABLE;
@@ -228,7 +240,6 @@ static enum connect_end judge_role(struct session *session, int64_t deadline_ns,
 
 static bool prepare(struct session *session)
 {
-    PQsetNoticeReceiver(session->pg, hear, session);
     session->cancel = PQgetCancel(session->pg);
     return session->cancel != NULL && PQsetnonblocking(session->pg, 1) == 0 &&
            PQenterPipelineMode(session->pg) == 1;
@@ -251,8 +262,11 @@ enum connect_end session_open(struct backend *backend, struct job *job, int64_t 
         goto out;
     }
     PQsetErrorVerbosity(session->pg, PQERRORS_VERBOSE);
-    if (PQstatus(session->pg) == CONNECTION_BAD || !shake_hands(session->pg, job, deadline_ns)) {
-        end = judge_failure(session, complaint);
+    PQsetNoticeReceiver(session->pg, hear, session); /* else libpq writes to stderr */
+    size_t bytes = 0;
+    if (PQstatus(session->pg) == CONNECTION_BAD ||
+        !shake_hands(session->pg, job, deadline_ns, &bytes)) {
+        end = judge_failure(session, bytes, complaint);
         goto out;
     }
     if (!prepare(session)) {

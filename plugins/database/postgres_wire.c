@@ -99,8 +99,7 @@ bool wire_alive(struct session *session)
     return session->unread > 0;
 }
 
-/* Bytes that can be read at once. */
-static size_t arrived(int fd)
+size_t wire_arrived(int fd)
 {
     int size = 0;
     return ioctl(fd, FIONREAD, &size) == 0 && size > 0 ? (size_t)size : 0;
@@ -111,7 +110,7 @@ static size_t arrived(int fd)
  * its buffer. */
 static bool consume(struct session *session)
 {
-    size_t more = session->partial ? arrived(PQsocket(session->pg)) : 0;
+    size_t more = session->partial ? wire_arrived(PQsocket(session->pg)) : 0;
     if (PQconsumeInput(session->pg) != 1)
         return broke(session);
     session->row_bytes += more;

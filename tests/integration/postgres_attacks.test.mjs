@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A server of PostgreSQL's protocol that is broken or hostile, against the database plugin:
 // mcpd goes on, in the memory and the time that it has.
-import { assert, done, test } from './lib/check.mjs';
+import { assert, done, SLOW_BINARY, sleep, test } from './lib/check.mjs';
 import { Daemon } from './lib/daemon.mjs';
-import { command, COPY_IN, FakePostgres, NOTHING, table } from './lib/fake_postgres.mjs';
+import { command, COPY_IN, FakePostgres, message, NOTHING, table } from './lib/fake_postgres.mjs';
 import { callTool, textOf } from './lib/mcp.mjs';
+import { rss } from './lib/proc.mjs';
 
 async function start(server, config = {}) {
     const fake = await FakePostgres.start(server);
@@ -94,5 +95,44 @@ test('asked whether SQL has prepared anything, it answers with no row: the conne
         await daemon.stop();
     }
 });
+
+// ---- Messages without end -----------------------------------------------------------------------
+
+/** Writes as fast as it is read, until the connection ends. */
+function flood(socket, make) {
+    let sent = 0;
+    const more = () => {
+        while (!socket.destroyed && socket.write(make(sent))) sent++;
+        sent++;
+    };
+    socket.on('drain', more);
+    more();
+}
+const settings = (n) => Buffer.concat(Array.from({ length: 64 }, (_, i) => message('S', `s${n}_${i}`, 'x'.repeat(8000))));
+const notices = () => message('N', Buffer.from('M'), 'x'.repeat(20000), NOTHING, Buffer.from([0]));
+
+for (const [what, make] of [['settings', settings], ['notices', notices]])
+    test(`${what} without end while the connection is made are given up, in little memory`, async () => {
+        const whole = await start();
+        const idle = rss(whole.daemon.pid);
+        await whole.daemon.stop();
+        const { daemon, ask } = await start({
+            greet(socket) {
+                socket.write(message('R', Buffer.alloc(4)));
+                flood(socket, make);
+            },
+        }, { min_connections: 0 });
+        const end = performance.now() + 1500;
+        let most = 0;
+        while (performance.now() < end) {
+            assert.match(textOf(await ask('SELECT 1')), /cannot be reached at the moment/);
+            most = Math.max(most, rss(daemon.pid));
+            await sleep(50);
+        }
+        console.log(`      ${((most - idle) / 2 ** 20).toFixed(1)} MB more than with a server that is whole`);
+        if (!SLOW_BINARY) assert.ok(most - idle < 16 * 2 ** 20, `${most - idle} bytes`);
+        assert.ok(daemon.lines.some((line) => /no connection to reader@.*: it sent more than 1 MiB before/.test(line)), daemon.lines.join('\n'));
+        await daemon.stop();
+    });
 
 await done();
