@@ -67,26 +67,34 @@ static bool tell(struct session *control, struct errand *errands)
     return result != NULL;
 }
 
-/* For all who wait, if it can be done. Mutex held. */
-static void run_errands(struct canceller *canceller)
+/* With the connection, which is nobody else's meanwhile. Mutex held, but not all the time. */
+static void tell_all(struct canceller *canceller, struct errand *errands)
 {
     struct session *control = canceller->control;
-    struct errand *errands = canceller->waiting;
-    canceller->waiting = NULL;
     canceller->busy = true;
     pthread_mutex_unlock(&canceller->mutex);
-    if (control != NULL && !tell(control, errands)) {
+    if (!tell(control, errands)) {
         session_close(control);
         control = NULL;
     }
     pthread_mutex_lock(&canceller->mutex);
     canceller->control = control;
+    canceller->busy = false;
+}
+
+/* For all who wait, if it can be done: the keeper may have taken the connection while they
+ * did, and puts it, or another, back. Mutex held. */
+static void run_errands(struct canceller *canceller)
+{
+    struct errand *errands = canceller->waiting;
+    canceller->waiting = NULL;
+    if (canceller->control != NULL)
+        tell_all(canceller, errands);
     while (errands != NULL) {
         struct errand *next = errands->next;
         errands->done = true;
         errands = next;
     }
-    canceller->busy = false;
     pthread_cond_broadcast(&canceller->free);
 }
 
