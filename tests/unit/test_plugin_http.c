@@ -229,6 +229,10 @@ START_TEST(configurations_that_cannot_work_are_refused)
                       "{\"base_url\":\"http://h\",\"tools\":[{\"name\":\"x\",\"path\":\"/{\"}]}",
                       "/tools/0", "not closed");
     fake_assert_wrong("http",
+                      "{\"base_url\":\"http://h\",\"tools\":[{\"name\":\"x\",\"path\":\"/\","
+                      "\"parameters\":[1]}]}",
+                      "/tools/0", "must be an object");
+    fake_assert_wrong("http",
                       "{\"base_url\":\"http://h\",\"auth\":{\"type\":\"bearer\","
                       "\"token\":{\"file\":\"/dev/null\"}}," TOOLS "}",
                       "/auth/token/file", "not a file");
