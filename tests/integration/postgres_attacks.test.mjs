@@ -9,7 +9,7 @@ import { rss } from './lib/proc.mjs';
 
 async function start(server, config = {}) {
     const fake = await FakePostgres.start(server);
-    const daemon = await Daemon.start({ plugins: ['database'], providersD: { bad: { plugin: 'database', config: fake.config({ max_connections: 1, ...config }) } } });
+    const daemon = await Daemon.start({ plugins: ['database'], providersD: { bad: { plugin: 'database', config: fake.config({ max_connections: 1, ...config }), sandbox: { unix_sockets: true } } } });
     const ask = (query, more = {}) => callTool(daemon.port, 'execute_query', { query, ...more });
     return { fake, daemon, ask };
 }
