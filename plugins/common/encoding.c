@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8 and Base64. */
+/* UTF-8, Base64, and the escapes of JSON. */
 #include "encoding.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* What the second byte may be after a lead byte (RFC 3629, section 4). */
 static bool second_fits(unsigned char lead, unsigned char second)
@@ -118,4 +119,77 @@ bool base64_decode(const char *data, size_t size, char *out, size_t *decoded)
             out[(*decoded)++] = (char)(bits >> (16 - 8 * i) & 0xff);
     }
     return true;
+}
+
+/* Of "\uXXXX"; -1: it is none. */
+static int32_t code_unit(const char *data, size_t size)
+{
+    int32_t number = 0;
+
+    if (size < 6 || data[0] != '\\' || data[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        int digit = hex_digit(data[i]);
+        if (digit < 0)
+            return -1;
+        number = number * 16 + digit;
+    }
+    return number;
+}
+
+static size_t put_character(char *out, uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+static size_t unescape_unicode(const char *data, size_t size, char *out, size_t *used)
+{
+    int32_t high = code_unit(data, size);
+
+    if (high < 0 || (high >= 0xdc00 && high < 0xe000))
+        return 0;
+    *used = 6;
+    if (high < 0xd800 || high >= 0xe000)
+        return put_character(out, (uint32_t)high);
+    int32_t low = code_unit(data + 6, size - 6);
+    if (low < 0xdc00 || low >= 0xe000)
+        return 0;
+    *used = 12;
+    return put_character(out,
+                         0x10000 + (((uint32_t)high - 0xd800) << 10) + ((uint32_t)low - 0xdc00));
+}
+
+size_t json_unescape(const char *data, size_t size, char *out, size_t *used)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+
+    if (size < 2 || data[0] != '\\')
+        return 0;
+    if (data[1] == 'u')
+        return unescape_unicode(data, size, out, used);
+    const char *found = data[1] != '\0' ? strchr(from, data[1]) : NULL;
+    if (found == NULL)
+        return 0;
+    *out = to[found - from];
+    *used = 2;
+    return 1;
 }

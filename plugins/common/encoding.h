@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8 (RFC 3629), Base64 (RFC 4648, section 4) and hexadecimal digits, for the bundled
- * plugins. */
+/* UTF-8 (RFC 3629), Base64 (RFC 4648, section 4), hexadecimal digits and the escapes of
+ * JSON, for the bundled plugins. */
 #ifndef PLUGINS_ENCODING_H
 #define PLUGINS_ENCODING_H
 
@@ -35,5 +35,9 @@ static inline int hex_digit(char c)
         return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
+
+/* What the escape of a JSON string at `data` stands for, in UTF-8: returns its size, 1 to 4,
+ * and sets *used to that of the escape, or of the two of a surrogate pair. 0: it is none. */
+size_t json_unescape(const char *data, size_t size, char *out, size_t *used);
 
 #endif

@@ -79,87 +79,6 @@ static struct value *set_text(struct reader *reader, struct value *value, const 
 
 /* ---- strings ---- */
 
-/* Four hexadecimal digits; -1: they are not. */
-static int32_t hex4(const struct reader *reader, const char *at)
-{
-    int32_t number = 0;
-
-    if (reader->end - at < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        number = number * 16 + digit;
-    }
-    return number;
-}
-
-static size_t put_character(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
-}
-
-/* Behind "\u". 0: it is no character. */
-static size_t read_unicode(struct reader *reader, char *out)
-{
-    int32_t high = hex4(reader, reader->at);
-
-    if (high < 0 || (high >= 0xdc00 && high < 0xe000))
-        return 0;
-    reader->at += 4;
-    if (high < 0xd800 || high >= 0xe000)
-        return put_character(out, (uint32_t)high);
-    int32_t low = reader->end - reader->at >= 6 && reader->at[0] == '\\' && reader->at[1] == 'u'
-                      ? hex4(reader, reader->at + 2)
-                      : -1;
-    if (low < 0xdc00 || low >= 0xe000)
-        return 0;
-    reader->at += 6;
-    return put_character(out,
-                         0x10000 + (((uint32_t)high - 0xd800) << 10) + ((uint32_t)low - 0xdc00));
-}
-
-/* Behind the backslash. 0: it is no escape. */
-static size_t read_escape(struct reader *reader, char *out)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-
-    if (reader->at == reader->end)
-        return 0;
-    char c = *reader->at++;
-    if (c == 'u')
-        return read_unicode(reader, out);
-    const char *found = c != '\0' ? strchr(from, c) : NULL;
-    if (found == NULL)
-        return 0;
-    out[0] = to[found - from];
-    return 1;
-}
-
 /* Behind the opening quote. */
 static const char *end_of_string(const struct reader *reader)
 {
@@ -190,10 +109,11 @@ static struct value *read_string(struct reader *reader)
         reader->at += size;
         if (reader->at == end)
             break;
-        reader->at++;
-        size_t written = read_escape(reader, value->text + value->size);
+        size_t written = json_unescape(reader->at, (size_t)(reader->end - reader->at),
+                                       value->text + value->size, &size);
         if (written == 0)
             return refuse(reader, "an escape in a string is none of JSON's");
+        reader->at += size;
         value->size += written;
     }
     value->text[value->size] = '\0';

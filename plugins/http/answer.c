@@ -157,16 +157,20 @@ static bool follow(struct job *job, long status)
 /* The content type, without parameters, in lower case; "" if there is none. */
 static void content_type(const struct job *job, char out[128], bool *latin)
 {
-    const char *type = NULL;
+    const char *sent = NULL;
     size_t used = 0;
 
-    curl_easy_getinfo(job->easy, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(job->easy, CURLINFO_CONTENT_TYPE, &sent);
+    char *type = sent != NULL ? strdup(sent) : NULL;
+    if (type != NULL)
+        engine_wipe(job->engine, type, strlen(type));
     for (; type != NULL && used < 127 && type[used] > 0x20 && type[used] < 0x7f &&
            type[used] != ';' && type[used] != '"' && type[used] != '\\';
          used++)
         out[used] = type[used] >= 'A' && type[used] <= 'Z' ? (char)(type[used] | 0x20) : type[used];
     out[used] = '\0';
     *latin = type != NULL && strcasestr(type, "charset=iso-8859-1") != NULL;
+    free(type);
 }
 
 static const char *reason(long status)
@@ -247,6 +251,7 @@ static void finish_bytes(struct job *job, const char *type)
         text_addf(&out, "{\"content\":[{\"type\":\"%.5s\",\"data\":\"", type);
     } else {
         text_adds(&out, "{\"content\":[{\"type\":\"resource\",\"resource\":{\"uri\":");
+        engine_wipe(job->engine, job->url, strlen(job->url)); /* a redirect may have it */
         text_add_string(&out, job->url, strcspn(job->url, "?"));
         text_adds(&out, ",\"blob\":\"");
     }

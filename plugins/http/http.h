@@ -31,7 +31,7 @@
 #define AUTH_MAX 4
 #define HOSTS_MAX 64
 #define NETWORKS_MAX 64
-#define SECRETS_MAX 16
+#define SECRETS_MAX 8 /* two of each auth: itself, and in Base64 with a name */
 
 enum auth_kind { AUTH_BEARER, AUTH_BASIC, AUTH_API_KEY, AUTH_OAUTH2 };
 
@@ -69,7 +69,7 @@ struct settings {
     size_t host_count;
     struct network networks[NETWORKS_MAX];
     size_t network_count;
-    char *secrets[SECRETS_MAX]; /* in each form that might come back */
+    char *secrets[SECRETS_MAX]; /* that might come back */
     size_t secret_count;
 };
 
@@ -84,9 +84,10 @@ bool settings_allows(const struct settings *settings, const char *host, unsigned
 /* The secret NAME of the object at `pointer` (secret.h), as headers can carry it. NULL: the
  * host has been told what is wrong. */
 char *secret_read(const struct mcp_host *host, const char *pointer, const char *name);
-/* Something that is never to be seen, with its percent-encoded form. */
+/* Something that is never to be seen. */
 bool secret_hide(struct settings *settings, const char *secret);
-/* Stars in place of every secret. */
+/* Stars in place of every secret, also of one with escapes of JSON or percent-encoded
+ * characters in it. */
 void secret_wipe(const struct settings *settings, char *data, size_t size);
 
 /* ---- address.c ---- */

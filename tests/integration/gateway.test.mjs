@@ -27,6 +27,8 @@ const DOCUMENTS = {
 
 const base = temporaryDirectory('mcpd-gateway');
 const SECRET = 's3cret/with+signs';
+/** What JSON cannot hold without escapes, and what it may hold with some. */
+const ODD = 'se/cr+et/"to\\ken"9';
 const file = (name, text) => {
     fs.writeFileSync(path.join(base, name), text, { mode: 0o600 });
     return path.join(base, name);
@@ -88,6 +90,7 @@ const providers = {
     key: { plugin: 'http', prefix: 'key_', config: { ...open, tools: table, auth: [{ type: 'api_key', name: 'X-Key', key: { file: secretFile } }, { type: 'api_key', in: 'query', name: 'api_key', key: { file: secretFile } }, { type: 'api_key', in: 'cookie', name: 'sid', key: { file: file('plain', 'plain-cookie-key') } }] } },
     oauth: { plugin: 'http', prefix: 'oauth_', config: { ...open, tools: table, auth: oauth } },
     nobody: { plugin: 'http', prefix: 'nobody_', config: { ...open, tools: table, auth: { ...oauth, token_url: `${api.url}/no-token`, client_auth: 'body' } } },
+    odd: { plugin: 'http', prefix: 'odd_', config: { ...open, tools: table, auth: { type: 'bearer', token: { file: file('odd', `${ODD}\n`) } } } },
     worker: { plugin: 'http', prefix: 'worker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'bearer', token: { file: secretFile } } } },
 };
 execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', path.join(base, 'key.pem'), '-out', path.join(base, 'ca.pem')], { stdio: 'ignore' });
@@ -450,6 +453,46 @@ test('secrets are in no answer, error or log, in whatever form they come back', 
     handle((request, response) => { response.writeHead(500); response.end(`you sent ${request.headers.authorization} ${request.url}`); return true; });
     await failure('bearer_make', { body: { name: 'n' } }, /you sent Bearer \*+/);
     assert.ok(!daemon.lines.join('\n').match(/s3cret|czNjcmV0|plain-cookie-key|token-\d-xyz/));
+});
+/** As PHP escapes it; each character as \\uXXXX; as Python leaves a slash in a URL, and .NET has digits. */
+const SPELLINGS = {
+    'as it is': ODD,
+    'in JSON': JSON.stringify(ODD).slice(1, -1),
+    'in JSON, as PHP has it': JSON.stringify(ODD).slice(1, -1).replaceAll('/', '\\/'),
+    'in \\u escapes': [...ODD].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''),
+    'percent-encoded': encodeURIComponent(ODD),
+    'percent-encoded in lower case': encodeURIComponent(ODD).toLowerCase(),
+    'percent-encoded but for slashes, in JSON': encodeURIComponent(ODD).replaceAll('%2F', '\\/'),
+};
+for (const [how, spelled] of Object.entries(SPELLINGS)) {
+    const send = (type, status = 200) => handle((request, response) => { response.writeHead(status, { 'content-type': type }); response.end(`{"echo":"Bearer ${spelled}","${spelled}":["\\u0062\\/%2f"]}`); return true; });
+    const hidden = (result) => {
+        assert.match(text(result), /"Bearer \*{18,}","\*{18,}":/);
+        assert.ok(text(result).includes('["\\u0062\\/%2f"]'), text(result));
+    };
+    test(`a secret that comes back ${how} is starred out: in JSON, text, an error`, async () => {
+        send('application/json');
+        const result = await call('odd_item', { id: '1' });
+        hidden(result);
+        if (how !== 'as it is') assert.deepEqual(Object.values(result.structuredContent), [`Bearer ${'*'.repeat(spelled.length)}`, ['b/%2f']]);
+        send('text/plain');
+        hidden(await call('odd_item', { id: '1' }));
+        send('application/json', 400);
+        hidden(await call('odd_item', { id: '1' }));
+    });
+}
+test('a secret in the URL or the type of bytes is starred out', async () => {
+    for (const spelled of [encodeURIComponent(ODD), encodeURI(ODD), encodeURIComponent(ODD).toLowerCase()]) {
+        handle((request, response) => {
+            if (!request.url.startsWith('/octet/')) response.writeHead(302, { location: `/octet/${spelled}` });
+            else response.writeHead(200, { 'content-type': `application/${spelled}` });
+            response.end('\xff\0');
+            return true;
+        });
+        const { resource } = (await call('odd_item', { id: '1' })).content[0];
+        assert.match(resource.uri, /\/octet\/\*+$/);
+        assert.match(resource.mimeType, /^application\/\*+$/);
+    }
 });
 
 test('https: the server is verified, by the certificates of ca_file where there is one', async () => {
