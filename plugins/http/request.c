@@ -66,13 +66,21 @@ static size_t decode(char *data, size_t size)
     return used;
 }
 
+/* Without its parameters: "..;x" (RFC 3986, 3.3) is ".." for many a server. */
+static bool is_dots(const char *segment, size_t size)
+{
+    const char *end = memchr(segment, ';', size);
+
+    size = end != NULL ? (size_t)(end - segment) : size;
+    return (size == 1 || size == 2) && memcmp(segment, "..", size) == 0;
+}
+
 static bool has_dots(const char *data, size_t size)
 {
     for (size_t from = 0, i = 0; i <= size; i++) {
         if (i < size && data[i] != '/' && data[i] != '\\')
             continue;
-        if ((i - from == 1 && data[from] == '.') ||
-            (i - from == 2 && data[from] == '.' && data[from + 1] == '.'))
+        if (is_dots(data + from, i - from))
             return true;
         from = i + 1;
     }

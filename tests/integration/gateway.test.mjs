@@ -249,6 +249,7 @@ test('the table: templates, query, body, headers of the configuration, base URL 
     assert.equal(item.url, '/v1/items/a%20b?limit=3&full=true');
     assert.equal(item.headers['x-fixed'], 'yes');
     assert.equal((await asked('file', { path: 'a/b c/d.txt' })).url, '/v1/files/a/b%20c/d.txt');
+    assert.equal((await asked('file', { path: '...;/a;..;b/..c;' })).url, '/v1/files/...;/a;..;b/..c;');
     const made = await asked('make', { body: { name: 'n' } });
     assert.equal(made.method, 'POST');
     assert.equal(String(made.body), '{"name":"n"}');
@@ -256,7 +257,8 @@ test('the table: templates, query, body, headers of the configuration, base URL 
     assert.equal((await asked('remove', { id: '1' })).headers['content-length'], undefined);
     assert.equal(tool('item').inputSchema.properties.id.description, 'Which');
 });
-for (const value of ['..', '.', '../x', 'a/../../b', '..\\x', '%2e%2e/x', '%252e%252e%252fx', '..%2Fx', 'x/..'])
+// A server may take what is behind a ";" for parameters of the segment (RFC 3986, 3.3).
+for (const value of ['..', '.', '../x', 'a/../../b', '..\\x', '%2e%2e/x', '%252e%252e%252fx', '..%2Fx', 'x/..', '..;', '..;x=y/b', 'a/.;/b', '..%3bx/b', 'a/%2e%2e%253B'])
     test(`a path parameter does not leave its place: ${value}`, async () => {
         const before = api.requests.length;
         await failure('item', { id: value }, /lead to another place/);
