@@ -147,9 +147,12 @@ void token_received(struct job *job, CURLcode code)
     curl_easy_getinfo(job->easy, CURLINFO_RESPONSE_CODE, &status);
     bool good = document_read_json(&document, job->response.data, job->response.size, &limits);
     if (status != 200 || !good || !is_token(value_member(document.root, "access_token"))) {
-        const char *error = member_string(document.root, "error");
+        const struct value *error = value_member(document.root, "error");
+        bool told = value_is(error, VALUE_STRING);
+        if (told) /* before it is cut */
+            engine_wipe(job->engine, error->text, error->size);
         job_fail(job, "the token server answered %ld%s%.60s.", status,
-                 error != NULL ? ", " : " without a token in JSON", error != NULL ? error : "");
+                 told ? ", " : " without a token in JSON", told ? error->text : "");
     } else {
         keep_token(job, document.root);
     }

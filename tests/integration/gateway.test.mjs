@@ -29,6 +29,7 @@ const base = temporaryDirectory('mcpd-gateway');
 const SECRET = 's3cret/with+signs';
 /** What JSON cannot hold without escapes, and what it may hold with some. */
 const ODD = 'se/cr+et/"to\\ken"9';
+const LONG = 'long-token'.repeat(7);
 const file = (name, text) => {
     fs.writeFileSync(path.join(base, name), text, { mode: 0o600 });
     return path.join(base, name);
@@ -90,6 +91,7 @@ const providers = {
     key: { plugin: 'http', prefix: 'key_', config: { ...open, tools: table, auth: [{ type: 'api_key', name: 'X-Key', key: { file: secretFile } }, { type: 'api_key', in: 'query', name: 'api_key', key: { file: secretFile } }, { type: 'api_key', in: 'cookie', name: 'sid', key: { file: file('plain', 'plain-cookie-key') } }] } },
     oauth: { plugin: 'http', prefix: 'oauth_', config: { ...open, tools: table, auth: oauth } },
     nobody: { plugin: 'http', prefix: 'nobody_', config: { ...open, tools: table, auth: { ...oauth, token_url: `${api.url}/no-token`, client_auth: 'body' } } },
+    long: { plugin: 'http', prefix: 'long_', config: { ...open, tools: table, auth: { ...oauth, token_url: `${api.url}/no-token`, client_secret: { file: file('long', LONG) } } } },
     odd: { plugin: 'http', prefix: 'odd_', config: { ...open, tools: table, auth: { type: 'bearer', token: { file: file('odd', `${ODD}\n`) } } } },
     worker: { plugin: 'http', prefix: 'worker_', isolation: 'process', sandbox: { network: true }, config: { ...open, tools: table, auth: { type: 'bearer', token: { file: secretFile } } } },
 };
@@ -447,6 +449,10 @@ test('a token that is refused is told without the secret', async () => {
         return api.json(response, { error: 'invalid_client', error_description: SECRET }, 401);
     });
     await failure('nobody_item', { id: '1' }, /^No access token was got: the token server answered 401, invalid_client\.$/);
+});
+test('nor with a part of it, where what the token server says is cut', async () => {
+    handle((request, response) => api.json(response, { error: LONG }, 400));
+    await failure('long_item', { id: '1' }, /^No access token was got: the token server answered 400, \*{60}\.$/);
 });
 test('secrets are in no answer, error or log, in whatever form they come back', async () => {
     handle((request, response) => api.json(response, { headers: request.headers, url: request.url }));
