@@ -11,6 +11,7 @@
 #define OPERATIONS_MAX 4000
 #define PARAMETERS_MAX 200
 #define DESCRIPTION_MAX 4096
+#define NUMBERED_SIZE 58 /* of a tool's name, what stays before a number is added */
 #define DEFINITION_MAX ((size_t)256 * 1024)
 
 /* One operation that is being read. */
@@ -669,15 +670,16 @@ static bool write_definition(struct reader *reader)
 
 /* ---- one operation ---- */
 
-static bool name_is_taken(const struct api *api, const char *name)
+/* The first whose name has the same `size` characters in front, or is the same. */
+static struct operation *named(const struct api *api, const char *name, size_t size)
 {
     for (size_t i = 0; i < api->count; i++)
-        if (strcmp(api->operations[i]->name, name) == 0)
-            return true;
-    return false;
+        if (strncmp(api->operations[i]->name, name, size) == 0)
+            return api->operations[i];
+    return NULL;
 }
 
-/* operationId, or the method and the path: "get_pets_id". */
+/* operationId, or the method and the path: "get_pets_id". Numbers go on where they were. */
 static bool name_operation(struct reader *reader)
 {
     struct operation *operation = reader->operation;
@@ -691,8 +693,13 @@ static bool name_operation(struct reader *reader)
         id = path;
     legal_name(base, id, strlen(id));
     snprintf(name, sizeof(name), "%s", base);
-    for (unsigned n = 2; name_is_taken(reader->api, name); n++)
-        snprintf(name, sizeof(name), "%.58s_%u", base, n);
+    operation->next = 2;
+    struct operation *first = named(reader->api, base, NUMBERED_SIZE);
+    unsigned n = first != NULL ? first->next : 0;
+    for (; first != NULL && named(reader->api, name, sizeof(name)) != NULL; n++) {
+        snprintf(name, sizeof(name), "%.*s_%u", NUMBERED_SIZE, base, n);
+        first->next = n; /* not behind it: this one may be left out yet */
+    }
     operation->name = keep(reader->api, name, strlen(name));
     return operation->name != NULL || refuse(reader, "out of memory");
 }

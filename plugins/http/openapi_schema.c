@@ -14,12 +14,14 @@
 
 #define DEPTH_MAX 48
 #define HOPS_MAX 32
+#define NUMBERED_SIZE 56 /* of a name, what stays before a number is added */
 #define SIZE_LIMIT (240 * 1024) /* mcpd takes definitions of up to 256 KiB */
 
 struct definition {
     const char *reference; /* "#/components/schemas/Pet" */
     const struct value *schema;
     char name[65];
+    unsigned next; /* number, for another that would be called so */
 };
 
 static bool fail(struct schema_writer *writer, const char *fault)
@@ -112,12 +114,29 @@ static const struct value *peek(struct schema_writer *writer, const struct value
     return value;
 }
 
-static bool name_is_taken(const struct schema_writer *writer, const char *name)
+/* The first whose name has the same `size` characters in front, or is the same. */
+static struct definition *named(const struct schema_writer *writer, const char *name, size_t size)
 {
     for (size_t i = 0; i < writer->count; i++)
-        if (strcmp(writer->definitions[i].name, name) == 0)
-            return true;
-    return false;
+        if (strncmp(writer->definitions[i].name, name, size) == 0)
+            return &writer->definitions[i];
+    return NULL;
+}
+
+/* By the last word of the reference. Numbers go on where they were, not at 2 again: there
+ * may be thousands that end in the same word. */
+static void name_definition(const struct schema_writer *writer, struct definition *made)
+{
+    const char *last = strrchr(made->reference, '/');
+    const char *word = last != NULL ? last + 1 : "root";
+    char base[65];
+
+    legal_name(base, word, strlen(word));
+    memcpy(made->name, base, sizeof(base));
+    made->next = 2;
+    struct definition *first = named(writer, base, NUMBERED_SIZE);
+    while (first != NULL && named(writer, made->name, sizeof(made->name)) != NULL)
+        snprintf(made->name, sizeof(made->name), "%.*s_%u", NUMBERED_SIZE, base, first->next++);
 }
 
 /* The definition that stands for a reference. NULL: failed. */
@@ -137,14 +156,8 @@ static const struct definition *define(struct schema_writer *writer, const char 
     }
     writer->definitions = more;
     struct definition *made = &more[writer->count];
-    const char *last = strrchr(reference, '/');
-    char base[65];
-    legal_name(base, last != NULL ? last + 1 : "root", last != NULL ? strlen(last + 1) : 4);
-    memcpy(made->name, base, sizeof(base));
-    for (unsigned n = 2; name_is_taken(writer, made->name); n++)
-        snprintf(made->name, sizeof(made->name), "%.56s_%u", base, n);
-    made->reference = reference;
-    made->schema = schema;
+    *made = (struct definition){.reference = reference, .schema = schema};
+    name_definition(writer, made);
     writer->count++;
     return made;
 }

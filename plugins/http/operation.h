@@ -55,6 +55,7 @@ struct body {
 
 struct operation {
     const char *name; /* of the tool */
+    unsigned next; /* number that may be free, for another tool that would be called so */
     const char *method; /* "GET" */
     const char *path; /* "/pets/{id}" */
     const char *server; /* an absolute URL; NULL: the configured one */

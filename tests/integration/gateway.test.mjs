@@ -562,6 +562,25 @@ test('configurations that cannot work are told with their place', async () => {
         daemon.provider('wrong', null);
     }
 });
+test('a document with thousands of operations of one name, and of schemas, is read at once', async () => {
+    const numbers = Array.from({ length: 4000 }, (_, i) => i), operation = { operationId: 'op', responses: {} };
+    const refer = (count, word) => ({ ...operation, requestBody: { content: { 'application/json': { schema: { allOf: numbers.slice(0, count).map((i) => ({ $ref: `#/x/${i}/${word}` })) } } } } });
+    const word = 'w'.repeat(60);
+    const many = file('many.json', JSON.stringify({
+        openapi: '3.1.0', info: { title: 't', version: '1' }, x: numbers.map(() => ({ S: {}, [word]: {} })),
+        paths: { ...Object.fromEntries(numbers.slice(0, 1998).map((i) => [`/${i}`, { get: operation }])), '/large': { put: refer(4000, word) }, '/short': { put: refer(3000, 'S') }, '/long': { put: refer(1000, word) } },
+    }));
+    daemon.provider('many', { plugin: 'http', sandbox: { network: true }, prefix: 'many_', config: { ...open, openapi: many } });
+    daemon.reload();
+    let own;
+    await until(async () => (own = (await listTools(daemon.port)).filter((one) => one.name.startsWith('many_'))).length > 0, 15_000, 'many_op');
+    daemon.provider('many', null);
+    daemon.reload();
+    assert.deepEqual(own.map((one) => one.name).sort(), numbers.slice(0, 2000).map((i) => i === 0 ? 'many_op' : `many_op_${i + 1}`).sort());
+    const definitions = (name) => Object.keys(own.find((one) => one.name === name).inputSchema.$defs);
+    assert.deepEqual(definitions('many_op_1999'), numbers.slice(0, 3000).map((i) => i === 0 ? 'S' : `S_${i + 1}`));
+    assert.deepEqual(definitions('many_op_2000'), numbers.slice(0, 1000).map((i) => i === 0 ? word : `${word.slice(0, 56)}_${i + 1}`));
+});
 test('a provider that goes while calls run leaves nobody waiting', async () => {
     handle(() => true);
     daemon.provider('short', { plugin: 'http', sandbox: { network: true }, prefix: 'short_', config: { ...open, tools: table } });
