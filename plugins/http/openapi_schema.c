@@ -15,6 +15,7 @@
 #define DEPTH_MAX 48
 #define HOPS_MAX 32
 #define NUMBERED_SIZE 56 /* of a name, what stays before a number is added */
+#define STRINGS_MAX 1000 /* in an array that must have each once, whose time is their square */
 #define SIZE_LIMIT (240 * 1024) /* mcpd takes definitions of up to 256 KiB */
 
 struct definition {
@@ -240,7 +241,7 @@ static bool is_schema(const struct value *value)
 
 static bool is_strings(const struct value *value)
 {
-    if (value->kind != VALUE_ARRAY)
+    if (value->kind != VALUE_ARRAY || value->count > STRINGS_MAX)
         return false;
     for (size_t i = 0; i < value->count; i++)
         for (size_t k = 0; k <= i; k++) {

@@ -581,6 +581,17 @@ test('a document with thousands of operations of one name, and of schemas, is re
     assert.deepEqual(definitions('many_op_1999'), numbers.slice(0, 3000).map((i) => i === 0 ? 'S' : `S_${i + 1}`));
     assert.deepEqual(definitions('many_op_2000'), numbers.slice(0, 1000).map((i) => i === 0 ? word : `${word.slice(0, 56)}_${i + 1}`));
 });
+test('nor does a schema that requires 200000 names hold it up', async () => {
+    const schema = { type: 'object', required: Array.from({ length: 200_000 }, (_, i) => `a${i}`) };
+    const names = file('names.json', JSON.stringify({ openapi: '3.1.0', info: { title: 't', version: '1' }, paths: { '/': { put: { operationId: 'op', responses: {}, requestBody: { content: { 'application/json': { schema } } } } } } }));
+    daemon.provider('names', { plugin: 'http', sandbox: { network: true }, prefix: 'names_', config: { ...open, openapi: names } });
+    daemon.reload();
+    let own;
+    await until(async () => (own = (await listTools(daemon.port)).find((one) => one.name === 'names_op')), 15_000, 'names_op');
+    daemon.provider('names', null);
+    daemon.reload();
+    assert.deepEqual(own.inputSchema.properties.body, { type: 'object' });
+});
 test('a provider that goes while calls run leaves nobody waiting', async () => {
     handle(() => true);
     daemon.provider('short', { plugin: 'http', sandbox: { network: true }, prefix: 'short_', config: { ...open, tools: table } });
