@@ -121,13 +121,14 @@ struct bound {
     size_t most;
     enum trouble otherwise;
 };
-/* While a job lasts, its thread has a bound, at first a multiple of max_object_size; and a
- * cancelled call gets nothing that is large. */
+/* While a job lasts, its thread has a bound, at first a multiple of max_object_size, which is
+ * also the bound of all that it holds; and a cancelled call soon gets nothing. */
 void memory_begin_job(struct job *job);
 void memory_end_job(void);
 /* Sets another one; returns the one before. */
 struct bound memory_bound(struct bound next);
 size_t memory_most(const struct job *job); /* the first one's */
+size_t memory_left(const struct job *job); /* of it, for the job of this thread */
 
 /* ---- repository.c ---- */
 

@@ -53,7 +53,7 @@ bool job_fail_git(struct job *job, int error, const char *doing)
     if (job->trouble == TROUBLE_MEMORY)
         return job_fail(job,
                         "Cannot %s: it needs more than %zu MiB of memory at once, as a file of the "
-                        "repository or a difference says.",
+                        "repository, a difference or the number of paths says.",
                         doing, memory_most(job) >> 20);
     const git_error *last = git_error_last();
     if (error == GIT_ELOCKED)
@@ -81,6 +81,11 @@ void job_finish(struct job *job)
 {
     if (job->ended || job_cancelled(job))
         return;
+    /* libgit2 goes on without a part of what it has no memory for, such as the index. */
+    if (job->trouble == TROUBLE_MEMORY) {
+        job_fail_git(job, -1, "answer");
+        return;
+    }
     if (job->words.failed || job->json.failed) {
         job_fail(job, "The answer does not fit; ask for less of it.");
         return;

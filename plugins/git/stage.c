@@ -354,6 +354,31 @@ int32_t git_tool_add(const struct instance *instance, struct mcp_call *call)
 
 /* ---- git_reset ---- */
 
+#define ENTRY_COST 256 /* of memory beside its path, at most */
+
+struct weighing {
+    struct job *job;
+    size_t cost, most;
+};
+
+static int weigh_entry(const char *directory, const git_tree_entry *entry, void *data)
+{
+    struct weighing *w = data;
+    w->cost += ENTRY_COST + strlen(directory) + strlen(git_tree_entry_name(entry));
+    if (w->cost > w->most)
+        w->job->trouble = TROUBLE_MEMORY;
+    return w->cost > w->most ? -1 : 0;
+}
+
+/* git_index_read_tree does not free the entries that it has made when it fails, so it must
+ * not begin what it cannot end. */
+static int read_tree(struct job *job, git_index *index, const git_tree *tree)
+{
+    struct weighing w = {.job = job, .most = memory_left(job)};
+    int error = git_tree_walk(tree, GIT_TREEWALK_PRE, weigh_entry, &w);
+    return error == 0 ? git_index_read_tree(index, tree) : error;
+}
+
 static bool unstage_all(struct job *job)
 {
     struct locked_index locked;
@@ -365,7 +390,7 @@ static bool unstage_all(struct job *job)
     } else if (good) {
         error = git_revparse_single(&tree, job->repo, "HEAD^{tree}");
         if (error == 0)
-            error = git_index_read_tree(locked.index, (git_tree *)tree);
+            error = read_tree(job, locked.index, (git_tree *)tree);
     }
     git_object_free(tree);
     if (good && error != 0)

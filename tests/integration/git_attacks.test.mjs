@@ -6,7 +6,7 @@ import path from 'node:path';
 import zlib from 'node:zlib';
 import crypto from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { assert, done, SLOW_BINARY, test } from './lib/check.mjs';
+import { assert, done, SLOW_BINARY, test, until } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
 import { rss } from './lib/proc.mjs';
 import { git, makeRepository, put } from './lib/repository.mjs';
@@ -295,7 +295,7 @@ test('objects that would unpack to more than max_object_size are not unpacked', 
 // A pack and its index that say what no git would write. Of an object: its type in the
 // pack, the size that is declared, what is deflated, the base that it is a difference to,
 // and the id under which it is found.
-const [BLOB, REF_DELTA] = [3, 7];
+const [TREE, BLOB, REF_DELTA] = [2, 3, 7];
 const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), crypto.createHash('sha1')).digest();
 const idOf = (content) => sha1(`blob ${content.length}\0`, content);
 function varint(number, bits = 7) {
@@ -308,8 +308,9 @@ function varint(number, bits = 7) {
     }
 }
 function writePack(directory, objects) {
-    const parts = [Buffer.from([0x50, 0x41, 0x43, 0x4b, 0, 0, 0, 2, 0, 0, 0, objects.length])];
-    let at = parts[0].length;
+    const u32 = (numbers) => Buffer.concat(numbers.map((number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; }));
+    const parts = [Buffer.from('PACK'), u32([2, objects.length])];
+    let at = 12;
     for (const object of objects) {
         const head = varint(object.size, 4);
         head[0] = (head[0] & 0x80) | (object.type << 4) | (head[0] & 0x0f);
@@ -320,7 +321,6 @@ function writePack(directory, objects) {
     }
     const pack = Buffer.concat(parts), sum = sha1(pack);
     const sorted = [...objects].sort((a, b) => Buffer.compare(a.id, b.id));
-    const u32 = (numbers) => Buffer.concat(numbers.map((number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; }));
     const index = Buffer.concat([
         Buffer.from([0xff, 0x74, 0x4f, 0x63, 0, 0, 0, 2]), u32(Array.from({ length: 256 }, (_, i) => sorted.filter(({ id }) => id[0] <= i).length)),
         ...sorted.map(({ id }) => id), u32(sorted.map(() => 0)), u32(sorted.map((object) => object.at)), sum,
@@ -465,6 +465,40 @@ test('a reference to an object that is not there is refused, and not kept', asyn
     put(directory, '.git/refs/heads/broken', `${'5'.repeat(40)}\n`);
     for (const revision of ['broken', 'broken~1', 'refs/heads/broken']) await refused('git_log', { repo_path: directory, revision }, /broken/);
 });
+// ---- Trees: few objects that stand for very many paths, or for very deep ones -----------
+
+/** Commits on main `levels` trees, each in the next, which names it `times` times. */
+function commitTrees(directory, levels, times) {
+    const data = Buffer.from('needle\n');
+    const objects = [{ id: idOf(data), type: BLOB, size: data.length, data }];
+    const add = (mode, names) => {
+        const { id } = objects.at(-1);
+        const tree = Buffer.concat(names.flatMap((name) => [Buffer.from(`${mode} ${name}\0`), id]));
+        objects.push({ id: sha1(`tree ${tree.length}\0`, tree), type: TREE, size: tree.length, data: tree });
+    };
+    add(100644, ['file']);
+    for (let i = 0; i < levels; i++) add(40000, Array.from({ length: times }, (_, name) => `${name}`));
+    writePack(directory, objects);
+    const commit = git(directory, '-c', 'user.name=x', '-c', 'user.email=x@y', 'commit-tree', '-m', 'Trees', '-p', 'HEAD', objects.at(-1).id.toString('hex')).trim();
+    git(directory, 'update-ref', 'refs/heads/main', commit);
+}
+test('a few trees that stand for 10,000 million files take no more memory than a call may', async () => {
+    const directory = copy('tree_bomb');
+    commitTrees(directory, 10, 10);
+    const before = rss(daemon.pid), grown = () => (rss(daemon.pid) - before) >> 20;
+    for (const [name, args] of [['git_status', {}], ['git_diff_staged', {}], ['git_diff', { target: 'HEAD~1..HEAD' }], ['git_show', { format: 'stat' }], ['git_search', { query: 'x', in: 'changes' }], ['git_reset', {}], ['git_checkout', { branch_name: 'main' }]]) {
+        const start = grown();
+        let peak = start;
+        const watch = setInterval(() => { peak = Math.max(peak, grown()); }, 20);
+        await refused(name, { repo_path: directory, ...args }, /needs more than 256 MiB of memory at once/);
+        clearInterval(watch);
+        // The answer comes before the memory goes; the C library keeps the end of a heap, up
+        // to 64 MiB, for each thread or two.
+        await until(() => SLOW_BINARY || grown() < 200, 3000, `${name} gives its memory back`);
+        console.log(`      ${name}: ${start} MiB more than at first, ${peak} at most, ${grown()} after`);
+        assert.ok(SLOW_BINARY || peak - start < 320, `${name}: ${peak - start} MiB`);
+    }
+}, { timeout: 120_000 });
 test('nothing of this has stopped mcpd', async () => {
     assert.equal((await good('git_status', { repo_path: repository })).text, git(repository, 'status', '--short', '--branch'));
 });
