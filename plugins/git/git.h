@@ -13,7 +13,8 @@
  *                   repository's
  *     objects.c     stands between libgit2 and the objects: bounds their size, and ends
  *                   every walk when the call is cancelled
- *     memory.c      bounds what libgit2 takes because a repository says that it is needed
+ *     memory.c      bounds what libgit2 takes because a repository says that it is needed,
+ *                   and how deep it follows trees in trees
  *
  * A repository is opened anew for each call and belongs to it, so calls share nothing.
  */
@@ -51,7 +52,8 @@ enum trouble {
     TROUBLE_CANCELLED,
     TROUBLE_TOO_LARGE,
     TROUBLE_BASE_TOO_LARGE,
-    TROUBLE_MEMORY
+    TROUBLE_MEMORY,
+    TROUBLE_DEPTH
 };
 
 /* One call, and its repository. */

@@ -8,6 +8,9 @@
  * for what it holds of all. What libgit2 keeps and maps for all calls together is bounded by
  * its options.
  *
+ * Trees in trees it follows by recursion, as deep as a repository says. On each level it
+ * asks for memory sooner or later, and gets none when the stack becomes short.
+ *
  * Its options for the size of objects in packs are for those that it receives; they do
  * nothing where it reads.
  */
@@ -15,6 +18,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,15 +34,20 @@
  * beside so many pieces of it. */
 #define MUCH (64 * 1024)
 #define MANY 4096
+#define STACK_MOST (512 * 1024) /* of the 1 MiB that the thread of a call has */
 #define TRIM_MOST ((ptrdiff_t)(32 * MIB)) /* the C library may keep so much for the next job */
 
 /* ---- the bound ---- */
 
 static _Thread_local struct job *current; /* NULL: no call */
 static _Thread_local struct bound bound;
+static _Thread_local uintptr_t stack; /* where it was when the job began */
 /* Bytes of the job. What another one took may be freed in it, so `held` may be below 0. */
 static _Thread_local ptrdiff_t held, held_most;
 static _Thread_local size_t asked; /* how often */
+
+/* Here where it is called. */
+#define STACK_HERE ((uintptr_t)__builtin_frame_address(0))
 
 /* What was many small pieces stays with the process unless the C library is told. */
 void memory_end_job(void)
@@ -72,6 +81,8 @@ size_t memory_left(const struct job *job)
 /* What is against taking so much, which replaces `old`. */
 static enum trouble objection(size_t size, size_t old)
 {
+    if (stack > STACK_HERE + STACK_MOST)
+        return TROUBLE_DEPTH;
     if (size > MUCH && size > bound.most)
         return bound.otherwise;
     if (size > old && size - old > memory_left(current))
@@ -214,6 +225,7 @@ void memory_end(void)
 void memory_begin_job(struct job *job)
 {
     current = job;
+    stack = STACK_HERE;
     held = held_most = 0;
     asked = 0;
     bound = (struct bound){memory_most(job), TROUBLE_MEMORY};

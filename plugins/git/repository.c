@@ -55,6 +55,9 @@ bool job_fail_git(struct job *job, int error, const char *doing)
                         "Cannot %s: it needs more than %zu MiB of memory at once, as a file of the "
                         "repository, a difference or the number of paths says.",
                         doing, memory_most(job) >> 20);
+    if (job->trouble == TROUBLE_DEPTH)
+        return job_fail(job, "Cannot %s: the directories in the repository are nested too deeply.",
+                        doing);
     const git_error *last = git_error_last();
     if (error == GIT_ELOCKED)
         return job_fail(job,
@@ -82,7 +85,7 @@ void job_finish(struct job *job)
     if (job->ended || job_cancelled(job))
         return;
     /* libgit2 goes on without a part of what it has no memory for, such as the index. */
-    if (job->trouble == TROUBLE_MEMORY) {
+    if (job->trouble == TROUBLE_MEMORY || job->trouble == TROUBLE_DEPTH) {
         job_fail_git(job, -1, "answer");
         return;
     }

@@ -12,6 +12,10 @@
 
 #include "reading.h"
 
+/* git_tree_walk calls itself for each level. */
+#define LEVELS_MAX 512
+#define LEFT_OUT "what is nested deeper than 512 directories, or has a path of 4096 bytes or more"
+
 struct search {
     char query[REVISION_MAX];
     size_t size;
@@ -21,6 +25,7 @@ struct search {
     const char *revision;
     int64_t skip, max, seen, shown;
     bool more;
+    bool left_out; /* what is nested too deeply */
 };
 
 /* The next place of the query, or NULL. */
@@ -215,6 +220,15 @@ static int matches(const char *wanted, const char *path)
     return size < length && strncmp(path, wanted, size) == 0 && wanted[size] == '/' ? 1 : -1;
 }
 
+static size_t levels_of(const char *directory)
+{
+    size_t levels = 0;
+    for (; *directory != '\0'; directory++)
+        levels += *directory == '/';
+    return levels;
+}
+
+/* 1: not into it. */
 static int search_entry(const char *directory, const git_tree_entry *entry, void *data)
 {
     struct grep *grep = data;
@@ -222,12 +236,16 @@ static int search_entry(const char *directory, const git_tree_entry *entry, void
     git_blob *blob = NULL;
     if (job_cancelled(grep->job))
         return -1;
-    if (snprintf(path, sizeof(path), "%s%s", directory, git_tree_entry_name(entry)) >= PATH_MAX)
-        return 0;
+    bool fits =
+        snprintf(path, sizeof(path), "%s%s", directory, git_tree_entry_name(entry)) < PATH_MAX;
     int wanted = matches(grep->path, path);
     git_filemode_t mode = git_tree_entry_filemode(entry);
-    if (mode == GIT_FILEMODE_TREE)
-        return wanted < 0 ? 1 : 0; /* 1: not into it */
+    if (wanted >= 0 && (!fits || (mode == GIT_FILEMODE_TREE && levels_of(directory) >= LEVELS_MAX)))
+        grep->search->left_out = true;
+    else if (mode == GIT_FILEMODE_TREE && wanted >= 0)
+        return 0;
+    if (!fits || mode == GIT_FILEMODE_TREE)
+        return 1;
     /* git grep does not look into links and submodules. */
     if (wanted != 0 || (mode != GIT_FILEMODE_BLOB && mode != GIT_FILEMODE_BLOB_EXECUTABLE))
         return 0;
@@ -303,11 +321,15 @@ static bool search(struct job *job)
               : !revision_range(job, revision, &range) ||
                     !walk_history(job, &range, &filter, visit, &s))
         return false;
-    text_addf(&job->json, "],\"truncated\":%s", s.more ? "true" : "false");
+    text_addf(&job->json, "],\"truncated\":%s", s.more || s.left_out ? "true" : "false");
     if (s.more) {
         text_addf(&job->json, ",\"next_skip\":%lld", (long long)s.skip + s.shown);
         text_addf(&job->words, "[there are more; the next with \"skip\": %lld]\n",
                   (long long)s.skip + s.shown);
+    }
+    if (s.left_out) {
+        text_adds(&job->json, ",\"left_out\":\"" LEFT_OUT "\"");
+        text_adds(&job->words, "[left out: " LEFT_OUT "]\n");
     }
     text_adds(&job->json, "}");
     return true;

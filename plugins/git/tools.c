@@ -154,7 +154,7 @@ const struct tool_row tools[] = {
      "\"query\"",
      COMMITS ",\"matches\":" LIST("\"path\":" STRING ",\"line\":" COUNT ",\"text\":" STRING
                                   ",\"binary\":" BOOLEAN,
-                                  "\"path\"") PAGED,
+                                  "\"path\"") PAGED ",\"left_out\":" STRING,
      "\"truncated\"", READS},
     {git_tool_add, true, "git_add", "Stage files",
      "Stages files for the next commit: what was changed, is new, or was deleted.",

@@ -6,7 +6,7 @@ import path from 'node:path';
 import zlib from 'node:zlib';
 import crypto from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { assert, done, SLOW_BINARY, test, until } from './lib/check.mjs';
+import { assert, done, sleep, SLOW_BINARY, test, until } from './lib/check.mjs';
 import { Daemon, temporaryDirectory } from './lib/daemon.mjs';
 import { rss } from './lib/proc.mjs';
 import { git, makeRepository, put } from './lib/repository.mjs';
@@ -482,6 +482,46 @@ function commitTrees(directory, levels, times) {
     const commit = git(directory, '-c', 'user.name=x', '-c', 'user.email=x@y', 'commit-tree', '-m', 'Trees', '-p', 'HEAD', objects.at(-1).id.toString('hex')).trim();
     git(directory, 'update-ref', 'refs/heads/main', commit);
 }
+/** Every tool that goes through trees or the index. */
+const THROUGH_TREES = [
+    ['git_status', {}], ['git_diff_unstaged', {}], ['git_diff_staged', { format: 'name-status' }], ['git_diff', { target: 'HEAD' }], ['git_diff', { target: 'HEAD~1..HEAD', format: 'stat' }],
+    ...['patch', 'stat', 'name-status'].map((format) => ['git_show', { format }]), ['git_log', { path: '0/0' }], ['git_blame', { path: 'README.md', revision: 'HEAD~1' }],
+    ['git_show_file', { path: `${'0/'.repeat(2000)}file` }], ['git_search', { query: 'needle', in: 'changes' }], ['git_checkout', { branch_name: 'main' }], ['git_reset', {}],
+];
+test('trees nested very deeply are read as far as there is room, and stop nothing', async () => {
+    const directory = copy('deep');
+    commitTrees(directory, 12_000, 1);
+    const found = await good('git_search', { repo_path: directory, query: 'needle' });
+    assert.equal(found.json.truncated, true);
+    assert.match(found.json.left_out, /deeper than 512/);
+    assert.match(found.text, /deeper than 512/);
+    for (const [name, args] of THROUGH_TREES) {
+        const { text, failed } = await call(name, { repo_path: directory, ...args });
+        assert.ok(!failed || /nested too deeply|more than 256 MiB of memory|^There is no 0\//.test(text), `${name} ${JSON.stringify(args)}: ${text}`);
+    }
+    await refused('git_reset', { repo_path: directory }, /nested too deeply/);
+}, { timeout: 120_000 });
+test('trees that are not so deep are searched to their end', async () => {
+    const directory = copy('less_deep');
+    commitTrees(directory, 400, 1);
+    const { json } = await good('git_search', { repo_path: directory, query: 'needle' });
+    assert.deepEqual(json.matches.map(({ path: file, line }) => [file, line]), [[`${'0/'.repeat(400)}file`, 1]]);
+    assert.equal(json.truncated, false);
+    const { text } = await good('git_diff', { repo_path: directory, target: 'HEAD~1..HEAD', format: 'stat' });
+    assert.equal(text, git(directory, 'diff', '--stat', 'HEAD~1..HEAD'));
+});
+test('the trees that an index says are in each other are bounded as well', async () => {
+    const directory = copy('deep_index');
+    const index = fs.readFileSync(path.join(directory, '.git/index'));
+    const entries = Buffer.from(index.subarray(0, 12));
+    entries.writeUInt32BE(0, 8);
+    const trees = Buffer.concat([Buffer.from('\0-1 1\n'), Buffer.from('a\0-1 1\n'.repeat(100_000)), Buffer.from('a\0-1 0\n')]);
+    const size = Buffer.alloc(4);
+    size.writeUInt32BE(trees.length);
+    const whole = Buffer.concat([entries, Buffer.from('TREE'), size, trees]);
+    fs.writeFileSync(path.join(directory, '.git/index'), Buffer.concat([whole, sha1(whole)]));
+    for (const name of ['git_status', 'git_diff_staged', 'git_reset']) await refused(name, { repo_path: directory }, /nested too deeply/);
+});
 test('a few trees that stand for 10,000 million files take no more memory than a call may', async () => {
     const directory = copy('tree_bomb');
     commitTrees(directory, 10, 10);
@@ -494,6 +534,7 @@ test('a few trees that stand for 10,000 million files take no more memory than a
         clearInterval(watch);
         // The answer comes before the memory goes; the C library keeps the end of a heap, up
         // to 64 MiB, for each thread or two.
+        await sleep(500);
         await until(() => SLOW_BINARY || grown() < 200, 3000, `${name} gives its memory back`);
         console.log(`      ${name}: ${start} MiB more than at first, ${peak} at most, ${grown()} after`);
         assert.ok(SLOW_BINARY || peak - start < 320, `${name}: ${peak - start} MiB`);
