@@ -8,9 +8,10 @@
 #include <string.h>
 
 #define COLUMNS 80
+#define NAME_KEPT (2 * COLUMNS)
 
 struct stat_row {
-    char *name; /* as it is shown, quoted; "{old => new}" for what was renamed */
+    char *name; /* quoted; "{old => new}" for what was renamed; its end if it is long */
     bool binary;
     uint64_t added, deleted; /* lines; of a binary file bytes after and before */
 };
@@ -77,6 +78,14 @@ static void name_row(struct text *t, const git_diff_delta *delta)
     text_free(&b);
 }
 
+/* Of a name that is longer than a line the end is shown, and there may be very many. */
+static char *keep_end(const struct text *name)
+{
+    if (name->data == NULL)
+        return NULL;
+    return strdup(name->data + (name->size > NAME_KEPT ? name->size - NAME_KEPT : 0));
+}
+
 /* ---- numbers ---- */
 
 static int measure_row(struct stat_row *row, git_diff *diff, size_t index)
@@ -90,7 +99,8 @@ static int measure_row(struct stat_row *row, git_diff *diff, size_t index)
         patch != NULL ? git_patch_get_delta(patch) : git_diff_get_delta(diff, index);
     text_init(&name, 256 * 1024);
     name_row(&name, delta);
-    row->name = name.data; /* now the row's */
+    row->name = keep_end(&name);
+    text_free(&name);
     row->binary = (delta->flags & GIT_DIFF_FLAG_BINARY) != 0;
     if (row->binary) {
         row->added = delta->new_file.size;
