@@ -98,6 +98,7 @@ static void destroy(struct backend *backend)
 static void session_close(struct session *session)
 {
     sqlite3_close(session->db);
+    functions_free(session);
     free(session);
 }
 

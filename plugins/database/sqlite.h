@@ -18,6 +18,9 @@ struct session {
     bool trusted; /* a statement of our own is being prepared */
     char denied[160]; /* what the authorizer last refused, and why */
     int64_t busy_since_ns; /* 0: not waiting for a lock */
+    size_t work; /* of functions, since they last looked at the clock */
+    sqlite3 *plain; /* with SQLite's own functions; NULL: not needed yet */
+    sqlite3_stmt *patch; /* of `plain`: json_patch() */
     struct session *next; /* among the idle */
 };
 
@@ -34,7 +37,8 @@ struct backend {
  * (sqlite_guard.c). */
 bool guard_install(struct session *session, struct complaint *complaint);
 /* Replaces functions that can be made to run for ever (sqlite_functions.c). */
-int functions_install(sqlite3 *db);
+int functions_install(struct session *session);
+void functions_free(struct session *session);
 
 /* Complains about `rc`; returns false. `sql` may be NULL. */
 bool session_complain(struct session *session, int rc, const char *sql);

@@ -4,7 +4,8 @@
  * whole function. Some functions take time that grows with the product of their
  * arguments, or with a number in one: instr() of two long strings takes minutes. They
  * are replaced here with ones that give the same results in linear time, or refuse the
- * arguments that only an attack needs.
+ * arguments that only an attack needs. A row that is computed without a jump may call
+ * them thousands of times between two looks at the clock, so they look at it themselves.
  */
 #include "sqlite.h"
 
@@ -14,17 +15,196 @@
 #define FORMAT_WIDTH_MAX 1000
 #define TRIM_CHARACTERS_MAX 100
 #define RANDOM_MAX 1024
+/* Members of the one object times members of the other. */
+#define PATCH_PAIRS_MAX 1000000
+/* How many characters are read between two looks at the clock. */
+#define WORK_BETWEEN_LOOKS 65536
 
 static bool continues(char c)
 {
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
+/* ---- time ---- */
+
+/* False: the call is over. */
+static bool spend(struct session *session, size_t work)
+{
+    session->work += work;
+    if (session->work < WORK_BETWEEN_LOOKS)
+        return true;
+    session->work = 0;
+    return session->job == NULL || job_state(session->job) == JOB_RUNS;
+}
+
+/* For a function that reads each argument once. False: it has failed. */
+static bool spend_values(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    size_t work = 0;
+    for (int i = 0; i < count; i++) {
+        int type = sqlite3_value_type(values[i]);
+        if (type == SQLITE_TEXT || type == SQLITE_BLOB)
+            work += (size_t)sqlite3_value_bytes(values[i]);
+    }
+    if (spend(sqlite3_user_data(context), work))
+        return true;
+    sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+    return false;
+}
+
+/* ---- like(pattern, text, escape) and glob(pattern, text) ---- */
+
+/* Characters that mean something in a pattern; 0 is none. */
+struct wildcards {
+    unsigned all, one, set, escape;
+    bool fold; /* ASCII letters are alike in both cases */
+};
+
+/* Reads as SQLite does, also what is no UTF-8. 0: the end. */
+static unsigned next_character(const unsigned char **at)
+{
+    unsigned c = **at;
+    if (c == 0)
+        return 0;
+    ++*at;
+    if (c < 0xc0)
+        return c;
+    c &= c < 0xe0 ? 0x1f : c < 0xf0 ? 0x0f : c < 0xf8 ? 0x07 : c < 0xfc ? 0x03 : c < 0xfe;
+    while ((**at & 0xc0) == 0x80)
+        c = (c << 6) + (*(*at)++ & 0x3fU);
+    return c < 0x80 || (c & 0xfffff800) == 0xd800 || (c & 0xfffffffe) == 0xfffe ? 0xfffd : c;
+}
+
+static bool alike(const struct wildcards *w, unsigned a, unsigned b)
+{
+    if (a == b || !w->fold || a >= 0x80 || b >= 0x80)
+        return a == b;
+    return sqlite3_strnicmp((char[]){(char)a}, (char[]){(char)b}, 1) == 0;
+}
+
+/* "a-z]" or "^a-z]": a ] in front and a - at an end are themselves. */
+static bool match_set(const unsigned char **pattern, unsigned c)
+{
+    bool seen = false, invert = false;
+    unsigned before = 0, wanted = next_character(pattern);
+    if (wanted == '^') {
+        invert = true;
+        wanted = next_character(pattern);
+    }
+    if (wanted == ']') {
+        seen = c == ']';
+        wanted = next_character(pattern);
+    }
+    for (; wanted != 0 && wanted != ']'; wanted = next_character(pattern)) {
+        if (wanted == '-' && **pattern != ']' && **pattern != '\0' && before > 0) {
+            wanted = next_character(pattern);
+            seen |= c >= before && c <= wanted;
+            before = 0;
+        } else {
+            seen |= c == wanted;
+            before = wanted;
+        }
+    }
+    return wanted != 0 && seen != invert;
+}
+
+/* One character of the text; both have more. */
+static bool match_one(const struct wildcards *w, const unsigned char **pattern,
+                      const unsigned char **text)
+{
+    unsigned wanted = next_character(pattern), c = next_character(text);
+    if (wanted == w->set)
+        return match_set(pattern, c);
+    if (wanted != w->escape)
+        return wanted == w->one || alike(w, wanted, c);
+    wanted = next_character(pattern);
+    return wanted != 0 && alike(w, wanted, c);
+}
+
+/* What stands before an `all` has matched as early as it can, so only what follows the last
+ * one is tried again. 1: matches, 0: does not, -1: the call is over. */
+static int match_pattern(struct session *session, const struct wildcards *w,
+                         const unsigned char *pattern, const unsigned char *text)
+{
+    const unsigned char *rest = NULL, *from = NULL; /* behind the last `all`, and its text */
+    while (*pattern != '\0' || *text != '\0') {
+        if (!spend(session, 1))
+            return -1;
+        if (*pattern != '\0' && *pattern == w->all) {
+            rest = ++pattern;
+            from = text;
+            if (*rest == '\0')
+                return 1;
+        } else if (*pattern == '\0' || *text == '\0' || !match_one(w, &pattern, &text)) {
+            if (rest == NULL || *text == '\0')
+                return 0;
+            next_character(&from);
+            pattern = rest;
+            text = from;
+        }
+    }
+    return 1;
+}
+
+/* False: it is not one character, and the function has ended. */
+static bool take_escape(sqlite3_context *context, sqlite3_value *value, struct wildcards *w)
+{
+    const unsigned char *text = sqlite3_value_text(value);
+    if (text == NULL)
+        return false;
+    w->escape = next_character(&text);
+    if (w->escape == 0 || *text != '\0') {
+        sqlite3_result_error(context, "ESCAPE expression must be a single character", -1);
+        return false;
+    }
+    w->all = w->all == w->escape ? 0 : w->all;
+    w->one = w->one == w->escape ? 0 : w->one;
+    return true;
+}
+
+static void match_values(sqlite3_context *context, int count, sqlite3_value **values,
+                         struct wildcards *w)
+{
+    if (sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS") &&
+        (sqlite3_value_type(values[0]) == SQLITE_BLOB ||
+         sqlite3_value_type(values[1]) == SQLITE_BLOB)) {
+        sqlite3_result_int(context, 0);
+        return;
+    }
+    if (sqlite3_value_bytes(values[0]) >
+        sqlite3_limit(sqlite3_context_db_handle(context), SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)) {
+        sqlite3_result_error(context, "LIKE or GLOB pattern too complex", -1);
+        return;
+    }
+    if (count == 3 && !take_escape(context, values[2], w))
+        return;
+    const unsigned char *pattern = sqlite3_value_text(values[0]);
+    const unsigned char *text = sqlite3_value_text(values[1]);
+    if (pattern == NULL || text == NULL)
+        return;
+    int matches = match_pattern(sqlite3_user_data(context), w, pattern, text);
+    if (matches < 0)
+        sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+    else
+        sqlite3_result_int(context, matches);
+}
+
+static void like(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    match_values(context, count, values, &(struct wildcards){'%', '_', 0, 0, true});
+}
+
+static void glob(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    match_values(context, count, values, &(struct wildcards){'*', '?', '[', 0, false});
+}
+
 /* ---- instr(haystack, needle) ---- */
 
 static void instr(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    (void)count;
+    if (!spend_values(context, count, values))
+        return;
     if (sqlite3_value_type(values[0]) == SQLITE_NULL ||
         sqlite3_value_type(values[1]) == SQLITE_NULL)
         return;
@@ -67,7 +247,8 @@ static void instr(sqlite3_context *context, int count, sqlite3_value **values)
 
 static void replace(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    (void)count;
+    if (!spend_values(context, count, values))
+        return;
     const char *text = (const char *)sqlite3_value_text(values[0]);
     size_t text_size = (size_t)sqlite3_value_bytes(values[0]);
     const char *pattern = (const char *)sqlite3_value_text(values[1]);
@@ -139,10 +320,11 @@ static size_t match(const char *text, size_t size, bool at_end, const struct cha
     return 0;
 }
 
-/* Which ends: 1 left, 2 right. */
-static void trim(sqlite3_context *context, int count, sqlite3_value **values)
+static void trim_ends(sqlite3_context *context, int count, sqlite3_value **values, bool left,
+                      bool right)
 {
-    long ends = (long)(intptr_t)sqlite3_user_data(context);
+    if (!spend_values(context, count, values))
+        return;
     const char *text = (const char *)sqlite3_value_text(values[0]);
     size_t size = (size_t)sqlite3_value_bytes(values[0]);
     const char *set = count == 2 ? (const char *)sqlite3_value_text(values[1]) : " ";
@@ -155,13 +337,28 @@ static void trim(sqlite3_context *context, int count, sqlite3_value **values)
         return;
     }
     size_t some;
-    while ((ends & 1) != 0 && (some = match(text, size, false, list, listed)) > 0) {
+    while (left && (some = match(text, size, false, list, listed)) > 0) {
         text += some;
         size -= some;
     }
-    while ((ends & 2) != 0 && (some = match(text, size, true, list, listed)) > 0)
+    while (right && (some = match(text, size, true, list, listed)) > 0)
         size -= some;
     sqlite3_result_text(context, text, (int)size, SQLITE_TRANSIENT);
+}
+
+static void ltrim(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    trim_ends(context, count, values, true, false);
+}
+
+static void rtrim(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    trim_ends(context, count, values, false, true);
+}
+
+static void trim(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    trim_ends(context, count, values, true, true);
 }
 
 /* ---- printf and format ---- */
@@ -303,6 +500,8 @@ static const char *format_values(sqlite3_str *out, const char *format, int count
 
 static void format(sqlite3_context *context, int count, sqlite3_value **values)
 {
+    if (!spend_values(context, count, values))
+        return;
     const char *text = count > 0 ? (const char *)sqlite3_value_text(values[0]) : NULL;
     if (text == NULL)
         return;
@@ -339,32 +538,98 @@ static void randomblob(sqlite3_context *context, int count, sqlite3_value **valu
     sqlite3_result_blob(context, bytes, (int)size, SQLITE_TRANSIENT);
 }
 
-int functions_install(sqlite3 *db)
+/* ---- json_patch(object, patch) ---- */
+
+/* How many members the objects in a JSON text have. */
+static sqlite3_int64 count_members(sqlite3_value *value)
 {
+    const char *at = (const char *)sqlite3_value_text(value);
+    sqlite3_int64 count = 0;
+    bool in_string = false;
+    for (; at != NULL && *at != '\0'; at++) {
+        if (in_string && *at == '\\' && at[1] != '\0')
+            at++;
+        else if (*at == '"')
+            in_string = !in_string;
+        else
+            count += !in_string && *at == ':';
+    }
+    return count;
+}
+
+/* SQLite's own function, in a database of its own where nothing hides it. */
+static int prepare_original(struct session *session)
+{
+    if (session->patch != NULL)
+        return SQLITE_OK;
+    int rc = session->plain != NULL ? SQLITE_OK : sqlite3_open(":memory:", &session->plain);
+    return rc == SQLITE_OK ? sqlite3_prepare_v2(session->plain, "SELECT json_patch(?1,?2)", -1,
+                                                &session->patch, NULL)
+                           : rc;
+}
+
+static void run_original(sqlite3_context *context, struct session *session, sqlite3_value **values)
+{
+    int rc = prepare_original(session);
+    for (int i = 0; rc == SQLITE_OK && i < 2; i++)
+        rc = sqlite3_bind_value(session->patch, i + 1, values[i]);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(session->patch);
+    if (rc != SQLITE_ROW) {
+        sqlite3_result_error(context, sqlite3_errmsg(session->plain), -1);
+    } else if (sqlite3_column_type(session->patch, 0) == SQLITE_TEXT) {
+        const char *text = (const char *)sqlite3_column_text(session->patch, 0);
+        sqlite3_result_text(context, text, sqlite3_column_bytes(session->patch, 0),
+                            SQLITE_TRANSIENT);
+        sqlite3_result_subtype(context, 'J'); /* JSON, for the function around it */
+    }
+    sqlite3_reset(session->patch);
+    sqlite3_clear_bindings(session->patch);
+}
+
+/* It looks for each member of the one in all of the other. */
+static void json_patch(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    struct session *session = sqlite3_user_data(context);
+    if (!spend_values(context, count, values))
+        return;
+    sqlite3_int64 members[2] = {count_members(values[0]), count_members(values[1])};
+    if (members[0] > 0 && members[1] > PATCH_PAIRS_MAX / members[0])
+        sqlite3_result_error(context, "json_patch(): the objects have too many members", -1);
+    else if (!spend(session, (size_t)(members[0] * members[1])))
+        sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+    else
+        run_original(context, session, values);
+}
+
+int functions_install(struct session *session)
+{
+    enum { EQUAL = SQLITE_DETERMINISTIC }; /* equal arguments, equal results */
     static const struct {
         const char *name;
         int arguments;
-        long data;
+        int flags;
         void (*run)(sqlite3_context *, int, sqlite3_value **);
-        bool random;
     } functions[] = {
-        {"instr", 2, 0, instr, false},
-        {"replace", 3, 0, replace, false},
-        {"ltrim", 1, 1, trim, false},
-        {"ltrim", 2, 1, trim, false},
-        {"rtrim", 1, 2, trim, false},
-        {"rtrim", 2, 2, trim, false},
-        {"trim", 1, 3, trim, false},
-        {"trim", 2, 3, trim, false},
-        {"printf", -1, 0, format, false},
-        {"format", -1, 0, format, false},
-        {"randomblob", 1, 0, randomblob, true},
+        {"like", 2, EQUAL, like},         {"like", 3, EQUAL, like},
+        {"glob", 2, EQUAL, glob},         {"instr", 2, EQUAL, instr},
+        {"replace", 3, EQUAL, replace},   {"ltrim", 1, EQUAL, ltrim},
+        {"ltrim", 2, EQUAL, ltrim},       {"rtrim", 1, EQUAL, rtrim},
+        {"rtrim", 2, EQUAL, rtrim},       {"trim", 1, EQUAL, trim},
+        {"trim", 2, EQUAL, trim},         {"printf", -1, EQUAL, format},
+        {"format", -1, EQUAL, format},    {"json_patch", 2, EQUAL, json_patch},
+        {"randomblob", 1, 0, randomblob},
     };
     int rc = SQLITE_OK;
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof(functions) / sizeof(functions[0]); i++)
-        rc = sqlite3_create_function_v2(
-            db, functions[i].name, functions[i].arguments,
-            SQLITE_UTF8 | SQLITE_INNOCUOUS | (functions[i].random ? 0 : SQLITE_DETERMINISTIC),
-            (void *)(intptr_t)functions[i].data, functions[i].run, NULL, NULL, NULL);
+        rc = sqlite3_create_function_v2(session->db, functions[i].name, functions[i].arguments,
+                                        SQLITE_UTF8 | SQLITE_INNOCUOUS | functions[i].flags,
+                                        session, functions[i].run, NULL, NULL, NULL);
     return rc;
+}
+
+void functions_free(struct session *session)
+{
+    sqlite3_finalize(session->patch);
+    sqlite3_close(session->plain);
 }

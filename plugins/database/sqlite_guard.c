@@ -225,7 +225,7 @@ bool guard_install(struct session *session, struct complaint *complaint)
     sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, look_at_clock, session);
     const char *pragmas = settings->read_only ? "PRAGMA query_only=1; PRAGMA cell_size_check=1;"
                                               : "PRAGMA foreign_keys=1; PRAGMA cell_size_check=1;";
-    if (!set_switches(db) || functions_install(db) != SQLITE_OK ||
+    if (!set_switches(db) || functions_install(session) != SQLITE_OK ||
         sqlite3_exec(db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
         return complain(complaint, "this SQLite library cannot be made safe: %s",
                         sqlite3_errmsg(db));

@@ -94,6 +94,27 @@ test('one step of the machine that takes for ever: long values are refused befor
             untouched(query);
         }
 });
+test('a row of many functions that take long ends at the deadline', async () => {
+    const text = 'a'.repeat(500000);
+    const many = (match) => `SELECT ${Array.from({ length: 100 }, (_, i) => `(?1 || ${i} ${match})`).join(' + ')} AS n`;
+    const objects = (members) => `WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ${members}), o(j) AS (SELECT json_group_object('k' || i, i) FROM c), p(j) AS (SELECT json_group_object('q' || i, i) FROM c)`;
+    for (const tool of everywhere)
+        for (const [query, parameters, pattern] of [
+            [many('LIKE ?2'), [text, `%${'a'.repeat(190)}b`], /longer than the \d+ ms/],
+            [many("LIKE ?2 ESCAPE '!'"), [text, `%${'_a'.repeat(90)}!%`], /longer than the \d+ ms/],
+            [many('GLOB ?2'), [text, `*${'[a-c]'.repeat(38)}b`], /longer than the \d+ ms/],
+            [`${objects(60000)} SELECT length(json_patch(o.j, p.j)) AS n FROM o, p`, [], /too many members/],
+            [`${objects(1000)} SELECT ${Array.from({ length: 1900 }, (_, i) => `length(json_patch(o.j, p.j)) AS c${i}`)} FROM o, p`, [], /longer than the \d+ ms/],
+        ]) {
+            const start = performance.now();
+            const result = await ask(tool, query, { parameters });
+            const took = performance.now() - start;
+            assert.ok(result.isError, `${query.slice(0, 300)}: ${JSON.stringify(result.structuredContent)?.slice(0, 200)}`);
+            assert.match(textOf(result), pattern, `${tool}: ${query.slice(0, 300)}: ${textOf(result)}`);
+            assert.ok(took < LIMIT_MS + 1500 * SCALE, `${query.slice(0, 300)}: ${took} ms`);
+        }
+    assert.equal((await ask('reads', 'SELECT name LIKE \'a_A\' AS n FROM users')).structuredContent.rows[0].n, 1);
+});
 test('names of tables and values are only that', async () => {
     for (const tool of everywhere)
         for (const name of ['users); --', "users' OR 1=1", 'users"; DROP TABLE users; --']) {

@@ -617,11 +617,35 @@ START_TEST(replaced_functions_are_like_sqlites)
         {"printf('%z|%5c|%p|%3%|%', 'a', '\xc3\xa4', 255)", "\"a|    \xc3\xa4|FF|  %|%\""},
         {"hex(printf('%c', ''))", "\"00\""},
         {"printf('%lld|%llld|%d', 1, 2, 3)", "\"1|\""},
+        {"'Hello' LIKE 'h%O'", "1"},
+        {"'hello' LIKE 'h_llo' AND 'hello' LIKE '%%l_%' AND '' LIKE '%'", "1"},
+        {"'aXbXc' LIKE '%x%X_' AND 'aab' LIKE '%ab'", "1"},
+        {"'hello' LIKE 'hell' OR 'hell' LIKE 'hello' OR '' LIKE '_' OR 'ab' LIKE '%a'", "0"},
+        {"'\xc3\x84' LIKE '\xc3\xa4'", "0"}, /* only ASCII has two cases */
+        {"'\xe2\x82\xac' LIKE '_' AND 'x\xe2\x82\xac' LIKE '%\xe2\x82\xac'", "1"},
+        {"'50%' LIKE '50!%' ESCAPE '!' AND 'a_' LIKE '%!_' ESCAPE '!'", "1"},
+        {"'500' LIKE '50!%' ESCAPE '!' OR 'a' LIKE 'a!' ESCAPE '!'", "0"},
+        {"'%a' LIKE '%%a' ESCAPE '%' AND '_' LIKE '__' ESCAPE '_'", "1"},
+        {"'xa' LIKE '%%a' ESCAPE '%'", "0"},
+        {"'a' LIKE NULL", "null"},
+        {"NULL LIKE 'a'", "null"},
+        {"'a' LIKE 'a' ESCAPE NULL", "null"},
+        {"12 LIKE '1_'", "1"},
+        {"'hello' GLOB 'h*[k-m]?' AND 'a-c' GLOB '*[]-]c' AND 'b' GLOB '[^ac]'", "1"},
+        {"'Hello' GLOB 'h*' OR 'b' GLOB '[^a-c]' OR 'b' GLOB '[b' OR '' GLOB '[^a]'", "0"},
+        {"json_patch('{\\\"a\\\":1,\\\"b\\\":[2]}','{\\\"a\\\":null,\\\"c\\\":\\\":\\\"}')",
+         "\"{\\\"b\\\":[2],\\\"c\\\":\\\":\\\"}\""},
+        {"json_array(json_patch('{}','{}'))", "\"[{}]\""},
+        {"json_patch('{}',NULL)", "null"},
         {"length(randomblob(16))", "16"},
         {"length(randomblob(0))", "1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_value(cases[i][0], "", cases[i][1]);
+    assert_refused(reader, "SELECT 'a' LIKE 'a' ESCAPE 'ab'", "must be a single character");
+    assert_refused(reader, "SELECT 'a' LIKE 'a' ESCAPE ''", "must be a single character");
+    assert_refused(reader, "SELECT 'a' LIKE printf('%201s', 'a')", "pattern too complex");
+    assert_refused(reader, "SELECT json_patch('{', '{}')", "malformed JSON");
 }
 END_TEST
 
