@@ -324,7 +324,8 @@ bool session_complain(struct session *session, int rc, const char *sql)
                         "%s. A string, blob or row may have %lld bytes at most, a query 256 KiB.",
                         message, (long long)settings->max_value_bytes);
     case SQLITE_NOMEM:
-        return complain(complaint, "mcpd is out of memory.");
+        return complain(complaint, "The query needs more memory than there is; handle fewer or "
+                                   "shorter values at once, with LIMIT or substr().");
     default:
         describe_place(session->db, sql, place, sizeof(place));
         return complain(complaint, "SQLite: %s%s", message, place);

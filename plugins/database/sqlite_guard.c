@@ -13,6 +13,8 @@
 
 /* How many steps of SQLite's machine lie between two looks at the clock. */
 #define STEPS_BETWEEN_LOOKS 1000
+/* What all queries of the process may take together, at least. */
+#define MEMORY_MIN (INT64_C(512) * 1024 * 1024)
 
 static bool listed(const char *name, const char *const *list)
 {
@@ -193,6 +195,18 @@ static void set_limits(sqlite3 *db, const struct settings *settings)
         sqlite3_limit(db, limits[i].id, limits[i].value);
 }
 
+/* A row may have 2000 columns, and an expression as many parts; the limits are of one value
+ * each. Of memory SQLite has one bound for the whole process, which other instances may have
+ * set, too; the largest is taken. A lower number of columns would not do: with it, a database
+ * that has a wider table cannot be read at all. */
+static void bound_memory(const struct settings *settings)
+{
+    sqlite3_int64 bytes = 8 * settings->max_value_bytes;
+    bytes = bytes > MEMORY_MIN ? bytes : MEMORY_MIN;
+    if (sqlite3_hard_heap_limit64(-1) < bytes)
+        sqlite3_hard_heap_limit64(bytes);
+}
+
 static bool set_switches(sqlite3 *db)
 {
     static const struct {
@@ -221,6 +235,7 @@ bool guard_install(struct session *session, struct complaint *complaint)
     const struct settings *settings = session->backend->settings;
     sqlite3_extended_result_codes(db, 1);
     set_limits(db, settings);
+    bound_memory(settings);
     sqlite3_busy_handler(db, wait_for_lock, session);
     sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, look_at_clock, session);
     const char *pragmas = settings->read_only ? "PRAGMA query_only=1; PRAGMA cell_size_check=1;"

@@ -115,6 +115,17 @@ test('a row of many functions that take long ends at the deadline', async () => 
         }
     assert.equal((await ask('reads', 'SELECT name LIKE \'a_A\' AS n FROM users')).structuredContent.rows[0].n, 1);
 });
+test('a row of many long values does not take the memory', async () => {
+    const peak = () => Number(/^VmHWM:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))[1]) * 1024;
+    const query = `SELECT ${Array.from({ length: 400 }, (_, i) => `?1 || ?1 || ?1 || ?1 || ${i} AS c${i}`)}`;
+    const start = peak();
+    for (const tool of everywhere) {
+        const result = await ask(tool, query, { parameters: ['a'.repeat(500000)] });
+        assert.ok(result.isError && /needs more memory/.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
+        assert.equal((await ask(tool, 'SELECT count(*) AS n FROM users')).structuredContent.rows[0].n, 2);
+    }
+    assert.ok(SCALE > 1 || peak() - start < 640 * 1024 * 1024, `${(peak() - start) >> 20} MiB`);
+});
 test('names of tables and values are only that', async () => {
     for (const tool of everywhere)
         for (const name of ['users); --', "users' OR 1=1", 'users"; DROP TABLE users; --']) {
