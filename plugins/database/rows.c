@@ -29,32 +29,44 @@ static bool key_taken(const struct rows *rows, size_t before, const struct text 
 }
 
 /* `"name":` for column `index`; of several columns of one name the further ones get a
- * number, for an object has each name once. */
-static void add_key(struct rows *rows, const struct column *columns, size_t index)
+ * number, for an object has each name once. `numbers` has what the columns before got: those
+ * up to it are taken and need no look. */
+static void add_key(struct rows *rows, const struct column *columns, size_t index, size_t *numbers)
 {
     const char *name = columns[index].name;
-    size_t same = 0;
+    size_t number = 0;
     for (size_t i = 0; i < index; i++)
-        same += strcmp(columns[i].name, name) == 0;
+        if (strcmp(columns[i].name, name) == 0)
+            number = numbers[i];
     struct text key, numbered;
     text_init(&key, rows->keys.max);
     text_init(&numbered, rows->keys.max);
-    for (size_t number = same + 1; number == same + 1 || key_taken(rows, index, &key); number++) {
+    do {
         text_cut(&numbered, 0);
         text_cut(&key, 0);
         text_adds(&numbered, name);
-        if (number > 1)
+        if (++number > 1)
             text_addf(&numbered, "_%zu", number);
         text_add_string(&key, numbered.data, numbered.size);
         text_adds(&key, ":");
-        if (key.failed || numbered.failed)
-            break;
-    }
+    } while (!key.failed && !numbered.failed && key_taken(rows, index, &key));
+    numbers[index] = number;
     text_add(&rows->keys, key.data, key.size);
     rows->keys.failed |= key.failed || numbered.failed;
     rows->key_ends[index] = rows->keys.size;
     text_free(&key);
     text_free(&numbered);
+}
+
+/* False: out of memory, or they are too large. */
+static bool add_keys(struct rows *rows, const struct column *columns, size_t count)
+{
+    size_t *numbers = calloc(count + 1, sizeof(numbers[0]));
+    rows->keys.failed |= numbers == NULL;
+    for (size_t i = 0; i < count && !rows->keys.failed; i++)
+        add_key(rows, columns, i, numbers);
+    free(numbers);
+    return !rows->keys.failed;
 }
 
 static struct mcp_bytes key_at(const struct rows *rows, size_t index)
@@ -69,13 +81,10 @@ bool rows_columns(struct rows *rows, const struct column *columns, size_t count)
     text_init(&rows->keys, rows->max_size);
     rows->columns = count;
     rows->key_ends = calloc(count + 1, sizeof(rows->key_ends[0]));
-    if (rows->key_ends == NULL)
+    if (rows->key_ends == NULL || !add_keys(rows, columns, count))
         return false;
     text_adds(rows->json, "{\"columns\":[");
     for (size_t i = 0; i < count && !rows->json->failed; i++) {
-        add_key(rows, columns, i);
-        if (rows->keys.failed)
-            return false;
         struct mcp_bytes key = key_at(rows, i);
         text_adds(rows->json, i > 0 ? ",{\"name\":" : "{\"name\":");
         text_add(rows->json, key.data, key.size - 1); /* without the colon */
