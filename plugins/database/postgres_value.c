@@ -2,6 +2,7 @@
 /* PostgreSQL's values, in the text form that it writes, as JSON. */
 #include "postgres.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -42,20 +43,60 @@ static void add_real(struct text *json, const char *data, size_t size)
         text_adds(json, ".0");
 }
 
-/* "\x0a0b" */
+/* "0a0b". How many bytes it is; -1: it is no such text. */
+static ptrdiff_t decode_hex(const char *data, size_t size, char *out)
+{
+    for (size_t i = 0; i + 1 < size; i += 2) {
+        int high = hex_digit(data[i]), low = hex_digit(data[i + 1]);
+        if (high < 0 || low < 0)
+            return -1;
+        out[i / 2] = (char)(high * 16 + low);
+    }
+    return size % 2 == 0 ? (ptrdiff_t)(size / 2) : -1;
+}
+
+/* "a\\b\000". How many bytes it is; -1: it is no such text. */
+static ptrdiff_t decode_escapes(const char *data, size_t size, char *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < size; count++) {
+        const char *c = data + i;
+        if (c[0] != '\\') {
+            out[count] = c[0];
+            i++;
+        } else if (size - i >= 2 && c[1] == '\\') {
+            out[count] = '\\';
+            i += 2;
+        } else if (size - i >= 4 && c[1] >= '0' && c[1] <= '3' && c[2] >= '0' && c[2] <= '7' &&
+                   c[3] >= '0' && c[3] <= '7') {
+            out[count] = (char)((c[1] - '0') * 64 + (c[2] - '0') * 8 + (c[3] - '0'));
+            i += 4;
+        } else {
+            return -1;
+        }
+    }
+    return (ptrdiff_t)count;
+}
+
+/* "\x0a0b", or with escapes if the query has set bytea_output so; in those no \ stands before
+ * an x. */
 static void add_bytes(struct text *json, const char *data, size_t size)
 {
-    size_t count = size >= 2 ? (size - 2) / 2 : 0;
-    char *bytes = malloc(count + 1);
+    char *bytes = malloc(size + 1);
     if (bytes == NULL) {
         json->failed = true;
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        bytes[i] = (char)(hex_digit(data[2 + 2 * i]) * 16 + hex_digit(data[3 + 2 * i]));
-    text_adds(json, "{\"$base64\":\"");
-    text_add_base64(json, bytes, count);
-    text_adds(json, "\"}");
+    bool hex = size >= 2 && data[0] == '\\' && data[1] == 'x';
+    ptrdiff_t count =
+        hex ? decode_hex(data + 2, size - 2, bytes) : decode_escapes(data, size, bytes);
+    if (count < 0) {
+        add_text(json, data, size);
+    } else {
+        text_adds(json, "{\"$base64\":\"");
+        text_add_base64(json, bytes, (size_t)count);
+        text_adds(json, "\"}");
+    }
     free(bytes);
 }
 

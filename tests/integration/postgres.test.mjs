@@ -248,6 +248,14 @@ test('types come back as they are, also with the official client', async () => {
     assert.match(content[0].text, /"b":9223372036854775807,"c":-9223372036854775808/);
     await client.close();
 });
+test('bytes are the same when the query itself asks for the old form of them', async () => {
+    const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    const query = (more) => `SELECT set_config('bytea_output', 'escape', true) AS s, decode('${all.toString('hex')}', 'hex') AS b, ${more}`;
+    const { json, error } = await ask(query("'\\x'::bytea AS none, '\\x78'::bytea AS x, ARRAY['\\x5c00ff22'::bytea] AS a"));
+    assert.equal(error, undefined);
+    const { s, ...values } = json.rows[0];
+    assert.deepEqual(values, { b: { $base64: all.toString('base64') }, none: { $base64: '' }, x: { $base64: 'eA==' }, a: [{ $base64: 'XAD/Ig==' }] });
+});
 test('parameters are bound by the server', async () => {
     const { json } = await ask('SELECT $1::bigint + 1 AS a, $2::text AS b, $3::bytea AS c, $4::jsonb AS d, $5::bool AS e, $6::text AS f, $7::float8 AS g, $8::numeric AS h',
         { parameters: [41, "'; DROP TABLE secret; --", { $base64: 'AP8=' }, { k: [1] }, true, null, { $float: 'NaN' }, 0.1] });
