@@ -16,6 +16,7 @@ struct session {
     ino_t inode;
     struct job *job; /* while a call has it */
     bool trusted; /* a statement of our own is being prepared */
+    bool defines; /* what was prepared last makes or drops tables and the like */
     char denied[160]; /* what the authorizer last refused, and why */
     int64_t busy_since_ns; /* 0: not waiting for a lock */
     size_t work; /* of functions, since they last looked at the clock */

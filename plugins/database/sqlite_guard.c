@@ -145,6 +145,8 @@ static int authorize(void *data, int action, const char *first, const char *seco
         return SQLITE_OK;
     if (session->backend->settings->read_only)
         return deny(session, action_name(action, first), "");
+    if (action != SQLITE_INSERT && action != SQLITE_UPDATE && action != SQLITE_DELETE)
+        session->defines = true;
     if (action == SQLITE_CREATE_VTABLE)
         return judge_module(session, second != NULL ? second : "");
     return writes_allowed(action) ? SQLITE_OK : deny(session, action_name(action, first), "");

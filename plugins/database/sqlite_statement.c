@@ -45,6 +45,7 @@ static sqlite3_stmt *prepare(struct session *session, struct mcp_bytes sql)
         return NULL;
     }
     session->denied[0] = '\0';
+    session->defines = false;
     int rc = sqlite3_prepare_v3(session->db, sql.data, (int)sql.size, 0, &statement, &tail);
     if (rc != SQLITE_OK) {
         session_complain(session, rc, sql.data);
@@ -215,6 +216,7 @@ bool sqlite_execute(struct session *session, const struct statement *statement, 
     if (sqlite == NULL)
         return false;
     bool writes = !sqlite3_stmt_readonly(sqlite);
+    bool counts = writes && !session->defines; /* a virtual table writes when it is made */
     int before = sqlite3_total_changes(db);
     sqlite3_int64 last_id = sqlite3_last_insert_rowid(db);
     sqlite3_set_last_insert_rowid(db, 0);
@@ -226,10 +228,10 @@ bool sqlite_execute(struct session *session, const struct statement *statement, 
     if (good && rc != SQLITE_OK)
         good = session_complain(session, rc, NULL);
     struct changes changes = {.known = writes};
-    if (writes && sqlite3_total_changes(db) != before)
+    if (counts && sqlite3_total_changes(db) != before)
         changes.rows = sqlite3_changes(db);
     changes.last_insert_id = sqlite3_last_insert_rowid(db);
-    changes.inserted = writes && changes.last_insert_id != 0;
+    changes.inserted = counts && changes.last_insert_id != 0;
     if (!changes.inserted)
         sqlite3_set_last_insert_rowid(db, last_id); /* for last_insert_rowid() in a transaction */
     if (good)

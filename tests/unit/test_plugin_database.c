@@ -825,6 +825,10 @@ START_TEST(writing_statements_tell_what_they_changed)
         {"UPDATE t SET x = x + 1 WHERE x > 1", "2", ""},
         {"DELETE FROM t", "3", ""},
         {"DROP TABLE t", "0", ""},
+        {"CREATE VIRTUAL TABLE f USING fts5 (x)", "0", ""}, /* fills tables of its own */
+        {"INSERT INTO f (rowid, x) VALUES (7, 'a')", "1", "7"},
+        {"DROP TABLE f", "0", ""},
+        {"CREATE TABLE c AS SELECT * FROM users", "0", ""},
         {"INSERT INTO users (name) VALUES ('y') RETURNING id", "1", "3"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
