@@ -20,6 +20,7 @@ struct session {
     char denied[160]; /* what the authorizer last refused, and why */
     int64_t busy_since_ns; /* 0: not waiting for a lock */
     size_t work; /* of functions, since they last looked at the clock */
+    bool like_matches_blobs; /* in this SQLite library */
     sqlite3 *plain; /* with SQLite's own functions; NULL: not needed yet */
     sqlite3_stmt *patch; /* of `plain`: json_patch() */
     struct session *next; /* among the idle */

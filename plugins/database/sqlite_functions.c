@@ -121,6 +121,18 @@ static bool match_one(const struct wildcards *w, const unsigned char **pattern,
     return wanted != 0 && alike(w, wanted, c);
 }
 
+/* To where the first character of `rest` may match, if it is ASCII and only itself. */
+static const unsigned char *skip(const struct wildcards *w, const unsigned char *rest,
+                                 const unsigned char *text)
+{
+    unsigned c = *rest;
+    if (c >= 0x80 || c == w->all || c == w->one || c == w->set || c == w->escape)
+        return text;
+    bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+    const char stop[] = {(char)c, (char)(w->fold && letter ? c ^ 0x20 : c), '\0'};
+    return text + strcspn((const char *)text, stop);
+}
+
 /* What stands before an `all` has matched as early as it can, so only what follows the last
  * one is tried again. 1: matches, 0: does not, -1: the call is over. */
 static int match_pattern(struct session *session, const struct wildcards *w,
@@ -132,15 +144,18 @@ static int match_pattern(struct session *session, const struct wildcards *w,
             return -1;
         if (*pattern != '\0' && *pattern == w->all) {
             rest = ++pattern;
-            from = text;
             if (*rest == '\0')
                 return 1;
+            from = text = skip(w, rest, text);
         } else if (*pattern == '\0' || *text == '\0' || !match_one(w, &pattern, &text)) {
             if (rest == NULL || *text == '\0')
                 return 0;
             next_character(&from);
             pattern = rest;
-            text = from;
+            text = skip(w, rest, from);
+            if (!spend(session, (size_t)(text - from)))
+                return -1;
+            from = text;
         }
     }
     return 1;
@@ -165,9 +180,9 @@ static bool take_escape(sqlite3_context *context, sqlite3_value *value, struct w
 static void match_values(sqlite3_context *context, int count, sqlite3_value **values,
                          struct wildcards *w)
 {
-    if (sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS") &&
-        (sqlite3_value_type(values[0]) == SQLITE_BLOB ||
-         sqlite3_value_type(values[1]) == SQLITE_BLOB)) {
+    struct session *session = sqlite3_user_data(context);
+    if (!session->like_matches_blobs && (sqlite3_value_type(values[0]) == SQLITE_BLOB ||
+                                         sqlite3_value_type(values[1]) == SQLITE_BLOB)) {
         sqlite3_result_int(context, 0);
         return;
     }
@@ -182,7 +197,7 @@ static void match_values(sqlite3_context *context, int count, sqlite3_value **va
     const unsigned char *text = sqlite3_value_text(values[1]);
     if (pattern == NULL || text == NULL)
         return;
-    int matches = match_pattern(sqlite3_user_data(context), w, pattern, text);
+    int matches = match_pattern(session, w, pattern, text);
     if (matches < 0)
         sqlite3_result_error_code(context, SQLITE_INTERRUPT);
     else
@@ -621,6 +636,7 @@ int functions_install(struct session *session)
         {"randomblob", 1, 0, randomblob},
     };
     int rc = SQLITE_OK;
+    session->like_matches_blobs = !sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS");
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof(functions) / sizeof(functions[0]); i++)
         rc = sqlite3_create_function_v2(session->db, functions[i].name, functions[i].arguments,
                                         SQLITE_UTF8 | SQLITE_INNOCUOUS | functions[i].flags,
