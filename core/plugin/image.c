@@ -19,7 +19,6 @@
 #include "base/crypto.h"
 #include "plugin/bundled.h"
 #include "plugin/manifest.h"
-#include "plugin/needs.h"
 
 #define OTHERS_MAY_WRITE (S_IWGRP | S_IWOTH)
 
@@ -143,16 +142,6 @@ bool image_hash(int directory_fd, const char *name, unsigned char hash[32], stru
 
 /* ---- what the file says of itself ---- */
 
-/* Once the hash is known. */
-static bool take_needs(struct image *image, const char *name, const char *needs, struct error *err)
-{
-    const char *whose = bundled_has(name, image->hash) ? NEEDS_OF_OURS : "";
-    if (asprintf(&image->needs, "%s%s", whose, needs) >= 0)
-        return true;
-    image->needs = NULL;
-    return error_no_memory(err);
-}
-
 static bool check_manifest(struct image *image, const char *name, struct bytes content,
                            struct error *err)
 {
@@ -175,7 +164,9 @@ static bool check_manifest(struct image *image, const char *name, struct bytes c
                          manifest.required);
     memcpy(image->id, manifest.id, sizeof(image->id));
     memcpy(image->version, manifest.version, sizeof(image->version));
-    return manifest.needs[0] == '\0' || take_needs(image, name, manifest.needs, err);
+    if (manifest.needs[0] != '\0' && (image->needs = strdup(manifest.needs)) == NULL)
+        return error_no_memory(err);
+    return true;
 }
 
 /* ---- the copy ---- */
@@ -288,12 +279,11 @@ struct image *image_open(int directory_fd, const char *name, const char *private
         goto out;
     }
     content = read_source(directory_fd, name, err);
-    if (content.data == NULL)
+    if (content.data == NULL || !check_manifest(image, name, content, err))
         goto out;
     image->generation = generation;
     crypto_digest(image->hash, content.data, content.size);
-    if (!check_manifest(image, name, content, err))
-        goto out;
+    image->bundled = bundled_has(name, image->hash);
     ok = write_copy(image, content, private_directory, err);
     if (!ok)
         image->borrowed = true; /* there is no copy to remove */

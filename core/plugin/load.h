@@ -18,7 +18,8 @@ struct image {
     unsigned char hash[32];
     char id[65]; /* from the manifest */
     char version[65];
-    char *needs; /* of the manifest, as JSON; before it NEEDS_OF_OURS or nothing. NULL: none */
+    char *needs; /* of the manifest, as JSON; NULL: none */
+    bool bundled; /* it came with mcpd (bundled.h) */
     uint64_t generation;
     bool borrowed; /* image_free leaves the file: it is somebody else's */
 };

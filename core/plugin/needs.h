@@ -26,10 +26,6 @@
 #include "base/error.h"
 #include "plugin/sandbox.h"
 
-/* What the needs of mcpd's own plugins (bundled.h) begin with in struct image. Those of a
- * manifest cannot: they are written compactly, from the brace on. */
-#define NEEDS_OF_OURS " "
-
 /* Whose word a path is. */
 enum needs_origin {
     NEEDS_NAMED, /* the manifest's */

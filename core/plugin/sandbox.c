@@ -99,7 +99,7 @@ bool sandbox_read(struct sandbox *sandbox, struct bytes text)
 struct planning {
     struct sandbox *sandbox;
     const struct config_sandbox *said;
-    bool ours; /* the plugin came with mcpd */
+    bool bundled;
     bool asks_network, asks_unix_sockets;
     sandbox_remark *remark;
     void *context;
@@ -148,7 +148,7 @@ static bool any_covers(const char *const *paths, size_t count, struct bytes path
 static bool is_operators(const struct planning *p, struct bytes path, enum needs_origin origin)
 {
     return origin == NEEDS_CONFIGURED ||
-           (origin == NEEDS_DERIVED && p->ours && !is_within(BYTES("/"), path));
+           (origin == NEEDS_DERIVED && p->bundled && !is_within(BYTES("/"), path));
 }
 
 static void asked_for_path(void *context, enum sandbox_access access, struct bytes path,
@@ -203,18 +203,19 @@ static bool agree(const struct planning *p, bool asked, bool agreed, const char 
     return asked && agreed;
 }
 
-bool sandbox_plan(struct sandbox *sandbox, struct bytes needs, const struct config *config,
-                  const struct config_provider *settings, sandbox_remark *remark, void *context)
+bool sandbox_plan(struct sandbox *sandbox, struct bytes needs, bool bundled,
+                  const struct config *config, const struct config_provider *settings,
+                  sandbox_remark *remark, void *context)
 {
     static const struct config_sandbox nothing = CONFIG_SANDBOX_DEFAULT;
     const struct config_sandbox *said = settings != NULL ? &settings->sandbox : &nothing;
-    struct planning p = {.sandbox = sandbox, .said = said, .remark = remark, .context = context};
+    struct planning p = {
+        .sandbox = sandbox, .said = said, .bundled = bundled, .remark = remark, .context = context};
     const struct needs_reader reader = {.path = asked_for_path,
                                         .network = asked_for_network,
                                         .unix_sockets = asked_for_unix_sockets,
                                         .context = &p};
 
-    p.ours = needs.size > 0 && needs.data[0] == NEEDS_OF_OURS[0];
     sandbox_init(sandbox);
     sandbox->enabled = said->enabled;
     sandbox->required = config != NULL && config->plugins.require_sandbox;

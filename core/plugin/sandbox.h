@@ -8,12 +8,12 @@
  * Who decides what: a path that stands in the operator's configuration, be it in the
  * provider's "sandbox" or in the plugin's own "config" where the manifest points to
  * it, is granted, for the operator wrote it. What the manifest makes of that (a "parent",
- * the end of a path) is granted to mcpd's own plugins only, and elsewhere as if the manifest
- * had named it itself. A path that the manifest itself names is
- * granted for reading below /usr, where nothing is secret, unless a link there leads
- * out of it, and elsewhere only if the operator's "sandbox" covers it. Sockets are granted if the manifest asks and the
- * operator agrees. What is asked for and not granted is logged once for each
- * generation, with the line that would grant it; the plugin runs without it.
+ * the end of a path) is granted to mcpd's own plugins only; for others it is as if the
+ * manifest had named it itself. A path that the manifest itself names is granted for
+ * reading below /usr, where nothing is secret, unless a link there leads out of it, and
+ * elsewhere only if the operator's "sandbox" covers it. Sockets are granted if the
+ * manifest asks and the operator agrees. What is asked for and not granted is logged once
+ * for each generation, with the line that would grant it; the plugin runs without it.
  */
 #ifndef PLUGIN_SANDBOX_H
 #define PLUGIN_SANDBOX_H
@@ -49,12 +49,13 @@ const char *sandbox_next_path(const struct sandbox *sandbox, size_t *at,
 void sandbox_write(const struct sandbox *sandbox, struct buf *out);
 bool sandbox_read(struct sandbox *sandbox, struct bytes text);
 
-/* What a worker of this provider gets. `needs` is the image's (load.h);
- * `remark` is told what was asked for and is not granted. `settings` may be NULL. False:
+/* What a worker of this provider gets. `needs` is the manifest's (manifest.h), `bundled`
+ * whether its file came with mcpd (bundled.h); `remark` is told what was asked for and is not granted. `settings` may be NULL. False:
  * out of memory. */
 typedef void sandbox_remark(void *context, const char *text);
-bool sandbox_plan(struct sandbox *sandbox, struct bytes needs, const struct config *config,
-                  const struct config_provider *settings, sandbox_remark *remark, void *context);
+bool sandbox_plan(struct sandbox *sandbox, struct bytes needs, bool bundled,
+                  const struct config *config, const struct config_provider *settings,
+                  sandbox_remark *remark, void *context);
 
 /* ---- the kernel ---- */
 

@@ -197,7 +197,7 @@ static bool write_sandbox(const struct image *image, const struct config *config
     struct sandbox sandbox;
     buf_init(out, (size_t)2 << 20);
     bool ok = sandbox_plan(&sandbox, image->needs != NULL ? bytes_of(image->needs) : BYTES(""),
-                           config, settings, remark, context);
+                           image->bundled, config, settings, remark, context);
     if (ok)
         sandbox_write(&sandbox, out);
     sandbox_free(&sandbox);

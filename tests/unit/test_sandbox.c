@@ -144,7 +144,8 @@ static const char *paths_of(const struct sandbox *sandbox)
 }
 
 /* `plugins` and `provider` are members of objects. */
-static struct sandbox plan(const char *plugins_members, const char *provider, const char *needs)
+static struct sandbox plan_for(bool bundled, const char *plugins_members, const char *provider,
+                               const char *needs)
 {
     char text[4096];
     struct sandbox sandbox;
@@ -153,10 +154,15 @@ static struct sandbox plan(const char *plugins_members, const char *provider, co
     struct config *config = load_text(text);
     ck_assert_msg(config != NULL, "%s", complaints());
     buf_init(&remarks, 65536);
-    ck_assert(
-        sandbox_plan(&sandbox, bytes_of(needs), config, &config->providers[0], note_remark, NULL));
+    ck_assert(sandbox_plan(&sandbox, bytes_of(needs), bundled, config, &config->providers[0],
+                           note_remark, NULL));
     config_unref(config);
     return sandbox;
+}
+
+static struct sandbox plan(const char *plugins_members, const char *provider, const char *needs)
+{
+    return plan_for(false, plugins_members, provider, needs);
 }
 
 static void forget(struct sandbox *sandbox)
@@ -174,7 +180,7 @@ START_TEST(test_defaults)
     ck_assert_str_eq(paths_of(&sandbox), "");
     forget(&sandbox);
     /* The same without an entry in the configuration. */
-    ck_assert(sandbox_plan(&sandbox, BYTES(""), NULL, NULL, note_remark, NULL));
+    ck_assert(sandbox_plan(&sandbox, BYTES(""), false, NULL, NULL, note_remark, NULL));
     ck_assert(sandbox.enabled && !sandbox.required && !sandbox.network);
     ck_assert_uint_eq(sandbox.open_files, 256);
     sandbox_free(&sandbox);
@@ -235,7 +241,7 @@ START_TEST(test_a_directory_is_more_than_was_named)
     ck_assert_ptr_null(strstr(remarks.data, "alice"));
     forget(&sandbox);
     /* mcpd's own plugins know what they ask for, but the root is never meant. */
-    sandbox = plan("", PARENT_CONFIG, NEEDS_OF_OURS PARENT_NEEDS);
+    sandbox = plan_for(true, "", PARENT_CONFIG, PARENT_NEEDS);
     ck_assert_str_eq(paths_of(&sandbox), "w/home/alice ");
     ck_assert_ptr_nonnull(strstr(remarks.data, "write to /,"));
     forget(&sandbox);
