@@ -2,6 +2,7 @@
 /* The start and the end of the HTTP transport. */
 #include "transport/http.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,34 +11,60 @@
 #include "base/log.h"
 #include "transport/exchange.h"
 
-/* Descriptors that are not for connections: plugins, their files, logs. */
-#define RESERVED_DESCRIPTORS 256
+/* Descriptors that are free for what comes later, besides as many as are open when all
+ * providers run: while one is replaced, the old and the new one are both open. */
+#define SPARE_DESCRIPTORS 192
 /* What libmicrohttpd has for a connection besides its memory for the header. */
 #define CONNECTION_EXTRA ((size_t)1024)
 #define DRAIN_STEP_US 2000
 /* For the I/O threads to take what has come already. */
 #define LAST_ACCEPT_NS NS_PER_S
 
-/* As many descriptors as the system lets us have, and no more connections. */
-static unsigned raise_descriptors(unsigned wanted)
+/* ---- descriptors ---- */
+
+/* As many as the system lets us have: before providers need them. */
+static void raise_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Without /proc 0: then SPARE_DESCRIPTORS are all that is left to others. */
+static rlim_t open_descriptors(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    rlim_t count = 0;
+
+    if (list == NULL)
+        return 0;
+    for (const struct dirent *entry; (entry = readdir(list)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(list);
+    return count - 1; /* the list's own */
+}
+
+/* What is free, less what others may need, but half of it at least. */
+static unsigned possible_connections(unsigned wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
-    if (limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (rlim_t)wanted + RESERVED_DESCRIPTORS)
+    rlim_t used = open_descriptors(), reserve = used + SPARE_DESCRIPTORS;
+    rlim_t left = limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+    rlim_t possible = left > 2 * reserve ? left - reserve : left / 2;
+    if (possible >= wanted)
         return wanted;
-    unsigned possible = limit.rlim_cur > 2 * RESERVED_DESCRIPTORS
-                            ? (unsigned)limit.rlim_cur - RESERVED_DESCRIPTORS
-                            : (unsigned)limit.rlim_cur / 2;
-    log_warning("http.max_connections is %u, but the limit of open files (%llu) allows %u", wanted,
-                (unsigned long long)limit.rlim_cur, possible);
-    return possible;
+    log_warning("http.max_connections is %u, but the limit of open files (%llu, of which %llu are "
+                "open) allows %llu: raise LimitNOFILE= or ulimit -n, or lower "
+                "http.max_connections",
+                wanted, (unsigned long long)limit.rlim_cur, (unsigned long long)used,
+                (unsigned long long)possible);
+    return (unsigned)possible;
 }
 
 /* ---- life ---- */
@@ -75,7 +102,7 @@ struct http *http_open(struct config *config, struct mcp *mcp, const struct acti
     }
     http->config = config_ref(config);
     http->mcp = mcp;
-    http->max_connections = raise_descriptors(config->http.max_connections);
+    raise_limit();
     http->connection_cost = config->http.max_header_bytes + sizeof(struct connection) +
                             sizeof(struct exchange) + CONNECTION_EXTRA;
     if (sockets_open(http, activation, err))
@@ -88,6 +115,8 @@ bool http_start(struct http *http, struct error *err)
 {
     unsigned count = io_threads(http->config);
 
+    /* Only now is it known what the providers have open. */
+    http->max_connections = possible_connections(http->config->http.max_connections);
     http->streams = streams_start(http, err);
     http->io = calloc(count, sizeof *http->io);
     if (http->streams == NULL || http->io == NULL)

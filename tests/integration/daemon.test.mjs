@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { assert, done, SANITIZED, SCALE, sleep, test, until } from './lib/check.mjs';
-import { Daemon, ENVIRONMENT, FAULT, ROOT, temporaryDirectory, TOOLS, wrapped } from './lib/daemon.mjs';
+import { Daemon, ENVIRONMENT, FAULT, ROOT, temporaryDirectory, TOOLS, wrapped, WRAPPER } from './lib/daemon.mjs';
 import { Connection, http } from './lib/http.mjs';
 import { callTool, Listener, modernResult, Session, textOf, toolNames, META } from './lib/mcp.mjs';
 
@@ -366,6 +366,30 @@ test('a trial that cannot be started for a reason that passes is made again', as
     assert.match(daemon.logSince(mark), /cannot be tried: Too many open files/);
     await daemon.stop();
 }, { skip: SANITIZED ? 'a sanitizer has descriptors of its own' : null });
+
+test('the limit of open files: what providers have open is not promised to connections', async () => {
+    const echoes = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`echo${i}`, { plugin: 'echo', prefix: `e${i}_`, isolation: 'process' }]));
+    const daemon = new Daemon({ plugins: ['echo'], config: { providers: echoes } });
+    const [program, args] = daemon.command();
+    daemon.command = () => ['prlimit', ['--nofile=320:320', program, ...args]];
+    await daemon.start();
+    const line = await daemon.waitLog(/http\.max_connections is 16384, .*\(320, of which \d+ are open\).*LimitNOFILE=/);
+    const allowed = Number(/allows (\d+):/.exec(line)[1]);
+    const open = [];
+    for (let i = 0; i < allowed; i++) open.push(await Connection.open(daemon.port));
+    await until(() => fs.readdirSync(`/proc/${daemon.pid}/fd`).length > allowed + 30, 2000, 'all accepted');
+    await sleep(100);
+    assert.equal((await http(daemon.port, { method: 'GET', path: '/livez' })).status, 503, 'one too many');
+    // There is room for a provider that comes now.
+    const mark = daemon.mark;
+    daemon.install('probe');
+    await daemon.waitLog(/probe: serving probe/, 10_000, mark);
+    open.pop().destroy();
+    await until(async () => textOf(await callTool(daemon.port, 'e29_echo', { text: 'x' }).catch(() => ({ content: [{}] }))) === 'x', 3000, 'a call');
+    for (const connection of open) connection.destroy();
+    await daemon.stop();
+    assert.doesNotMatch(daemon.lines.join('\n'), /Too many open files/);
+}, { skip: SANITIZED || WRAPPER.length ? 'a sanitizer has descriptors of its own' : null, timeout: 60_000 });
 
 // ---- systemd ------------------------------------------------------------------------
 
