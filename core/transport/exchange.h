@@ -138,6 +138,7 @@ struct http {
     atomic_uint connections;
     atomic_uint working; /* exchanges from mcp_receive until their last byte is sent */
     unsigned max_connections;
+    _Atomic int64_t tell_again_ns; /* that no connection can be accepted; not before */
     size_t connection_cost; /* what each holds in the budget, with libmicrohttpd's memory */
     atomic_bool draining; /* no request follows another on its connection */
     atomic_uint draining_threads; /* I/O threads that have seen that */

@@ -28,6 +28,8 @@
 #define EVENTS 64
 #define ACCEPTS 32 /* connections taken at one go, so that the others get their turn */
 #define LAST_ACCEPTS 8192 /* and at the end: more than a queue of the kernel's has */
+/* How often it is said that no connection can be accepted. */
+#define TELL_AGAIN_NS (60 * NS_PER_S)
 /* A call that takes longer than this has its peer watched: quick ones do not pay
  * for it. */
 #define WATCH_AFTER_NS (10 * NS_PER_MS)
@@ -559,6 +561,19 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+/* Every thread tries again and again: one line a minute says it. */
+static void tell_not_accepted(struct http *http, int reason)
+{
+    int64_t now = clock_now_coarse(), next = atomic_load(&http->tell_again_ns);
+
+    if (now < next ||
+        !atomic_compare_exchange_strong(&http->tell_again_ns, &next, now + TELL_AGAIN_NS))
+        return;
+    log_error("cannot accept a connection: %s%s", strerror(reason),
+              reason == EMFILE ? ": raise LimitNOFILE= or ulimit -n, or lower http.max_connections"
+                               : "");
+}
+
 static void accept_some(struct io *io, int listen_fd, int most)
 {
     struct http *http = io->http;
@@ -570,7 +585,7 @@ static void accept_some(struct io *io, int listen_fd, int most)
             accept4(listen_fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                log_error("cannot accept a connection: %s", strerror(errno));
+                tell_not_accepted(http, errno);
                 usleep(10000); /* the event is still there; do not spin on it */
             }
             return;

@@ -390,6 +390,21 @@ test('the limit of open files: what providers have open is not promised to conne
     await daemon.stop();
     assert.doesNotMatch(daemon.lines.join('\n'), /Too many open files/);
 }, { skip: SANITIZED || WRAPPER.length ? 'a sanitizer has descriptors of its own' : null, timeout: 60_000 });
+test('no descriptor for a connection: said once, with the way out, and served again when there is one', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo'], wrap: false });
+    const limit = (soft) => assert.equal(spawnSync('prlimit', [`--pid=${daemon.pid}`, `--nofile=${soft}:`]).status, 0);
+    limit(fs.readdirSync(`/proc/${daemon.pid}/fd`).length);
+    const mark = daemon.mark;
+    const waiting = await Connection.open(daemon.port);
+    const line = await daemon.waitLog(/cannot accept a connection: Too many open files/, 3000, mark);
+    assert.match(line, /LimitNOFILE=.*ulimit -n.*http\.max_connections/);
+    await sleep(1000);
+    assert.equal(daemon.logSince(mark).match(/cannot accept/g).length, 1);
+    limit(1024);
+    assert.equal(textOf(await callTool(daemon.port, 'echo', { text: 'x' })), 'x');
+    waiting.destroy();
+    await daemon.stop();
+}, { skip: SANITIZED ? 'a sanitizer has descriptors of its own' : null });
 
 // ---- systemd ------------------------------------------------------------------------
 
