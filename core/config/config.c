@@ -84,6 +84,21 @@ bool config_is_apart(const struct config *config, const struct config_provider *
     return strcmp(rule, "process") == 0 || (strcmp(rule, "inproc") != 0 && !bundled);
 }
 
+#define NO_EFFECT " no effect in mcpd's own process: say \"isolation\": \"process\" or take "
+
+const char *config_unused_inproc(const struct config_provider *settings)
+{
+    if (settings == NULL || settings->document == NULL)
+        return NULL;
+    bool sandbox = json_get(settings->document, settings->node, "sandbox") != NULL;
+    bool memory = json_get(settings->document, settings->node, "memory_mib") != NULL;
+    if (sandbox && memory)
+        return "\"sandbox\" and \"memory_mib\" have" NO_EFFECT "them away";
+    return sandbox  ? "\"sandbox\" has" NO_EFFECT "it away"
+           : memory ? "\"memory_mib\" has" NO_EFFECT "it away"
+                    : NULL;
+}
+
 /* ---- the command line ---- */
 
 /* Digits only: strtoul would take signs and white space. */

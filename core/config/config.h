@@ -180,6 +180,9 @@ void config_unref(struct config *config); /* NULL is allowed */
  * whether its plugin is one of mcpd's own. */
 bool config_is_apart(const struct config *config, const struct config_provider *settings,
                      bool bundled);
+/* What to say of a provider in mcpd's own process that has keys for worker processes
+ * alone; NULL: nothing. `settings` may be NULL. */
+const char *config_unused_inproc(const struct config_provider *settings);
 
 /* What the command line overrides; before the config is shared. `listen` is
  * "ADDRESS:PORT", "[IPv6]:PORT" or "PORT". */

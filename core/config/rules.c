@@ -178,10 +178,27 @@ static void check_sandbox(struct reading *r, const struct config_provider *provi
                  "two back");
 }
 
+/* What is for worker processes, of a provider that is to have none. */
+static void check_unused(struct reading *r, const struct config_provider *provider, const char *key)
+{
+    const struct json_node *value = json_get(provider->document, provider->node, key);
+    struct document doc = {provider->file, *provider->document};
+    char name[32], pointer[128];
+    if (value == NULL || provider->isolation != ISOLATION_INPROC)
+        return;
+    snprintf(name, sizeof(name), "/%s", key);
+    provider_pointer(provider, name, pointer, sizeof(pointer));
+    complaint_at(r, &doc, value, pointer,
+                 "has no effect in mcpd's own process: say \"isolation\": \"process\" or take it "
+                 "away");
+}
+
 void config_check_providers(struct reading *r)
 {
     for (size_t i = 0; i < r->config->provider_count; i++) {
         check_timeout(r, &r->config->providers[i]);
         check_sandbox(r, &r->config->providers[i]);
+        check_unused(r, &r->config->providers[i], "sandbox");
+        check_unused(r, &r->config->providers[i], "memory_mib");
     }
 }

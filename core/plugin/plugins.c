@@ -557,6 +557,9 @@ static bool examine(struct examination *examination, const struct config_provide
     if (image == NULL)
         return false;
     bool apart = config_is_apart(config, settings, bundled_has(name, image->hash));
+    const char *unused = apart ? NULL : config_unused_inproc(settings);
+    if (unused != NULL)
+        tell(examination, settings, unused, "");
     bool ok =
         apart || image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
     if (ok && (apart || examination->asks))

@@ -206,6 +206,14 @@ static bool is_apart(const struct serving *serving, const struct slot *slot,
     return config_is_apart(serving->config, slot->settings, file->bundled);
 }
 
+/* The operator may think it confined. */
+static void tell_unused(const struct slot *slot)
+{
+    const char *unused = config_unused_inproc(slot->settings);
+    if (unused != NULL)
+        log_warning("%s: %s", slot->id, unused);
+}
+
 /* A new generation from the file as it is now. NULL: err says why. `hash` becomes
  * that of what was read. */
 static struct provider *load(struct serving *serving, struct slot *slot,
@@ -223,6 +231,7 @@ static struct provider *load(struct serving *serving, struct slot *slot,
             worker_link_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
     } else if (image_try(image, slot->id, slot->settings, serving->config->plugins.start_timeout_ms,
                          err)) {
+        tell_unused(slot);
         provider =
             inproc_load(image, slot->id, serving->config, slot->settings, serving->owner, err);
     } else {

@@ -339,6 +339,22 @@ test('require_sandbox on this kernel', async () => {
     else await other.waitLog(/captive: not served: .*this kernel lacks/);
     await other.stop();
 });
+test('what is for worker processes alone, of a provider in mcpd\'s own: said in the log and by --check', async () => {
+    const files = (more) => ({ plugin: 'filesystem', config: { allowed_paths: [inside] }, ...more });
+    const own = await Daemon.start({
+        plugins: ['filesystem'],
+        config: { ...byDefault.config, providers: { both: files({ prefix: 'a_', sandbox: {}, memory_mib: 64 }), one: files({ prefix: 'b_', memory_mib: 64 }), none: files({ prefix: 'c_' }) } },
+    });
+    const said = own.lines.filter((line) => line.includes('no effect'));
+    assert.equal(said.length, 2, said.join('\n'));
+    assert.match(said[0], /warning: both: "sandbox" and "memory_mib" have no effect in mcpd's own process: say "isolation": "process" or take them away/);
+    assert.match(said[1], /warning: one: "memory_mib" has no effect/);
+    const [program, args] = own.command(['--check']);
+    const result = spawnSync(program, args, { encoding: 'utf8' });
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /mcpd\.json:\d+:\d+: providers\.one: "memory_mib" has no effect/);
+    await own.stop();
+});
 test('without mcpd-worker: refused with the places where it should be', async () => {
     const directory = temporaryDirectory('alone');
     fs.copyFileSync(MCPD, path.join(directory, 'mcpd'));

@@ -107,6 +107,11 @@ static const struct {
      "mcpd.json:1:25: listen[0].address: " REMOTE_REFUSED "\n"},
     {"{\"listen\": [{\"address\": \"::1\"}, {}, {\"address\": \"0::1\", \"port\": 8080}]}",
      "mcpd.json:1:37: listen[2]: the same address and port as listen[0]: remove one of the two\n"},
+    {"{\"providers\": {\"a\": {\"isolation\": \"inproc\", \"sandbox\": {}, \"memory_mib\": 9}}}",
+     "mcpd.json:1:56: providers.a.sandbox: has no effect in mcpd's own process: say "
+     "\"isolation\": \"process\" or take it away\n"
+     "mcpd.json:1:74: providers.a.memory_mib: has no effect in mcpd's own process: say "
+     "\"isolation\": \"process\" or take it away\n"},
     {"{\"calls\": {\"timeout_ms\": 1000}, \"providers\": {\"a\": {\"timeout_ms\": 1001}}}",
      "mcpd.json:1:67: providers.a.timeout_ms: expected at most calls.timeout_ms, which is 1000, "
      "got 1001: raise that or lower this\n"},
