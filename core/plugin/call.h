@@ -57,8 +57,8 @@ enum call_end {
 /* How a call ended. Everything is valid during the event only. */
 struct call_result {
     enum call_end end;
-    int code; /* of CALL_ERROR: MCP_ERROR_* or another; of CALL_BROKEN: MCP_ENOMEM when the
-                 provider is not to blame, else MCP_EFAIL */
+    int code; /* of CALL_ERROR: MCP_ERROR_* or another; of CALL_BROKEN: MCP_EFAIL when it
+                 is held against the provider */
     struct bytes text;
     struct bytes json_text;
     const struct json *json; /* index of json_text, for CALL_RESULT and CALL_NEED_INPUT, and

@@ -74,8 +74,7 @@ static int32_t end(struct call *call, const struct call_result *result)
     return waiting ? MCP_OK : MCP_ECANCELLED;
 }
 
-/* MCP_ENOMEM as `code`: it is not held against the provider. */
-__attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, int32_t code,
+__attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, bool is_failure,
                                                              const char *format, va_list args)
 {
     char text[1024];
@@ -84,7 +83,10 @@ __attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, 
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, args);
     bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
     log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
-    struct call_result result = {.end = CALL_BROKEN, .code = code, .text = bytes_of(text)};
+    if (is_failure && call_counts(call))
+        provider_call_failed_so(provider, text);
+    struct call_result result = {
+        .end = CALL_BROKEN, .code = is_failure ? MCP_EFAIL : MCP_ENOMEM, .text = bytes_of(text)};
     result.text.size = utf8_valid_prefix(result.text); /* it may have been cut */
     end(call, &result);
 }
@@ -95,7 +97,7 @@ void call_end_broken(struct call *call, const char *format, ...)
     if (!begin_end(call))
         return;
     va_start(args, format);
-    end_broken(call, MCP_EFAIL, format, args);
+    end_broken(call, false, format, args);
     va_end(args);
 }
 
@@ -111,10 +113,8 @@ void call_end_faulty(struct call *call, const char *format, ...)
     va_list args;
     if (!begin_end(call))
         return;
-    if (call_counts(call))
-        provider_call_failed(call->provider);
     va_start(args, format);
-    end_broken(call, MCP_EFAIL, format, args);
+    end_broken(call, true, format, args);
     va_end(args);
 }
 
@@ -123,11 +123,9 @@ __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, i
                                                             const char *format, ...)
 {
     va_list args;
-    /* It may have been the arguments that made so much of it, or used up the memory. */
-    if (code != MCP_ENOMEM && call_counts(call))
-        provider_call_failed(call->provider);
     va_start(args, format);
-    end_broken(call, code, format, args);
+    /* It may have been the arguments that made so much of it, or used up the memory. */
+    end_broken(call, code != MCP_ENOMEM, format, args);
     va_end(args);
     return code;
 }
@@ -164,6 +162,9 @@ static int32_t end_late(struct call *call, struct bytes said)
     if (size >= (int)sizeof(text))
         size = (int)utf8_valid_prefix((struct bytes){text, sizeof(text) - 1});
     const struct call_result result = {.end = CALL_TIMEOUT, .text = {text, (size_t)size}};
+    text[size] = '\0';
+    if (call_counts(call) && !nobody_waits(call))
+        provider_call_late(call->provider, text);
     return end(call, &result);
 }
 

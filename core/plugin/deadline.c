@@ -147,10 +147,12 @@ static void act(struct call *call)
     call_ref(call);
     struct provider *provider = provider_ref(call->provider);
     pthread_mutex_unlock(&watch.mutex);
-    if (first)
+    if (first) {
         call_late(call);
-    else if (call_overdue(call, text) && call_counts(call))
-        provider_call_failed(provider);
+    } else if (call_overdue(call, text) && call_counts(call)) {
+        provider_call_late(provider, text);
+        provider_call_failed_so(provider, text);
+    }
     provider_unref(provider);
     call_unref(call);
     pthread_mutex_lock(&watch.mutex);

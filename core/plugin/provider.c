@@ -34,6 +34,7 @@ void provider_init(struct provider *provider, const struct provider_ops *ops)
     atomic_init(&provider->owner, NULL);
     atomic_init(&provider->entered, 0);
     atomic_init(&provider->said, 0);
+    atomic_init(&provider->tell_late_ns, 0);
     breaker_init(&provider->breaker);
 }
 
@@ -96,7 +97,7 @@ void provider_take_limits(struct provider *provider, const struct config *config
                            config->plugins.max_worker_deaths, config->plugins.trial_after_ms);
 }
 
-void provider_call_failed(struct provider *provider)
+void provider_call_failed_so(struct provider *provider, const char *how)
 {
     int64_t now = clock_now();
     char text[BREAKER_TEXT];
@@ -104,8 +105,22 @@ void provider_call_failed(struct provider *provider)
         return;
     breaker_describe(&provider->breaker, now, text);
     log_error("%s: its calls fail, one after the other (plugins.max_failed_calls): %s; a new file "
-              "or configuration, or a reload of mcpd, brings it back at once",
-              provider->id, text);
+              "or configuration, or a reload of mcpd, brings it back at once%s%s",
+              provider->id, text, how != NULL ? "; the last failure: " : "",
+              how != NULL ? how : "");
+}
+
+void provider_call_failed(struct provider *provider)
+{
+    provider_call_failed_so(provider, NULL);
+}
+
+void provider_call_late(struct provider *provider, const char *how)
+{
+    int64_t now = clock_now(), next = atomic_load(&provider->tell_late_ns);
+    if (now >= next &&
+        atomic_compare_exchange_strong(&provider->tell_late_ns, &next, now + NS_PER_S))
+        log_warning("%s", how);
 }
 
 void provider_call_succeeded(struct provider *provider)

@@ -105,6 +105,7 @@ struct provider {
     /* provider.c's own: calls that have entered and not left, and the mark of
      * retirement in the same word. */
     atomic_uint entered;
+    _Atomic int64_t tell_late_ns; /* not before, the log has another late call; also its own */
     /* call.c's own: what has been logged about this generation's mistakes. */
     atomic_uint said;
     /* registry.c's own: the gates of this generation, made when it is first
@@ -129,9 +130,14 @@ void provider_unref(struct provider *provider);
 
 /* Takes what a configuration says of its breaker; NULL: nothing. */
 void provider_take_limits(struct provider *provider, const struct config *config);
-/* What its breaker is told, and the operator when that changes something. */
+/* What its breaker is told, and the operator when that changes something. `how`, if that
+ * is known: the failure, as a sentence for the log. */
 void provider_call_failed(struct provider *provider);
+void provider_call_failed_so(struct provider *provider, const char *how);
 void provider_call_succeeded(struct provider *provider);
+/* A call was answered for because its time was up: for the log, which has one of them in
+ * a second. */
+void provider_call_late(struct provider *provider, const char *how);
 
 /* How many calls are inside. */
 unsigned provider_inside(const struct provider *provider);

@@ -347,7 +347,7 @@ static bool end_call(struct call *call, const struct frame *frame)
         if (!utf8_valid(frame->texts[END_TEXT]))
             return false;
         if (frame->numbers[END_HOW] == CALL_BROKEN &&
-            (int32_t)(uint32_t)frame->numbers[END_CODE] != MCP_ENOMEM && call_counts(call))
+            (int32_t)(uint32_t)frame->numbers[END_CODE] == MCP_EFAIL && call_counts(call))
             provider_call_failed(call->provider);
         call_end_as(call, (enum call_end)frame->numbers[END_HOW], frame->texts[END_TEXT]);
         return true;

@@ -129,6 +129,7 @@ for (const isolation of ['inproc', 'process']) {
             const answer = await attempt(other.port, tool, { ms });
             assert.match(answer.error, new RegExp(`^faults/${tool} did not finish within ${limit} ms$`));
             assert.ok(answer.took >= limit + 200 && answer.took < limit + 250 + 1000 * SCALE, `${answer.took} ms`);
+            await other.waitLog(new RegExp(`warning: faults/${tool} did not finish within ${limit} ms$`));
             assert.equal((await attempt(other.port, 'fine')).text, 'fine');
             if (isolation === 'process') {
                 await other.waitLog(/do not end although they were cancelled: it is replaced/, 8000);
@@ -174,6 +175,8 @@ for (const isolation of ['inproc', 'process']) {
         const begun = performance.now();
         const late = await Promise.all([1, 2, 3].map(() => attempt(other.port, 'hasty', { ms: 2500 * SCALE })));
         for (const { error } of late) assert.match(error, /did not finish within 300 ms/);
+        await other.waitLog(/faults: its calls fail.*; the last failure: faults\/hasty did not finish within 300 ms$/);
+        assert.equal(other.lines.filter((line) => /warning: .*did not finish within/.test(line)).length, 1, 'one a second');
         const refused = await attempt(other.port, 'fine');
         assert.match(refused.error, OUT);
         assert.ok(refused.took < 500 * SCALE);
