@@ -65,13 +65,21 @@ static bool refuse(struct private_dir *dir, struct error *err, const char *why)
     return false;
 }
 
+static bool refuse_for(struct private_dir *dir, struct error *err, int reason)
+{
+    char why[256];
+    snprintf(why, sizeof(why), "cannot be used (%s): name another as plugins.private_directory",
+             strerror(reason));
+    return refuse(dir, err, why);
+}
+
 /* dir->path is set. */
 static bool take(struct private_dir *dir, struct error *err)
 {
     struct stat st;
     dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir->fd < 0 || fstat(dir->fd, &st) != 0)
-        return refuse(dir, err, strerror(errno));
+        return refuse_for(dir, err, errno);
     if (st.st_uid != geteuid() || (st.st_mode & 0077) != 0)
         return refuse(dir, err,
                       "is not mcpd's alone: give it to mcpd's user with mode 0700, or name another "
@@ -120,7 +128,7 @@ bool private_dir_open_temporary(struct private_dir *dir, struct error *err)
         return refuse(dir, err, "cannot be made: out of memory");
     }
     if (mkdtemp(dir->path) == NULL)
-        return refuse(dir, err, strerror(errno));
+        return refuse_for(dir, err, errno);
     return take(dir, err);
 }
 
@@ -141,7 +149,7 @@ bool private_dir_open(struct private_dir *dir, const char *configured, struct er
         return refuse(dir, err, "cannot be made: out of memory");
     }
     if (mkdir(dir->path, 0700) != 0 && errno != EEXIST)
-        return refuse(dir, err, strerror(errno));
+        return refuse_for(dir, err, errno);
     return take(dir, err);
 }
 

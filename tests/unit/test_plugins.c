@@ -462,6 +462,13 @@ END_TEST
 START_TEST(the_private_directory_is_for_one)
 {
     struct error err;
+    write_in_place("private", "", 0);
+    config = make_config(NULL, 1000);
+    ck_assert_ptr_null(plugins_start(config, registry, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "/private cannot be used (Not a directory): name "
+                                           "another as plugins.private_directory"));
+    config_unref(config);
+    ck_assert_int_eq(unlink(in_base("private")), 0);
     ck_assert_int_eq(mkdir(in_base("private"), 0755), 0);
     ck_assert_int_eq(chmod(in_base("private"), 0755), 0);
     config = make_config(NULL, 1000);
