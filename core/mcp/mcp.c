@@ -90,6 +90,13 @@ static void resource_updated(void *context, struct bytes uri)
     watches_updated(mcp->watches, uri);
 }
 
+static void providers_missing(void *context, struct bytes ids)
+{
+    struct mcp *mcp = context;
+
+    health_missing(mcp->health, ids);
+}
+
 struct mcp *mcp_new(struct config *config, struct registry *registry, struct error *err)
 {
     struct mcp *mcp = calloc(1, sizeof *mcp);
@@ -115,7 +122,8 @@ struct mcp *mcp_new(struct config *config, struct registry *registry, struct err
                                                           .make_view = make_view,
                                                           .free_view = free_view,
                                                           .changed = registry_changed,
-                                                          .updated = resource_updated});
+                                                          .updated = resource_updated,
+                                                          .missing = providers_missing});
     return mcp;
 out:
     mcp_free(mcp);

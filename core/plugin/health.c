@@ -34,6 +34,7 @@ struct health {
     pthread_cond_t answered;
     struct record *records;
     struct config *config; /* NULL: not configured, or stopped */
+    struct buf missing; /* the ids of those that could not be loaded, each with a NUL */
     bool quiet; /* the answer is not logged */
 };
 
@@ -47,6 +48,7 @@ struct health *health_new(void)
     atomic_init(&health->references, 1);
     pthread_mutex_init(&health->mutex, NULL);
     pthread_cond_init(&health->answered, NULL);
+    buf_init(&health->missing, SIZE_MAX);
     return health;
 }
 
@@ -54,6 +56,7 @@ static void health_unref(struct health *health)
 {
     if (atomic_fetch_sub(&health->references, 1) != 1)
         return;
+    buf_free(&health->missing);
     pthread_cond_destroy(&health->answered);
     pthread_mutex_destroy(&health->mutex);
     free(health);
@@ -403,23 +406,30 @@ static void write_provider(struct health *health, struct report *report, struct 
     pthread_mutex_unlock(&health->mutex);
 }
 
-/* What the configuration names and nothing runs of. */
+void health_missing(struct health *health, struct bytes ids)
+{
+    pthread_mutex_lock(&health->mutex);
+    buf_clear(&health->missing);
+    buf_add_bytes(&health->missing, ids);
+    pthread_mutex_unlock(&health->mutex);
+}
+
+/* Who is still in this snapshot has been written already. */
 static void write_missing(struct health *health, const struct snapshot *snapshot,
                           struct report *report)
 {
     pthread_mutex_lock(&health->mutex);
-    struct config *config = health->config != NULL ? config_ref(health->config) : NULL;
-    pthread_mutex_unlock(&health->mutex);
-    for (size_t i = 0; config != NULL && i < config->provider_count; i++) {
-        const struct config_provider *settings = &config->providers[i];
-        bool there = !settings->enabled;
-        for (size_t j = 0; j < snapshot->provider_count && !there; j++)
-            there = strcmp(snapshot->providers[j]->id, settings->id) == 0;
+    const struct bytes ids = buf_bytes(&health->missing);
+    for (size_t at = 0; at < ids.size; at += strlen(ids.data + at) + 1) {
+        const char *id = ids.data + at;
+        bool there = false;
+        for (size_t i = 0; i < snapshot->provider_count && !there; i++)
+            there = strcmp(snapshot->providers[i]->id, id) == 0;
         if (!there)
-            write_one(report, settings->id, "out of service", false, 0,
+            write_one(report, id, "out of service", false, 0,
                       "it could not be loaded: the log says why");
     }
-    config_unref(config);
+    pthread_mutex_unlock(&health->mutex);
 }
 
 enum health_status health_write(struct health *health, const struct snapshot *snapshot,

@@ -66,6 +66,12 @@ void registry_resource_updated(struct registry *registry, struct bytes uri)
         registry->hooks.updated(registry->hooks.context, uri);
 }
 
+void registry_missing(struct registry *registry, struct bytes ids)
+{
+    if (registry->hooks.missing != NULL)
+        registry->hooks.missing(registry->hooks.context, ids);
+}
+
 /* ---- reading ---- */
 
 struct snapshot *snapshot_ref(const struct snapshot *snapshot)

@@ -58,6 +58,9 @@ struct registry_hooks {
     void (*changed)(void *context, uint32_t what);
     /* A plugin says that a resource has changed. Any thread. */
     void (*updated)(void *context, struct bytes uri);
+    /* The providers that there should be and that nothing runs of, as often as that may
+     * have changed: their ids, each with a NUL. On the control thread. */
+    void (*missing)(void *context, struct bytes ids);
 };
 
 struct registry;
@@ -84,6 +87,7 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
                       struct error *err);
 
 void registry_resource_updated(struct registry *registry, struct bytes uri);
+void registry_missing(struct registry *registry, struct bytes ids);
 
 /* The newest snapshot; valid until the reader's next registry_read. Never NULL
  * after the first publish. */

@@ -355,10 +355,31 @@ static void slot_bring_up(struct serving *serving, struct slot *slot)
     slot_load(serving, slot, file);
 }
 
+/* One of mcpd's own plugins is there whether anybody wants it or not: if nobody names it,
+ * nobody misses it. */
+static bool is_missing(const struct serving *serving, const struct slot *slot)
+{
+    const struct plugin_file *file = scan_find(&serving->scan, slot->plugin);
+    return slot->current == NULL && (slot->settings != NULL || file == NULL || !file->bundled);
+}
+
+static void tell_missing(const struct serving *serving)
+{
+    struct buf ids;
+    buf_init(&ids, SIZE_MAX);
+    for (const struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
+        if (is_missing(serving, slot))
+            buf_add(&ids, slot->id, strlen(slot->id) + 1);
+    }
+    registry_missing(serving->registry, buf_bytes(&ids));
+    buf_free(&ids);
+}
+
 void slots_bring_up(struct serving *serving)
 {
     for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next)
         slot_bring_up(serving, slot);
+    tell_missing(serving);
 }
 
 bool slots_refresh(struct serving *serving, struct provider *provider)

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Api } from './lib/api.mjs';
 import { assert, done, sleep, SCALE, test, until } from './lib/check.mjs';
-import { Daemon, ISOLATION, temporaryDirectory } from './lib/daemon.mjs';
+import { Daemon, ISOLATION, pluginFile, temporaryDirectory } from './lib/daemon.mjs';
 import { Connection, http, requestBytes } from './lib/http.mjs';
 import { callTool, textOf } from './lib/mcp.mjs';
 import { Postgres } from './lib/postgres.mjs';
@@ -125,6 +125,23 @@ test('what the configuration names and cannot be loaded is out of service', asyn
     assert.equal(json.status, 'degraded');
     assert.equal(json.providers.gone.status, 'out of service');
     assert.equal(json.providers.off, undefined);
+    await partly.stop();
+});
+
+test('a file that no provider names and that cannot be loaded is out of service, until it can or is gone', async () => {
+    // mcpd's own plugin wants a configuration; nobody has said that it is to run.
+    const partly = await Daemon.start({ plugins: ['echo', 'bad_start', 'filesystem'], config: { health: SOON } });
+    const { json, status } = await get(partly.port);
+    assert.deepEqual([status, json.status], [200, 'degraded']);
+    assert.deepEqual(json.providers.bad_start, { status: 'out of service', message: 'it could not be loaded: the log says why' });
+    assert.equal(json.providers.filesystem, undefined);
+    partly.install('broken', pluginFile('bad_start'));
+    await when(partly, 'another', (p) => p.broken?.status === 'out of service');
+    partly.install('bad_start', pluginFile('echo')); // another plugin's file: refused, too
+    partly.remove('broken');
+    await when(partly, 'its end', (p) => p.broken === undefined && p.bad_start?.status === 'out of service');
+    partly.remove('bad_start');
+    await when(partly, 'all well', (p, whole) => p.bad_start === undefined && whole.status === 'ok');
     await partly.stop();
 });
 
