@@ -103,7 +103,7 @@ for (const [name, { file: at }] of Object.entries(DOCUMENTS))
     providers[name] = { plugin: 'http', prefix: `${name}_`, config: { ...open, openapi: path.join(modules, at), output_schemas: name !== 'blockfrost' } };
 
 // Counts where they run in worker processes.
-for (const provider of Object.values(providers)) provider.sandbox = { network: true };
+for (const provider of Object.values(providers)) if (provider.isolation !== 'inproc') provider.sandbox = { network: true };
 const daemon = await Daemon.start({ plugins: ['http'], config: { providers }, env: { GATEWAY_PASSWORD: SECRET, http_proxy: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:1', ALL_PROXY: 'http://127.0.0.1:1' } });
 const client = new Client({ name: 'gateway-test', version: '1' });
 await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${daemon.port}/mcp`)));
