@@ -84,7 +84,7 @@ __attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, 
     bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
     log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
     if (is_failure && call_counts(call))
-        provider_call_failed_so(provider, text);
+        provider_call_failed(provider, text);
     struct call_result result = {
         .end = CALL_BROKEN, .code = is_failure ? MCP_EFAIL : MCP_ENOMEM, .text = bytes_of(text)};
     result.text.size = utf8_valid_prefix(result.text); /* it may have been cut */

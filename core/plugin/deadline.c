@@ -151,7 +151,7 @@ static void act(struct call *call)
         call_late(call);
     } else if (call_overdue(call, text) && call_counts(call)) {
         provider_call_late(provider, text);
-        provider_call_failed_so(provider, text);
+        provider_call_failed(provider, text);
     }
     provider_unref(provider);
     call_unref(call);

@@ -97,7 +97,7 @@ void provider_take_limits(struct provider *provider, const struct config *config
                            config->plugins.max_worker_deaths, config->plugins.trial_after_ms);
 }
 
-void provider_call_failed_so(struct provider *provider, const char *how)
+void provider_call_failed(struct provider *provider, const char *how)
 {
     int64_t now = clock_now();
     char text[BREAKER_TEXT];
@@ -105,14 +105,8 @@ void provider_call_failed_so(struct provider *provider, const char *how)
         return;
     breaker_describe(&provider->breaker, now, text);
     log_error("%s: its calls fail, one after the other (plugins.max_failed_calls): %s; a new file "
-              "or configuration, or a reload of mcpd, brings it back at once%s%s",
-              provider->id, text, how != NULL ? "; the last failure: " : "",
-              how != NULL ? how : "");
-}
-
-void provider_call_failed(struct provider *provider)
-{
-    provider_call_failed_so(provider, NULL);
+              "or configuration, or a reload of mcpd, brings it back at once; the last failure: %s",
+              provider->id, text, how);
 }
 
 void provider_call_late(struct provider *provider, const char *how)

@@ -130,10 +130,9 @@ void provider_unref(struct provider *provider);
 
 /* Takes what a configuration says of its breaker; NULL: nothing. */
 void provider_take_limits(struct provider *provider, const struct config *config);
-/* What its breaker is told, and the operator when that changes something. `how`, if that
- * is known: the failure, as a sentence for the log. */
-void provider_call_failed(struct provider *provider);
-void provider_call_failed_so(struct provider *provider, const char *how);
+/* What its breaker is told, and the operator when that changes something. `how`: the
+ * failure, as a sentence for the log. */
+void provider_call_failed(struct provider *provider, const char *how);
 void provider_call_succeeded(struct provider *provider);
 /* A call was answered for because its time was up: for the log, which has one of them in
  * a second. */

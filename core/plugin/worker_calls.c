@@ -322,6 +322,7 @@ static bool end_call(struct call *call, const struct frame *frame)
     struct mcp_call *abi = call_abi(call);
     const struct mcp_bytes text = abi_bytes(frame->texts[END_TEXT]);
     const struct mcp_bytes json = abi_bytes(frame->texts[END_JSON]);
+    char why[300];
 
     switch (frame->numbers[END_HOW]) {
     case CALL_TEXT:
@@ -347,8 +348,10 @@ static bool end_call(struct call *call, const struct frame *frame)
         if (!utf8_valid(frame->texts[END_TEXT]))
             return false;
         if (frame->numbers[END_HOW] == CALL_BROKEN &&
-            (int32_t)(uint32_t)frame->numbers[END_CODE] == MCP_EFAIL && call_counts(call))
-            provider_call_failed(call->provider);
+            (int32_t)(uint32_t)frame->numbers[END_CODE] == MCP_EFAIL && call_counts(call)) {
+            snprintf(why, sizeof(why), "%.*s", BYTES_FMT(frame->texts[END_TEXT]));
+            provider_call_failed(call->provider, why);
+        }
         call_end_as(call, (enum call_end)frame->numbers[END_HOW], frame->texts[END_TEXT]);
         return true;
     default:

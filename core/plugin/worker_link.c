@@ -196,8 +196,9 @@ static bool start_process(struct worker_link *link, struct worker *worker, int *
     pthread_mutex_lock(&link->mutex);
     char **environment = environment_make(NULL, needs, link->config);
     pthread_mutex_unlock(&link->mutex);
-    bool started = environment != NULL ? worker_start(&worker->process, environment, fd, err)
-                                       : error_no_memory_for(err, "its worker cannot be started");
+    bool started = environment != NULL
+                       ? worker_start(&worker->process, link->provider.id, environment, fd, err)
+                       : error_no_memory_for(err, "its worker cannot be started");
     environment_free(environment);
     return started;
 }

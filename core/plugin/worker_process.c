@@ -81,12 +81,13 @@ static int set_descriptors(posix_spawn_file_actions_t *actions, int socket_fd, i
     return failure;
 }
 
-static int spawn(struct worker_process *process, int socket_fd, int output_fd,
-                 char *const *environment)
+/* Its provider is among the arguments for those who look at ps(1). */
+static int spawn(struct worker_process *process, const char *provider_id, int socket_fd,
+                 int output_fd, char *const *environment)
 {
     char program[64];
     char parent[24];
-    char *const arguments[] = {(char *)PROGRAM_NAME, parent, NULL};
+    char *const arguments[] = {(char *)PROGRAM_NAME, parent, (char *)(uintptr_t)provider_id, NULL};
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;
 
@@ -128,8 +129,8 @@ static void close_end(int fd)
         close(fd);
 }
 
-bool worker_start(struct worker_process *process, char *const *environment, int *socket_fd,
-                  struct error *err)
+bool worker_start(struct worker_process *process, const char *provider_id, char *const *environment,
+                  int *socket_fd, struct error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     int sockets[2] = {-1, -1}, output[2] = {-1, -1}, pair[2];
@@ -149,7 +150,7 @@ bool worker_start(struct worker_process *process, char *const *environment, int 
         !open_ends(output, pair[0], pair[1]) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0)
         failure = errno;
     if (failure == 0)
-        failure = spawn(process, sockets[1], output[1], environment);
+        failure = spawn(process, provider_id, sockets[1], output[1], environment);
     close_end(sockets[1]);
     close_end(output[1]);
     if (failure != 0) {

@@ -20,10 +20,10 @@ struct worker_process {
     struct buf said; /* the end of that */
 };
 
-/* Starts one with this environment and no other. *socket_fd is mcpd's end of the socket,
+/* Starts one for this provider, with this environment and no other. *socket_fd is mcpd's end of the socket,
  * nonblocking. False: err says why. */
-bool worker_start(struct worker_process *process, char *const *environment, int *socket_fd,
-                  struct error *err);
+bool worker_start(struct worker_process *process, const char *provider_id, char *const *environment,
+                  int *socket_fd, struct error *err);
 
 /* Takes what it has written to its output; each whole line goes to `line`. */
 typedef void worker_line(void *context, struct bytes line);

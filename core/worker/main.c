@@ -424,7 +424,7 @@ int main(int argc, char **argv)
     int type = 0;
     socklen_t size = sizeof(type);
 
-    if (argc != 2 || getsockopt(WORKER_SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+    if (argc != 3 || getsockopt(WORKER_SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
         type != SOCK_STREAM) {
         fputs("mcpd-worker: mcpd starts this program for a provider with \"isolation\": "
               "\"process\"; see mcpd.json(5)\n",

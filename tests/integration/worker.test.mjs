@@ -57,6 +57,8 @@ const pidOf = async () => Number(/pid=(\d+)/.exec((await faults('tell')).text)[1
 test('a plugin in a worker finds no variable and no descriptor of mcpd', async () => {
     const told = (await faults('tell')).text;
     assert.notEqual(Number(/pid=(\d+)/.exec(told)[1]), daemon.pid);
+    const pid = /pid=(\d+)/.exec(told)[1];
+    assert.deepEqual(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(-3, -1), [String(daemon.pid), 'faults'], 'ps(1) says whose it is');
     // 0, 1, 2 and the socket.
     assert.match(told, SANITIZED ? /descriptors=\d+/ : /variables=0 descriptors=4/);
 });

@@ -196,10 +196,10 @@ START_TEST(checks_are_no_business_of_the_breaker)
 {
     char out[2048];
     breaker_set_limits(&tea->provider.breaker, 2, 0, 60000);
-    provider_call_failed(&tea->provider);
+    provider_call_failed(&tea->provider, "it failed");
     ask_until("\"tea\":{\"status\":\"ok\"", out);
     ck_assert_uint_eq(atomic_load(&tea->provider.breaker.in_row), 1);
-    provider_call_failed(&tea->provider);
+    provider_call_failed(&tea->provider, "it failed");
     ck_assert_int_eq(ask_until("\"tea\":{\"status\":\"out of service\"", out), HEALTH_DEGRADED);
     unsigned before = atomic_load(&tea->calls);
     for (int i = 0; i < 20; i++) {
