@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzes UTF-8, Base64 and the text writer, which mcpd and the bundled plugins have each
+ * Fuzzes UTF-8, Base64, the escapes of JSON and the text writer, which mcpd and the bundled plugins have each
  * of their own: what one takes the other takes, with the same result; what was decoded
  * gives the same text when it is encoded again, and the other way round.
  */
@@ -138,6 +138,38 @@ static void check_percent(struct bytes text)
     text_free(&again);
 }
 
+/* Where a text can stand between quotes, its escapes mean the same to the plugins as to
+ * mcpd's own parser. */
+static void check_escapes(struct bytes text, struct arena *arena)
+{
+    char *quoted = malloc(text.size + 2), *plain = malloc(text.size + 1);
+    size_t size = 0, used;
+    struct json json;
+
+    quoted[0] = quoted[text.size + 1] = '"';
+    if (text.size > 0)
+        memcpy(quoted + 1, text.data, text.size);
+    bool ok =
+        memchr(text.data, '"', text.size) == NULL &&
+        json_parse(&json, (struct bytes){quoted, text.size + 2}, &json_default_limits, arena, NULL);
+    for (size_t at = 0; at < text.size; at += used) {
+        size_t made = json_unescape(text.data + at, text.size - at, plain + size, &used);
+        must(made > 0 || !ok || text.data[at] != '\\');
+        if (made == 0) {
+            plain[size] = text.data[at];
+            made = used = 1;
+        }
+        must(used <= text.size - at && made <= used);
+        size += made;
+    }
+    if (ok) {
+        struct bytes back = json_string(&json, json.root, arena);
+        must(bytes_equal(back, (struct bytes){plain, size}));
+    }
+    free(quoted);
+    free(plain);
+}
+
 /* Past its cap a text fails, and stays within it. */
 static void check_cap(struct bytes text)
 {
@@ -168,6 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_writer(text, &arena);
     check_real(text);
     check_percent(text);
+    check_escapes(text, &arena);
     check_cap(text);
     arena_free(&arena);
     return 0;

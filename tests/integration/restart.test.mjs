@@ -59,12 +59,12 @@ test('an answer that is on its way when SIGTERM comes is the last of its connect
     const daemon = await Daemon.start({ plugins: ['echo'], config: { http: { max_body_bytes: most }, calls: { max_result_bytes: most } } });
     const socket = net.connect({ port: daemon.port, host: '127.0.0.1' });
     let answer = 0;
+    socket.once('data', () => socket.pause());
     socket.on('data', (data) => { answer += data.length; });
     socket.on('error', () => {});
     const text = 'x'.repeat(15 << 20); // more than the sockets hold
     socket.write(requestBytes({ port: daemon.port, ...modernMessage('tools/call', { name: 'echo', arguments: { text } }) }));
     await until(() => answer > 0, 10_000, 'the answer to begin');
-    socket.pause();
     await sleep(200);
     const start = performance.now();
     const stopped = daemon.stop();
