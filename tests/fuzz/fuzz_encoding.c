@@ -150,7 +150,7 @@ static void check_escapes(struct bytes text, struct arena *arena)
     if (text.size > 0)
         memcpy(quoted + 1, text.data, text.size);
     bool ok =
-        memchr(text.data, '"', text.size) == NULL &&
+        (text.size == 0 || memchr(text.data, '"', text.size) == NULL) &&
         json_parse(&json, (struct bytes){quoted, text.size + 2}, &json_default_limits, arena, NULL);
     for (size_t at = 0; at < text.size; at += used) {
         size_t made = json_unescape(text.data + at, text.size - at, plain + size, &used);
