@@ -334,6 +334,9 @@ const parts = {
             const query = 'SELECT abalance FROM pgbench_accounts WHERE aid = 12345';
             const file = path.join(work, 'select.sql');
             fs.writeFileSync(file, `${query};\n`);
+            // What mcpd sends for a reader's query, as one batch.
+            const batch = path.join(work, 'batch.sql');
+            fs.writeFileSync(batch, ['\\startpipeline', 'BEGIN READ ONLY;', `${query};`, 'SELECT pg_catalog.pg_advisory_unlock_all();', 'ROLLBACK;', '\\endpipeline', ''].join('\n'));
             const start = (pin) => mcpd(bundled, {
                 providers: { files: { enabled: false }, pg: { plugin: 'database', config: { host, user: 'reader', database: 'test', min_connections: 16, max_connections: 16 } } },
             }, { pin });
@@ -343,7 +346,7 @@ const parts = {
             const one = request('tools/call', { name: 'execute_query', arguments: { query: 'SELECT 1' } });
             const many = request('tools/call', { name: 'execute_query', arguments: { query } });
             const alone = () => Number(quick(LOAD_CORE, [path.join(B, 'tests/bench/pg'), host, 'SELECT 1', '5000']));
-            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], prepared: [], mcpd: [] };
+            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], prepared: [], batch: [], http: [], mcpd: [] };
             // All on one core, so that it is work that is measured and not how long an idle
             // processor takes to wake.
             pin(LOAD_CORE);
@@ -355,18 +358,27 @@ const parts = {
             await stop(server);
             pin(`0-${LOAD_CORE}`);
             server = await start(`0-${LOAD_CORE}`);
+            const handler = await bareLike('stored-parsed', server, many, 'abalance');
             for (let round = 0; round < ROUNDS; round++) {
-                for (const [mode, list] of [['simple', rates.pgbench], ['prepared', rates.prepared]])
-                    list.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', mode, '-f', file, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
+                for (const [mode, script, list] of [['simple', file, rates.pgbench], ['prepared', file, rates.prepared], ['prepared', batch, rates.batch]])
+                    list.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', mode, '-f', script, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
                 rates.mcpd.push((await wrk(server, many, 'abalance', 16)).rate);
+                rates.http.push((await wrk(handler, many, 'abalance', 16)).rate);
             }
-            const [a, m, p, d, r] = [times.alone, times.mcpd, rates.pgbench, rates.prepared, rates.mcpd].map(median);
+            await stop(handler);
+            const [a, m, p, d, b, h, r] = [times.alone, times.mcpd, rates.pgbench, rates.prepared, rates.batch, rates.http, rates.mcpd].map(median);
+            // One after the other on the same processors: the answer of a handler that asks no
+            // database, and pgbench's batch, without a thread or a socket between the two.
+            const parts = 1 / (1 / h + 1 / b);
             console.log(`  SELECT 1, one caller, median: libpq alone ${a.toFixed(0)} us, through mcpd ${m.toFixed(0)} us`);
             ratio('SELECT 1 through mcpd over libpq alone, us', m - a, ...atMost(60), 0);
             console.log(`  16 callers of ${query}: pgbench -c 16 -j 1 -M simple ${number(p)}/s, through mcpd ${number(r)}/s`);
             console.log(`  (mcpd prepares what comes again, and has a transaction around each: pgbench -M prepared, without one, ${number(d)}/s)`);
             ratio('mcpd on PostgreSQL / pgbench -M simple, the same query, 16 callers', r / p, ...atLeast(0.7));
             ratio('the same beside pgbench -M prepared', r / d, 'for comparison', () => true);
+            console.log(`  what it is made of, each alone: the batch of mcpd by pgbench ${number(b)}/s, wrk and the bare handler ${number(h)}/s; one after the other ${number(parts)}/s`);
+            ratio('these parts one after the other / pgbench -M simple', parts / p, 'for comparison', () => true);
+            ratio('mcpd on PostgreSQL / these parts one after the other', r / parts, 'for comparison', () => true);
             await stop(server);
         } finally {
             execFileSync(script, ['stop', host]);
