@@ -18,14 +18,14 @@
  *   postgres_schema.c     get_schema
  *
  * A call of a reader is one batch with one synchronisation: BEGIN READ ONLY, the
- * statement, SELECT pg_advisory_unlock_all(), ROLLBACK; all but the statement are prepared
- * when the connection is made, and the statement when it comes again. So each call has a
- * transaction and a clean session, at the price of one round trip. What a statement could
- * leave behind a transaction that only read and was rolled back: settings, notifications,
- * listening, cursors and tables go with it; advisory locks of the session do not, and are
- * let go. After an error the server skips the rest of a batch; ROLLBACK and the locks then
- * are a batch of their own, whose results are read before the next ones of that connection.
- * A writer's transaction is followed by DISCARD ALL.
+ * statement, SELECT pg_advisory_unlock_all() and setseed(), DEALLOCATE ALL, ROLLBACK; the
+ * statement is prepared when it comes again. So each call has a transaction and a clean
+ * session, at the price of one round trip. What a statement could leave behind a transaction
+ * that only read and was rolled back: settings, notifications, listening, cursors and tables
+ * go with it; advisory locks of the session, the seed of random() and prepared statements do
+ * not, and are let go. After an error the server skips the rest of a batch; what follows the
+ * statement then is a batch of its own, whose results are read before the next ones of that
+ * connection. A writer's transaction is followed by DISCARD ALL, and another seed.
  *
  * A reader's query is sent by the thread that takes the call, and ended by one of the
  * lane's; all else waits on the thread that mcpd calls it on.
@@ -235,8 +235,8 @@ void postgres_rollback(struct session *session);
  * prepared, and kept from now on; as it is kept. */
 enum reading_way { READING_PLAIN, READING_FORGET, READING_KEEP, READING_KEPT };
 
-/* Prepares what stands around each. False: broken. */
-bool reading_prepare(struct session *session, int64_t deadline_ns);
+/* A new seed for setseed(), from -1 to 1. */
+double reading_seed(void);
 /* For a statement of a client. */
 enum reading_way reading_way(struct session *session, const char *sql, const struct bound *bound);
 /* Sends a statement in its transaction. False: broken. */

@@ -274,11 +274,6 @@ enum connect_end session_open(struct backend *backend, struct job *job, int64_t 
         goto out;
     }
     end = judge_role(session, deadline_ns, complaint);
-    if (end == CONNECT_DONE && backend->settings->read_only &&
-        !reading_prepare(session, deadline_ns)) {
-        complain(complaint, "no connection to %s: it was lost at its beginning", backend->place);
-        end = CONNECT_UNREACHABLE;
-    }
     if (end == CONNECT_DONE)
         *out = session;
 out:

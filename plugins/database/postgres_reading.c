@@ -3,6 +3,10 @@
  * The batch that a reader's statement goes in, with what begins, cleans and ends its
  * transaction.
  *
+ * What is prepared has a name that SQL can take away and give to something else (DEALLOCATE,
+ * PREPARE), and so can a function that runs SQL. Therefore what stands around a statement
+ * has no name and is sent anew each time.
+ *
  * A statement that comes a second time in a row is prepared and kept, for parsing and
  * planning take longer than most statements do; the pool gives who comes with it again
  * the same connection (pool_acquire). One is kept, until another comes, and not a list of
@@ -10,41 +14,39 @@
  * name. So could the kept statement itself, for one caller, with parameters that another
  * does not give: after each run with parameters the server is asked whether SQL has
  * prepared anything, and if so the connection is given up. Without parameters it does the
- * same for all.
+ * same for all. After a statement that is not kept, nothing prepared is.
+ *
+ * setseed() outlasts the transaction, and nothing undoes it but another seed.
  */
 #include "postgres.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define KEPT "mcpd_kept"
 /* Longer statements are not kept. */
 #define KEPT_MAX 8192
 
-static const char *const prepared[][2] = {
-    {"mcpd_begin", "BEGIN READ ONLY"},
-    {"mcpd_clean", "SELECT pg_catalog.pg_advisory_unlock_all()"},
-    {"mcpd_check", "SELECT pg_catalog.pg_advisory_unlock_all(), (SELECT pg_catalog.count(*) "
-                   "FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"},
-    {"mcpd_forget", "DEALLOCATE " KEPT},
-    {"mcpd_rollback", "ROLLBACK"},
-};
-enum { BEGIN, CLEAN, CHECK, FORGET, ROLLBACK, PREPARED };
+static const char forget_sql[] = "DEALLOCATE ALL";
 
-static bool send_own(struct session *session, int which)
+double reading_seed(void)
 {
-    return wire_send_prepared(session, prepared[which][0], NULL);
+    int64_t random = 0;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        random = clock_now();
+    return (double)(random >> 11) / (double)(INT64_C(1) << 52);
 }
 
-bool reading_prepare(struct session *session, int64_t deadline_ns)
+/* Lets go of what the transaction has not; with `check`, a row for each prepared statement. */
+static bool send_cleaning(struct session *session, bool check)
 {
-    PGresult *error = NULL;
-    bool good = true;
-    for (int i = 0; i < PREPARED && good; i++)
-        good = wire_prepare(session, prepared[i][0], prepared[i][1]);
-    good = good && wire_sync(session) && wire_finish(session, deadline_ns, &error) && error == NULL;
-    PQclear(error);
-    return good;
+    char sql[256];
+    snprintf(sql, sizeof(sql),
+             "SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(%.17f)%s",
+             reading_seed(), check ? ", from_sql FROM pg_catalog.pg_prepared_statement()" : "");
+    return wire_send(session, sql, NULL);
 }
 
 /* ---- which way ---- */
@@ -110,10 +112,12 @@ bool reading_send(struct session *session, const char *sql, const struct bound *
                   enum reading_way way)
 {
     bool keeps = way == READING_KEEP || way == READING_KEPT;
-    return send_own(session, BEGIN) && (way != READING_FORGET || send_own(session, FORGET)) &&
+    return wire_send(session, "BEGIN READ ONLY", NULL) &&
+           (way != READING_FORGET || wire_send(session, forget_sql, NULL)) &&
            send_statement(session, sql, bound, way) &&
-           send_own(session, keeps && bound->count > 0 ? CHECK : CLEAN) &&
-           send_own(session, ROLLBACK) && wire_sync(session);
+           send_cleaning(session, keeps && bound->count > 0) &&
+           (keeps || wire_send(session, forget_sql, NULL)) &&
+           wire_send(session, "ROLLBACK", NULL) && wire_sync(session);
 }
 
 bool reading_begin(struct session *session, enum reading_way way, PGresult **error)
@@ -127,11 +131,14 @@ bool reading_begin(struct session *session, enum reading_way way, PGresult **err
     return way != READING_KEEP || read_preparing(session, error);
 }
 
-/* What CLEAN or CHECK is answered with where there is no prepared statement but ours. */
+/* What the cleaning is answered with where there is no prepared statement but ours. */
 static bool is_clean(const PGresult *result)
 {
-    return wire_is_table(result, 1, 1) ||
-           (wire_is_table(result, 1, 2) && strcmp(PQgetvalue(result, 0, 1), "0") == 0);
+    bool clean =
+        wire_is_table(result, 1, 2) || (wire_is_table(result, -1, 3) && PQntuples(result) > 0);
+    for (int i = 0; clean && PQnfields(result) == 3 && i < PQntuples(result); i++)
+        clean = strcmp(PQgetvalue(result, i, 2), "f") == 0;
+    return clean;
 }
 
 /* To the end of the batch. *foreign: there is a prepared statement that is not ours, or the
@@ -160,8 +167,8 @@ bool reading_finish(struct session *session)
     if (foreign || PQtransactionStatus(session->pg) == PQTRANS_IDLE)
         return true;
     /* An error has kept the server from what came after it. */
-    if (!send_own(session, ROLLBACK) || !send_own(session, CLEAN) ||
-        (session->kept && !send_own(session, FORGET)) || !wire_sync(session))
+    if (!wire_send(session, "ROLLBACK", NULL) || !send_cleaning(session, false) ||
+        !wire_send(session, forget_sql, NULL) || !wire_sync(session))
         return false;
     session->unread++;
     session->kept = false;

@@ -381,12 +381,16 @@ static bool execute_reading(struct session *session, struct execution *e)
 
 /* ---- writers ---- */
 
-/* Cleans the session for the next call; the answer is read then. */
+/* Cleans the session for the next call; the answers are read then. DISCARD ALL is not
+ * possible together with others. */
 static void send_cleaning(struct session *session)
 {
-    if (wire_send(session, "DISCARD ALL", NULL) && wire_sync(session)) {
+    char sql[80];
+    snprintf(sql, sizeof(sql), "SELECT pg_catalog.setseed(%.17f)", reading_seed());
+    if (wire_send(session, "DISCARD ALL", NULL) && wire_sync(session) &&
+        wire_send(session, sql, NULL) && wire_sync(session)) {
         PQflush(session->pg);
-        session->unread++;
+        session->unread += 2;
     }
 }
 

@@ -82,7 +82,7 @@ test('asked for the schema, it answers with a row without columns, or NULL', asy
     }
 });
 test('asked whether SQL has prepared anything, it answers with no row: the connection is given up', async () => {
-    for (const answer of [table(2, []), table(0, [[]]), COPY_IN]) {
+    for (const answer of [table(3, []), table(3, [['', '', 't']]), table(0, [[]]), COPY_IN]) {
         const pids = new Set();
         const { daemon, ask } = await start({
             answer(sql, { pid }) {

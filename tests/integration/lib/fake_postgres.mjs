@@ -33,8 +33,8 @@ export const NOTHING = Buffer.alloc(0);
 /** What mcpd's own statements are answered with by a server that is whole. */
 export function goodAnswer(sql, { pid }) {
     if (sql.includes('temp_file_limit\'')) return table(5, [[null, 'reader', String(pid), 'long ago', '0']]);
-    if (sql.includes('pg_prepared_statement()')) return table(2, [['', '0']]);
-    if (sql.includes('pg_advisory_unlock_all')) return table(1, [['']]);
+    if (sql.includes('pg_prepared_statement()')) return table(3, [['', '', 'f']]);
+    if (sql.includes('pg_advisory_unlock_all')) return table(2, [['', '']]);
     if (sql.includes('pg_cancel_backend')) return table(1, []);
     if (/^SELECT/.test(sql)) return table(1, [['1']]);
     return command(sql.split(' ')[0]);
