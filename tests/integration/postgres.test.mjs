@@ -8,7 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { assert, done, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
-import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
+import { Daemon, ROOT, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
 import { Connection, requestBytes } from './lib/http.mjs';
 import { callTool, modernMessage, textOf, toolNames } from './lib/mcp.mjs';
 import { Postgres } from './lib/postgres.mjs';
@@ -224,6 +224,14 @@ test('what a function has prepared is gone at the next call, though the query fa
             for (let j = 0; j <= i; j++) await ask(query, { tool });
             assert.deepEqual((await prepared()).filter((row) => row.name === 'mine'), [], `${query}, ${i}`);
         }
+});
+test('what writes into the log though the transaction is READ ONLY is closed by the statement in the manual', async () => {
+    const write = "SELECT pg_logical_emit_message(false, 'a', 'b')";
+    const page = fs.readFileSync(path.join(ROOT, 'man/mcp-database.7'), 'utf8');
+    assert.match(String(await value(write)), /^[0-9A-F]+\/[0-9A-F]+$/); // or the manual is behind
+    postgres.sql(/^REVOKE[^;]*;/m.exec(page)[0]);
+    await refused(write, /permission denied for function pg_logical_emit_message/);
+    await refused("SELECT pg_logical_emit_message(true, 'a', 'b'::bytea)", /permission denied for function pg_logical_emit_message/);
 });
 test('the seed that one caller sets is not the next one\'s', async () => {
     for (const tool of ['one', 'onew']) {
