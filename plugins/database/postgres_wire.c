@@ -162,10 +162,10 @@ static bool wait_for_more(struct session *session, int64_t deadline_ns)
         uint64_t times;
         (void)!read(session->wake, &times, sizeof(times));
     }
-    if (ready <= 0 && cancelled && clock_now() >= session->again_ns)
+    /* Also when something has come, for more may come without end. */
+    if (cancelled && clock_now() >= session->again_ns)
         cancel(session);
-    if (ready <= 0 || fds[1].revents != 0)
-        look_at_job(session, deadline_ns);
+    look_at_job(session, deadline_ns);
     return true;
 }
 
