@@ -42,12 +42,15 @@ static void tell(const struct backend *backend, int32_t level, const char *text)
 }
 
 /* What is only said is not for clients; but a warning that our own ROLLBACK had nothing to
- * roll back (no_active_sql_transaction) says that a statement left its transaction. */
+ * roll back (no_active_sql_transaction) says that a statement left its transaction. A
+ * function may warn of the same, from elsewhere in the server. */
 static void hear(void *data, const PGresult *result)
 {
     struct session *session = data;
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    if (state != NULL && strcmp(state, "25P01") == 0)
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    if (state != NULL && strcmp(state, "25P01") == 0 && function != NULL &&
+        strcmp(function, "UserAbortTransactionBlock") == 0)
         session->broken = true;
 }
 

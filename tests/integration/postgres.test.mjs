@@ -29,6 +29,9 @@ postgres.sql(`CREATE TABLE secret(id int primary key, value text not null);
     CREATE FUNCTION evil() RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS
         $$ BEGIN INSERT INTO secret VALUES (66, 'pwned'); RETURN 1; END $$;
     CREATE FUNCTION run(sql text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE sql; RETURN 1; END $$;
+    CREATE FUNCTION warn() RETURNS int LANGUAGE plpgsql AS
+        $$ BEGIN RAISE WARNING 'there is no transaction' USING ERRCODE = '25P01'; RETURN 1; END $$;
+    CREATE ROLE scarce LOGIN CONNECTION LIMIT 2;
     CREATE TABLE changing(a int);
     INSERT INTO changing VALUES (1);
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, secret_reader, writer;
@@ -245,6 +248,11 @@ test('the seed that one caller sets is not the next one\'s', async () => {
     }
 });
 test('names are only names', async () => {
+test('a warning of a function that reads like one of mcpd\'s own ROLLBACK costs no connection', async () => {
+    const pid = await value('SELECT pg_backend_pid()', { tool: 'one' });
+    assert.equal(await value('SELECT warn()', { tool: 'one' }), 1);
+    assert.equal(await value('SELECT pg_backend_pid()', { tool: 'one' }), pid);
+});
     for (const table_name of ['users); --', "users' OR 1=1", 'secret"; DROP TABLE secret', 'x\u0000y', 'x'.repeat(5000)]) {
         const result = await callTool(port, 'r_get_schema', { table_name });
         assert.ok(result.isError);
