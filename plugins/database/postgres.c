@@ -229,6 +229,7 @@ static void destroy(struct backend *backend)
     types_free(backend->types);
     for (size_t i = 0; i < backend->options; i++)
         secret_free(backend->values[i]);
+    pthread_cond_destroy(&backend->canceller.wanted);
     pthread_cond_destroy(&backend->canceller.free);
     pthread_mutex_destroy(&backend->canceller.mutex);
     pthread_cond_destroy(&backend->tick);
@@ -245,10 +246,11 @@ static struct backend *create(const struct settings *settings)
     backend->settings = settings;
     pthread_mutex_init(&backend->mutex, NULL);
     pthread_mutex_init(&backend->canceller.mutex, NULL);
-    pthread_cond_init(&backend->canceller.free, NULL);
+    pthread_cond_init(&backend->canceller.wanted, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&backend->canceller.free, &monotonic);
     pthread_cond_init(&backend->freed, &monotonic);
     pthread_cond_init(&backend->tick, &monotonic);
     pthread_condattr_destroy(&monotonic);

@@ -78,6 +78,13 @@ struct canceller {
     struct session *control; /* NULL: there is none now */
     bool busy; /* somebody uses it */
     struct errand *waiting;
+    /* For PQcancel, which waits for the server without end. */
+    pthread_t thread;
+    pthread_cond_t wanted; /* a request, or the end of the thread */
+    bool runs, ending;
+    PGcancel *request; /* NULL: there is none */
+    bool answered, told; /* the request */
+    bool left; /* ... and who made it waits no more: it is the thread's */
 };
 
 #define OPTIONS_MAX 24
@@ -197,6 +204,12 @@ PGresult *wire_run(struct session *session, int64_t deadline_ns, const char *sql
 bool cancel_statement(struct session *session);
 /* Sees to the connection for that, which is there while it is wanted. */
 void cancel_keep(struct backend *backend, bool wanted);
+/* The connection, for a question that is soon answered; meanwhile nobody waits for it. NULL:
+ * there is none, or it is in use. */
+struct session *cancel_lend(struct backend *backend);
+void cancel_take_back(struct session *control);
+/* Once no call is left. */
+void cancel_stop(struct backend *backend);
 
 /* ---- postgres_complain.c ---- */
 
@@ -271,7 +284,7 @@ struct type {
 struct types *types_new(struct backend *backend);
 void types_free(struct types *types);
 /* Copies what is known into `out`, in the order of `oids`; asks the server for the rest,
- * over a connection of its own. */
+ * over the canceller's connection or one of its own. */
 void types_look_up(struct session *session, const Oid *oids, size_t count, int64_t deadline_ns,
                    struct type *out);
 

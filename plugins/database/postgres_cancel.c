@@ -9,9 +9,15 @@
  *
  * Nobody goes on before the server has passed it on: a session that has been given back
  * meanwhile would have the next call's statement cancelled.
+ *
+ * PQcancel waits until the server has ended its connection, however long that takes. So a
+ * thread of its own calls it, one request after the other; who waits for that in vain for a
+ * second goes on without (and closes the session). While one request hangs, there is no
+ * further one.
  */
 #include "postgres.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,13 +122,114 @@ static bool cancel_together(struct session *session)
     return mine.told;
 }
 
+/* ---- PQcancel ---- */
+
+/* Ends the request; mutex held. */
+static void clear_request(struct canceller *canceller)
+{
+    if (canceller->left)
+        PQfreeCancel(canceller->request);
+    canceller->request = NULL;
+    canceller->answered = canceller->left = false;
+    pthread_cond_broadcast(&canceller->free);
+}
+
+static void *send_requests(void *data)
+{
+    struct canceller *canceller = data;
+    char message[256];
+    int ignored;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+    pthread_setname_np(pthread_self(), "postgres-cancel");
+    pthread_mutex_lock(&canceller->mutex);
+    while (!canceller->ending) {
+        PGcancel *request = canceller->request;
+        if (request == NULL || canceller->answered) {
+            pthread_cond_wait(&canceller->wanted, &canceller->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&canceller->mutex);
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &ignored); /* by cancel_stop */
+        bool told = PQcancel(request, message, sizeof(message)) == 1;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ignored);
+        pthread_mutex_lock(&canceller->mutex);
+        canceller->told = told;
+        canceller->answered = true;
+        pthread_cond_broadcast(&canceller->free);
+        if (canceller->left)
+            clear_request(canceller);
+    }
+    pthread_mutex_unlock(&canceller->mutex);
+    return NULL;
+}
+
+/* Mutex held. */
+static bool has_thread(struct canceller *canceller)
+{
+    sigset_t all, before;
+    if (canceller->runs)
+        return true;
+    sigfillset(&all); /* signals are mcpd's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    canceller->runs = pthread_create(&canceller->thread, NULL, send_requests, canceller) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return canceller->runs;
+}
+
+/* False: it is over. */
+static bool wait_until(struct canceller *canceller, int64_t ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = ns % 1000000000};
+    return pthread_cond_timedwait(&canceller->free, &canceller->mutex, &until) == 0;
+}
+
+/* False: the server has not been told. */
+static bool cancel_alone(struct session *session)
+{
+    struct canceller *canceller = &session->backend->canceller;
+    int64_t until = clock_now() + TELL_NS;
+    bool told = false, waits = true;
+    pthread_mutex_lock(&canceller->mutex);
+    while (canceller->request != NULL && !canceller->left && waits)
+        waits = wait_until(canceller, until);
+    if (canceller->request == NULL && session->cancel != NULL && has_thread(canceller)) {
+        canceller->request = session->cancel;
+        pthread_cond_signal(&canceller->wanted);
+        while (!canceller->answered && (waits = wait_until(canceller, until)))
+            ;
+        if (canceller->answered) {
+            told = canceller->told;
+            clear_request(canceller);
+        } else {
+            canceller->left = true;
+            session->cancel = NULL;
+        }
+    }
+    pthread_mutex_unlock(&canceller->mutex);
+    return told;
+}
+
+void cancel_stop(struct backend *backend)
+{
+    struct canceller *canceller = &backend->canceller;
+    if (!canceller->runs)
+        return;
+    pthread_mutex_lock(&canceller->mutex);
+    canceller->ending = true;
+    pthread_cond_signal(&canceller->wanted);
+    pthread_mutex_unlock(&canceller->mutex);
+    /* Out of a PQcancel that hangs, whose socket stays open: the one that there can be. */
+    pthread_cancel(canceller->thread);
+    pthread_join(canceller->thread, NULL);
+    clear_request(canceller);
+    canceller->runs = canceller->ending = false;
+}
+
 bool cancel_statement(struct session *session)
 {
-    char message[256];
     if (session->is_control)
         return false;
-    return (session->pid != 0 && cancel_together(session)) ||
-           PQcancel(session->cancel, message, sizeof(message)) == 1;
+    return (session->pid != 0 && cancel_together(session)) || cancel_alone(session);
 }
 
 /* ---- the connection, for the keeper ---- */
@@ -140,6 +247,34 @@ static struct session *open_control(struct backend *backend)
         return control;
     session_close(control);
     return NULL;
+}
+
+struct session *cancel_lend(struct backend *backend)
+{
+    struct canceller *canceller = &backend->canceller;
+    struct session *control = NULL;
+    pthread_mutex_lock(&canceller->mutex);
+    if (!canceller->busy && canceller->control != NULL) {
+        control = canceller->control;
+        canceller->control = NULL;
+        canceller->busy = true;
+    }
+    pthread_mutex_unlock(&canceller->mutex);
+    return control;
+}
+
+void cancel_take_back(struct session *control)
+{
+    struct canceller *canceller = &control->backend->canceller;
+    if (control->broken) {
+        session_close(control);
+        control = NULL;
+    }
+    pthread_mutex_lock(&canceller->mutex);
+    canceller->control = control;
+    canceller->busy = false;
+    pthread_cond_broadcast(&canceller->free);
+    pthread_mutex_unlock(&canceller->mutex);
 }
 
 void cancel_keep(struct backend *backend, bool wanted)

@@ -169,6 +169,7 @@ void pool_stop(struct backend *backend)
         pthread_join(backend->keeper, NULL);
     backend->keeps = false;
     cancel_keep(backend, false);
+    cancel_stop(backend);
     while (backend->idle != NULL) {
         struct session *session = backend->idle;
         backend->idle = session->next;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A server of PostgreSQL's protocol that is broken or hostile, against the database plugin:
 // mcpd goes on, in the memory and the time that it has.
-import { assert, done, SLOW_BINARY, sleep, test } from './lib/check.mjs';
+import { assert, done, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon } from './lib/daemon.mjs';
 import { command, COPY_IN, FakePostgres, message, NOTHING, table } from './lib/fake_postgres.mjs';
 import { callTool, textOf } from './lib/mcp.mjs';
@@ -134,5 +134,25 @@ for (const [what, make] of [['settings', settings], ['notices', notices]])
         assert.ok(daemon.lines.some((line) => /no connection to reader@.*: it sent more than 1 MiB before/.test(line)), daemon.lines.join('\n'));
         await daemon.stop();
     });
+
+// ---- No end in time -----------------------------------------------------------------------------
+
+/** The one connection there may be is free again. */
+const answers = (ask) => until(async () => !(await ask('SELECT 1')).isError, 10_000, 'an answer');
+test('a server that takes requests to cancel and does not end them holds no call, and at most one connection', async () => {
+    const cancelling = [];
+    const { daemon, ask } = await start({
+        answer: (sql) => (sql.includes('hang') ? null : sql.includes('pg_cancel_backend') ? table(0, [[]]) : undefined),
+        cancel: (socket) => cancelling.push(socket),
+    }, { timeout_ms: 500, max_connections: 4 });
+    const all = await Promise.all(Array.from({ length: 4 }, () => ask("SELECT 'hang'")));
+    for (const answer of all) assert.match(textOf(answer), /longer than|did not finish/);
+    for (let i = 0; i < 3; i++) assert.match(textOf(await ask("SELECT 'hang'")), /longer than|did not finish/);
+    assert.equal(cancelling.length, 1);
+    await answers(ask);
+    cancelling[0].destroy();
+    await until(async () => (await ask("SELECT 'hang'")).isError && cancelling.length === 2, 10_000, 'a further request');
+    await daemon.stop();
+}, { timeout: 60_000 });
 
 await done();

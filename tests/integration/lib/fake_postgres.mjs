@@ -47,11 +47,11 @@ export class FakePostgres {
     /**
      * answer(sql, {pid, bound, fail}): the messages of a statement; undefined: goodAnswer's;
      * null: none, and nothing else before fail(SQLSTATE). greet(socket): instead of a whole
-     * handshake.
+     * handshake. cancel(socket): what to do with who asks to cancel.
      */
-    static async start({ answer = () => undefined, greet = null } = {}) {
+    static async start({ answer = () => undefined, greet = null, cancel = (socket) => socket.destroy() } = {}) {
         const fake = new FakePostgres();
-        Object.assign(fake, { answer, greet, host: temporaryDirectory('mcpd-fakepg') });
+        Object.assign(fake, { answer, greet, cancel, host: temporaryDirectory('mcpd-fakepg') });
         fake.server = net.createServer((socket) => fake.#serve(socket));
         await new Promise((resolve) => fake.server.listen(path.join(fake.host, '.s.PGSQL.5432'), resolve));
         finallyDo(() => fake.stop());
@@ -90,7 +90,7 @@ export class FakePostgres {
     #begin(session, startup) {
         const { socket, pid } = session;
         session.begun = true;
-        if (startup.readUInt32BE(4) >> 16 !== 3) return socket.destroy(); // a CancelRequest
+        if (startup.readUInt32BE(4) >> 16 !== 3) return this.cancel(socket);
         if (this.greet) return this.greet(socket);
         socket.write(Buffer.concat([message('R', int32(0)), message('S', 'server_version', '15.0'),
             message('S', 'client_encoding', 'UTF8'), message('K', int32(pid), int32(1)), message('Z', Buffer.from('I'))]));
