@@ -9,6 +9,8 @@
 
 /* More are asked for anew each time. */
 #define TYPES_MAX 4096
+/* How long to keep the canceller's connection. */
+#define LENT_NS INT64_C(1000000000)
 
 struct types {
     struct backend *backend;
@@ -152,14 +154,10 @@ static void read_type(const PGresult *result, struct type *out)
     out->delimiter = PQgetvalue(result, 0, DELIMITER)[0];
 }
 
-/* The connection of the call is busy sending rows. */
-static void ask(struct types *types, const Oid *oids, size_t count, int64_t deadline_ns,
-                struct type *out)
+static void ask_over(struct types *types, struct session *session, const Oid *oids, size_t count,
+                     int64_t deadline_ns, struct type *out)
 {
-    struct session *session;
     struct complaint why;
-    if (session_open(types->backend, NULL, deadline_ns, &session, &why) != CONNECT_DONE)
-        return;
     for (size_t i = 0; i < count && !session->broken; i++) {
         char digits[24];
         const char *values[] = {digits};
@@ -175,6 +173,26 @@ static void ask(struct types *types, const Oid *oids, size_t count, int64_t dead
         }
         PQclear(result);
     }
+}
+
+/* The connection of the call is busy sending rows. Rather over one that is open already:
+ * the role may have no other left. */
+static void ask(struct types *types, const Oid *oids, size_t count, int64_t deadline_ns,
+                struct type *out)
+{
+    struct complaint why;
+    struct session *session = cancel_lend(types->backend);
+    if (session != NULL) {
+        int64_t soon = clock_now() + LENT_NS;
+        ask_over(types, session, oids, count, soon < deadline_ns ? soon : deadline_ns, out);
+        bool whole = !session->broken;
+        cancel_take_back(session);
+        if (whole)
+            return;
+    }
+    if (session_open(types->backend, NULL, deadline_ns, &session, &why) != CONNECT_DONE)
+        return;
+    ask_over(types, session, oids, count, deadline_ns, out);
     session_close(session);
 }
 

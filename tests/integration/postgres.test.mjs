@@ -48,6 +48,7 @@ const daemon = await Daemon.start({
         provider('short', 'reader', { timeout_ms: 500 * SCALE }),
         provider('w', 'writer', { read_only: false }),
         provider('one', 'reader', { min_connections: 1, max_connections: 1, timeout_ms: 2000 * SCALE }),
+        provider('scarce', 'scarce', { max_connections: 1, timeout_ms: 1000 }),
         provider('onew', 'writer', { read_only: false, max_connections: 1 }),
         provider('powerful', 'admin', { allow_privileged_role: true, min_connections: 0, max_connections: 1 }),
         provider('byfile', 'secret_reader', { password: { file: path.join(secrets, 'password') } }),
@@ -247,12 +248,12 @@ test('the seed that one caller sets is not the next one\'s', async () => {
         }
     }
 });
-test('names are only names', async () => {
 test('a warning of a function that reads like one of mcpd\'s own ROLLBACK costs no connection', async () => {
     const pid = await value('SELECT pg_backend_pid()', { tool: 'one' });
     assert.equal(await value('SELECT warn()', { tool: 'one' }), 1);
     assert.equal(await value('SELECT pg_backend_pid()', { tool: 'one' }), pid);
 });
+test('names are only names', async () => {
     for (const table_name of ['users); --', "users' OR 1=1", 'secret"; DROP TABLE secret', 'x\u0000y', 'x'.repeat(5000)]) {
         const result = await callTool(port, 'r_get_schema', { table_name });
         assert.ok(result.isError);
@@ -295,6 +296,12 @@ test('types come back as they are, also with the official client', async () => {
     const { content } = await client.callTool({ name: 'r_execute_query', arguments: { query: 'SELECT 9223372036854775807 AS b, -9223372036854775808 AS c' } });
     assert.match(content[0].text, /"b":9223372036854775807,"c":-9223372036854775808/);
     await client.close();
+});
+test('types that are not common are known also where the role has no connection left', async () => {
+    await until(() => postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'scarce'") === '2', 5000, 'the connection for cancelling');
+    assert.deepEqual(await value("SELECT ARRAY['10.0.0.1'::inet] AS a", { tool: 'scarce' }), ['10.0.0.1']);
+    assert.deepEqual(await value("SELECT ARRAY['1 day'::interval, '2 days'] AS a", { tool: 'scarce' }), ['1 day', '2 days']);
+    assert.match((await ask('SELECT pg_sleep(60)', { tool: 'scarce' })).error, /longer than/);
 });
 test('bytes are the same when the query itself asks for the old form of them', async () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
