@@ -240,10 +240,13 @@ bool guard_install(struct session *session, struct complaint *complaint)
     bound_memory(settings);
     sqlite3_busy_handler(db, wait_for_lock, session);
     sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, look_at_clock, session);
-    const char *pragmas = settings->read_only ? "PRAGMA query_only=1; PRAGMA cell_size_check=1;"
-                                              : "PRAGMA foreign_keys=1; PRAGMA cell_size_check=1;";
+    /* What is sorted stays in memory, which has a bound, as files have not; and a sandbox has
+     * no room for them. */
+    const char *common = "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=1;";
+    const char *own = settings->read_only ? "PRAGMA query_only=1" : "PRAGMA foreign_keys=1";
     if (!set_switches(db) || functions_install(session) != SQLITE_OK ||
-        sqlite3_exec(db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(db, common, NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(db, own, NULL, NULL, NULL) != SQLITE_OK)
         return complain(complaint, "this SQLite library cannot be made safe: %s",
                         sqlite3_errmsg(db));
     if (sqlite3_set_authorizer(db, authorize, session) != SQLITE_OK)

@@ -126,6 +126,24 @@ test('a row of many long values does not take the memory', async () => {
     }
     assert.ok(SCALE > 1 || peak() - start < 640 * 1024 * 1024, `${(peak() - start) >> 20} MiB`);
 });
+test('what is sorted, grouped or made distinct needs no files, and has a bound', async () => {
+    const rows = (n) => `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ${n})`;
+    const temporary = () => fs.readdirSync(`/proc/${daemon.pid}/fd`).filter((fd) => { try { return /etilqs/.test(fs.readlinkSync(`/proc/${daemon.pid}/fd/${fd}`)); } catch { return false; } });
+    for (const tool of everywhere) {
+        for (const query of [`${rows(60000)} SELECT x, hex(x * 7919 % 60000) || 'a row that is not so short that all of them fit' AS t FROM n ORDER BY t DESC LIMIT 1 OFFSET 50000`,
+            `${rows(60000)} SELECT count(*) FROM (SELECT DISTINCT x || 'a row that is not so short that all of them fit' FROM n)`]) {
+            const result = await ask(tool, query);
+            assert.ok(!result.isError, `${tool}: ${textOf(result)}`);
+        }
+        const running = ask(tool, `${rows(2000)} SELECT length(?1 || x) FROM n ORDER BY x * 7919 % 2000, ?1 || x`, { parameters: ['a'.repeat(500000)] });
+        const seen = [];
+        const timer = setInterval(() => seen.push(...temporary()), 1);
+        const result = await running;
+        clearInterval(timer);
+        assert.ok(result.isError && /needs more memory/.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
+        assert.deepEqual(seen, [], tool);
+    }
+});
 test('many columns of one name, whose numbers are taken, are named in little time', async () => {
     const name = 'a'.repeat(100);
     const names = [...Array.from({ length: 990 }, (_, i) => `1 AS ${name}_${i + 2}`), ...Array(990).fill(`2 AS ${name}`)];
