@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +39,14 @@
  * others signal the process and then its group, and a client of --stdio that closes our
  * input may send SIGTERM, to be sure. */
 #define SAME_END_NS (NS_PER_S / 2)
+/* A plugin that is being loaded in this process, and one that stops, may keep us from
+ * ending for so long. */
+#define LOADING_NS (3 * NS_PER_S)
+#define STOPPING_NS (10 * NS_PER_S)
 /* How often main looks at what has grown old. */
 #define TICK_S 1
+/* How often it looks whether the plugins are loaded. */
+#define SETTLE_STEP_NS (5 * NS_PER_MS)
 /* More heaps than this cost memory and save no time here. */
 #define MALLOC_ARENAS 4
 /* What is larger goes back to the system when it is freed: the bound of
@@ -70,6 +77,8 @@ struct daemon {
     struct http *http; /* NULL with --stdio */
     struct stdio *stdio; /* NULL without */
     bool dispatching;
+    sigset_t signals; /* that main waits for */
+    int told; /* the signal that has told us to end; 0: none has */
 };
 
 /* ---- options ---- */
@@ -304,7 +313,27 @@ static void set_limits(const struct config *config)
     budget_limit((size_t)config->server.max_memory_mib << 20);
 }
 
-static bool start(struct daemon *d, struct error *err)
+/* Waits until the plugins are as they shall be, however long one of them takes. False: we
+ * have been told to end. */
+static bool settle(struct daemon *d)
+{
+    const struct timespec step = {.tv_nsec = SETTLE_STEP_NS};
+    uint64_t ticket = plugins_ask(d->plugins);
+    sigset_t ends = d->signals;
+
+    sigdelset(&ends, SIGHUP);
+    while (!plugins_have_settled(d->plugins, ticket)) {
+        int number = sigtimedwait(&ends, NULL, &step);
+        if (number > 0) {
+            d->told = number;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Up to the plugins. */
+static bool open_all(struct daemon *d, struct error *err)
 {
     const struct config *config = d->config;
 
@@ -327,18 +356,45 @@ static bool start(struct daemon *d, struct error *err)
     if (!d->dispatching)
         return false;
     d->plugins = plugins_start(d->config, d->registry, err);
-    if (d->plugins == NULL)
+    return d->plugins != NULL;
+}
+
+/* True, too, when we have been told to end before the plugins were loaded. */
+static bool start(struct daemon *d, struct error *err)
+{
+    if (!open_all(d, err))
         return false;
+    if (!settle(d))
+        return true;
     mcp_resume_tasks(d->mcp);
-    return d->http != NULL ? http_start(d->http, err)
-                           : stdio_start(d->stdio, config, d->mcp, client_ended, err);
+    bool begun = d->http != NULL ? http_start(d->http, err)
+                                 : stdio_start(d->stdio, d->config, d->mcp, client_ended, err);
+    if (!begun || !pulse_watch_start(err))
+        return false;
+    if (d->http != NULL)
+        mcp_watch_health(d->mcp);
+    notify("READY=1");
+    return true;
+}
+
+/* Who is not done by then is not waited for; see end_at_once. */
+static _Atomic int64_t held_up_ns = INT64_MAX;
+
+static void allow(int64_t time_ns)
+{
+    atomic_store(&held_up_ns, clock_now() + time_ns);
 }
 
 static void end(struct daemon *d)
 {
     pulse_watch_stop();
-    if (d->plugins != NULL)
+    if (d->plugins != NULL) {
+        allow(LOADING_NS);
+        plugins_stop_loading(d->plugins);
+        allow(STOPPING_NS);
         plugins_stop(d->plugins, clock_now() + STOP_NS);
+    }
+    allow(STOPPING_NS);
     if (d->dispatching)
         dispatch_stop(clock_now() + STOP_NS);
     if (d->mcp != NULL)
@@ -376,8 +432,8 @@ static void reload(struct daemon *d)
     }
     /* The plugin files are looked at anew in any case. */
     plugins_reload(d->plugins, d->config);
-    plugins_settle(d->plugins);
-    notify("READY=1");
+    if (settle(d))
+        notify("READY=1");
 }
 
 /* ---- signals ---- */
@@ -396,49 +452,80 @@ static void block_signals(sigset_t *set, bool stdio)
 }
 
 /* Until a signal ends it. */
-static void serve(struct daemon *d, const sigset_t *signals)
+static void serve(struct daemon *d)
 {
     const struct timespec tick = {.tv_sec = TICK_S};
 
-    for (;;) {
-        int number = sigtimedwait(signals, NULL, &tick);
-        if (number == SIGTERM || number == SIGINT || number == CLIENT_ENDED)
-            return;
+    while (d->told == 0) {
+        int number = sigtimedwait(&d->signals, NULL, &tick);
         if (number == SIGHUP)
             reload(d);
+        else if (number > 0)
+            d->told = number;
         mcp_tick(d->mcp);
     }
 }
 
 /* What ends mcpd at once. */
 struct impatience {
-    const sigset_t *signals;
+    sigset_t signals;
     int64_t from_ns; /* before, a signal is a repetition */
+    int number; /* of the first one: SIGTERM or SIGINT */
 };
 
-/* A second SIGTERM or SIGINT is for those who cannot wait. */
+_Noreturn static void tell_held_up(const struct impatience *impatience)
+{
+    char id[128];
+
+    plugins_are_at(id, sizeof id);
+    log_error("%s%s not return: ending at once", id,
+              id[0] != '\0' ? ": its plugin does" : "plugins do");
+    _exit(128 + impatience->number);
+}
+
+/* A second SIGTERM or SIGINT is for those who cannot wait; nor do we wait for ever for
+ * plugins. */
 static void *end_at_once(void *arg)
 {
     const struct impatience *impatience = arg;
+    const struct timespec tick = {.tv_nsec = NS_PER_S / 10};
     int number;
 
-    while (sigwait(impatience->signals, &number) != 0 || (number != SIGTERM && number != SIGINT) ||
-           clock_now() < impatience->from_ns)
-        ;
+    while (((number = sigtimedwait(&impatience->signals, NULL, &tick)) != SIGTERM &&
+            number != SIGINT) ||
+           clock_now() < impatience->from_ns) {
+        if (clock_now() >= atomic_load(&held_up_ns))
+            tell_held_up(impatience);
+    }
     log_warning("ending at once");
     _exit(128 + number);
 }
 
-static void drain(struct daemon *d, const sigset_t *signals)
+static void begin_end(const struct daemon *d)
 {
     static struct impatience impatience; /* the thread lives to the end of the process */
     pthread_t impatient;
 
-    log_notice("ending: waiting for the calls in flight");
     notify("STOPPING=1");
-    impatience = (struct impatience){.signals = signals, .from_ns = clock_now() + SAME_END_NS};
+    impatience = (struct impatience){.signals = d->signals,
+                                     .from_ns = clock_now() + SAME_END_NS,
+                                     .number = d->told == SIGINT ? SIGINT : SIGTERM};
     if (pthread_create(&impatient, NULL, end_at_once, &impatience) == 0)
         pthread_detach(impatient);
+}
+
+static void tell_unstarted(void)
+{
+    char id[128];
+
+    plugins_are_at(id, sizeof id);
+    log_notice("ending: told to before all plugins were loaded%s%s",
+               id[0] != '\0' ? "; the one of this provider was being loaded: " : "", id);
+}
+
+static void drain(struct daemon *d)
+{
+    log_notice("ending: waiting for the calls in flight");
     if (d->http != NULL)
         http_stop_accepting(d->http);
     else
@@ -463,7 +550,6 @@ int main(int argc, char **argv)
 {
     struct daemon d = {.config = NULL};
     struct error err = {.text = ""};
-    sigset_t signals;
 
     image_try_child(argc, argv); /* does not return when this process is a trial */
     d.options = read_options(argc, argv);
@@ -485,17 +571,19 @@ int main(int argc, char **argv)
     if (d.config == NULL)
         return EXIT_CANNOT;
     d.started = config_ref(d.config);
-    block_signals(&signals, d.options.stdio);
-    if (!start(&d, &err) || !pulse_watch_start(&err)) {
+    block_signals(&d.signals, d.options.stdio);
+    if (!start(&d, &err)) {
         log_error("cannot start: %s", err.text);
         end(&d);
         return EXIT_CANNOT;
     }
-    if (d.http != NULL)
-        mcp_watch_health(d.mcp);
-    notify("READY=1");
-    serve(&d, &signals);
-    drain(&d, &signals);
+    bool started = d.told == 0;
+    serve(&d);
+    begin_end(&d);
+    if (started)
+        drain(&d);
+    else
+        tell_unstarted();
     end(&d);
     log_notice("ended");
     return EXIT_SUCCESS;

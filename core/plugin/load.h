@@ -58,6 +58,11 @@ struct provider *inproc_load(struct image *image, const char *provider_id, struc
                              const struct config_provider *settings, struct provider_owner *owner,
                              struct error *err);
 
+/* mcpd ends: nobody waits any longer for a plugin that is being tried or brought up in a
+ * worker, and none is begun with. What runs in this process cannot be stopped. Any thread. */
+void load_give_up(bool given_up);
+bool load_is_given_up(void);
+
 /* How many generations could not be unmapped, in this process. */
 unsigned inproc_leftover_count(void);
 

@@ -237,7 +237,8 @@ static void tell_settled(struct plugins *plugins, uint64_t ticket, bool idle)
 {
     pthread_mutex_lock(&plugins->mutex);
     bool waited_enough = clock_now() > plugins->asked_ns + SETTLE_NS;
-    idle = idle && plugins->new_config == NULL && plugins->refreshes == NULL;
+    idle = idle && plugins->new_config == NULL && plugins->refreshes == NULL &&
+           !plugins->serving.dirty;
     if (plugins->done < ticket && (idle || waited_enough)) {
         plugins->done = ticket;
         pthread_cond_broadcast(&plugins->settled);
@@ -277,7 +278,7 @@ static int64_t round_of(struct plugins *plugins, uint64_t ticket)
         if (slots_plan(serving))
             slots_bring_up(serving);
         else
-            plugins->rescan_ns = clock_now() + RESCAN_BLIND_NS;
+            serving->again_ns = clock_now() + NS_PER_S;
     }
     run_refreshes(plugins, &refresh_ns);
     serving_publish(&plugins->serving);
@@ -352,13 +353,29 @@ static void resource_updated(struct provider_owner *owner, struct bytes uri)
     registry_resource_updated(plugins->serving.registry, uri);
 }
 
-void plugins_settle(struct plugins *plugins)
+uint64_t plugins_ask(struct plugins *plugins)
 {
     pthread_mutex_lock(&plugins->mutex);
     uint64_t ticket = ++plugins->asked;
     if (plugins->done == ticket - 1)
         plugins->asked_ns = clock_now();
+    pthread_mutex_unlock(&plugins->mutex);
     wake(plugins);
+    return ticket;
+}
+
+bool plugins_have_settled(struct plugins *plugins, uint64_t ticket)
+{
+    pthread_mutex_lock(&plugins->mutex);
+    bool settled = plugins->done >= ticket;
+    pthread_mutex_unlock(&plugins->mutex);
+    return settled;
+}
+
+void plugins_settle(struct plugins *plugins)
+{
+    uint64_t ticket = plugins_ask(plugins);
+    pthread_mutex_lock(&plugins->mutex);
     while (plugins->done < ticket)
         pthread_cond_wait(&plugins->settled, &plugins->mutex);
     pthread_mutex_unlock(&plugins->mutex);
@@ -434,30 +451,31 @@ struct plugins *plugins_start(struct config *config, struct registry *registry, 
         plugins_free(plugins);
         return NULL;
     }
+    plugins->serving.again_ns = clock_now(); /* whatever there is, the first round does all */
     provider_on_drained(wake, plugins);
-    look(plugins);
-    if (slots_plan(&plugins->serving)) {
-        slots_bring_up(&plugins->serving);
-        serving_publish(&plugins->serving);
-    }
-    if (plugins->serving.dirty)
-        error_no_memory_for(err, "plugins cannot be served");
-    else if (thread_start(&plugins->thread, "mcpd-control", run, plugins, err))
+    if (thread_start(&plugins->thread, "mcpd-control", run, plugins, err))
         return plugins;
     provider_on_drained(NULL, NULL);
-    serving_retire_all(&plugins->serving, clock_now());
-    serving_retire(&plugins->serving);
     plugins_free(plugins);
     return NULL;
 }
 
-void plugins_stop(struct plugins *plugins, int64_t deadline_ns)
+void plugins_stop_loading(struct plugins *plugins)
 {
+    load_give_up(true);
     pthread_mutex_lock(&plugins->mutex);
+    bool stopped = plugins->stopping;
     plugins->stopping = true;
     pthread_mutex_unlock(&plugins->mutex);
     wake(plugins);
-    pthread_join(plugins->thread, NULL);
+    if (!stopped)
+        pthread_join(plugins->thread, NULL);
+    load_give_up(false); /* there is nobody left whom it concerns */
+}
+
+void plugins_stop(struct plugins *plugins, int64_t deadline_ns)
+{
+    plugins_stop_loading(plugins);
 
     /* The rest of the control thread's work is done here. */
     serving_retire_all(&plugins->serving, deadline_ns - CANCEL_GRACE_NS);

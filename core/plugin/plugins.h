@@ -21,21 +21,32 @@
 
 struct plugins;
 
-/* Loads what the configuration and the directory say and publishes the first
- * snapshot, before it returns, then starts to watch. Providers that fail are
- * logged and left out. NULL: the directory cannot be read or the private
- * directory not be made. Takes a reference of the config. */
+/* Lists the directory and starts the control thread, which loads what the configuration
+ * and the directory say, publishes the first snapshot - then plugins_ask's ticket is
+ * settled - and goes on to watch. Providers that fail are logged and left out. NULL: the
+ * directory cannot be read or the private directory not be made. Takes a reference of
+ * the config. */
 struct plugins *plugins_start(struct config *config, struct registry *registry, struct error *err);
 
 /* A new configuration and a fresh look at every file. Returns at once; the
  * control thread does it. Any thread. */
 void plugins_reload(struct plugins *plugins, struct config *config);
 
-/* Waits until everything asked for before has been done. For tests and for the
- * readiness of a reload. */
+/* A ticket for everything that was asked for before, and whether that has been done: the
+ * start is over, or a reload. A plugin may take as long as it likes for it. Any thread. */
+uint64_t plugins_ask(struct plugins *plugins);
+bool plugins_have_settled(struct plugins *plugins, uint64_t ticket);
+/* Both in one, and waits. For tests. */
 void plugins_settle(struct plugins *plugins);
+/* The provider whose plugin is being loaded, asked or stopped; "": none. Any thread, also
+ * beside plugins_stop. */
+void plugins_are_at(char *id, size_t size);
 
-/* Retires all, drains until `deadline_ns`, stops, removes the private copies. */
+/* Gives up what is being loaded, and loads nothing more; what is loaded goes on being
+ * served. Waits for a plugin that is being loaded in this process, however long. */
+void plugins_stop_loading(struct plugins *plugins);
+/* That too, then retires all, drains until `deadline_ns`, stops, removes the private
+ * copies. */
 void plugins_stop(struct plugins *plugins, int64_t deadline_ns);
 
 /* Checks files as a load would, without serving them, for mcpd --check: each

@@ -14,6 +14,27 @@
 
 static uint64_t last_generation; /* of this process; control thread */
 
+/* ---- what it is at ---- */
+
+static struct {
+    pthread_mutex_t mutex; /* a leaf */
+    char id[PLUGIN_ID_MAX + 1];
+} at = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void be_at(const char *id)
+{
+    pthread_mutex_lock(&at.mutex);
+    snprintf(at.id, sizeof(at.id), "%s", id);
+    pthread_mutex_unlock(&at.mutex);
+}
+
+void plugins_are_at(char *id, size_t size)
+{
+    pthread_mutex_lock(&at.mutex);
+    snprintf(id, size, "%s", at.id);
+    pthread_mutex_unlock(&at.mutex);
+}
+
 /* ---- the slots ---- */
 
 static void digest_settings(const struct config_provider *settings, unsigned char out[32])
@@ -266,6 +287,10 @@ static void slot_load(struct serving *serving, struct slot *slot, const struct p
         error_no_memory_for(&err, "%s", file->name);
     else
         provider = load(serving, slot, file, hash, &err);
+    if (provider == NULL && load_is_given_up()) {
+        free(out); /* that says nothing of the plugin */
+        return;
+    }
     if (provider == NULL) {
         free(out);
         if (err.no_memory) { /* of ours, not of the file's */
@@ -304,6 +329,8 @@ static bool slot_reconfigure(const struct serving *serving, struct slot *slot)
     int done = slot->current->ops->reconfigure(slot->current, slot->settings, &err);
     if (done == 0)
         return false;
+    if (done < 0 && load_is_given_up())
+        return true;
     if (done < 0) {
         slot_refuse(slot, slot->current->file_hash, &err);
         return true;
@@ -377,8 +404,12 @@ static void tell_missing(const struct serving *serving)
 
 void slots_bring_up(struct serving *serving)
 {
-    for (struct slot *slot = serving->slots; slot != NULL; slot = slot->next)
+    for (struct slot *slot = serving->slots; slot != NULL && !load_is_given_up();
+         slot = slot->next) {
+        be_at(slot->id);
         slot_bring_up(serving, slot);
+    }
+    be_at("");
     tell_missing(serving);
 }
 
@@ -390,7 +421,9 @@ bool slots_refresh(struct serving *serving, struct provider *provider)
         slot = slot->next;
     if (slot == NULL)
         return true;
+    be_at(slot->id);
     struct offers *offers = provider->ops->get_offers(provider, &err);
+    be_at("");
     char count[OFFERS_TEXT];
     if (offers == NULL) {
         log_error("%s: keeps what it offers: %s", slot->id, err.text);
@@ -479,7 +512,9 @@ int64_t serving_retire(struct serving *serving)
         struct retiring *out = *place;
         if (out->step != OUT_WAITS && provider_inside(out->provider) == 0) {
             *place = out->next;
+            be_at(out->provider->id);
             out->provider->ops->stop(out->provider);
+            be_at("");
             provider_unref(out->provider);
             free(out);
             continue;

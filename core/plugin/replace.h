@@ -2,7 +2,8 @@
 /*
  * Inside the plugin layer's control thread: the providers there should be, the
  * generation that serves each, and those on their way out. plugins.c decides
- * when to look, replace.c what to do. All of it belongs to the control thread.
+ * when to look, replace.c what to do. All of it belongs to the control thread, but for
+ * plugins_are_at.
  */
 #ifndef PLUGIN_REPLACE_H
 #define PLUGIN_REPLACE_H

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -231,6 +232,18 @@ static bool has_ended(const struct trial *trial)
     return (result == 0 && info.si_pid == trial->pid) || (result != 0 && errno == ECHILD);
 }
 
+static atomic_bool given_up;
+
+void load_give_up(bool give_up)
+{
+    atomic_store(&given_up, give_up);
+}
+
+bool load_is_given_up(void)
+{
+    return atomic_load(&given_up);
+}
+
 /* The end of the child closes its end of the reports, unless it has forked. */
 static void wait_for_end(struct trial *trial, uint32_t timeout_ms)
 {
@@ -238,7 +251,7 @@ static void wait_for_end(struct trial *trial, uint32_t timeout_ms)
     while (!has_ended(trial)) {
         pulse_beat(); /* it waits, but it has a limit */
         int64_t left = (until - clock_now() + NS_PER_MS - 1) / NS_PER_MS;
-        if (left <= 0) {
+        if (left <= 0 || load_is_given_up()) {
             trial->overdue = true;
             return;
         }

@@ -573,9 +573,12 @@ static void check_times(struct worker_link *link, struct worker *worker, int64_t
     pthread_mutex_lock(&link->mutex);
     bool late =
         has_request(link, worker) && link->request.due_ns != 0 && link->request.due_ns < now;
+    bool given_up = load_is_given_up() && has_request(link, worker) && !link->ending;
     if (late)
         time_ms = link->request.time_ms;
     pthread_mutex_unlock(&link->mutex);
+    if (given_up)
+        condemn(worker, "is not waited for any longer: mcpd ends");
     if ((worker->due_ns != 0 && worker->due_ns < now) || late)
         condemn(
             worker,

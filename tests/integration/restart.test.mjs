@@ -2,6 +2,7 @@
 // The end of mcpd and its next life: what SIGTERM waits for and for how long, sockets
 // that systemd holds, restarts under load that lose nobody, and the watchdog.
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { assert, done, finallyDo, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
@@ -9,6 +10,7 @@ import { Activated } from './lib/activated.mjs';
 import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
 import { Connection, requestBytes } from './lib/http.mjs';
 import { Load } from './lib/load.mjs';
+import { alive } from './lib/proc.mjs';
 import { callTool, LEGACY, modernMessage, Session, textOf } from './lib/mcp.mjs';
 
 // ---- What SIGTERM waits for -------------------------------------------------------------
@@ -97,6 +99,92 @@ test('a request that has begun to arrive is answered, and its connection ends wi
     assert.equal(textOf(await busy), 'waited');
     await stopped;
 }, { timeout: 40_000 });
+
+// ---- Told to end while plugins are loaded ---------------------------------------------
+
+/** A daemon that is not waited for, with the plugin dawdle, which does. */
+function dawdling(settings, config = {}) {
+    const daemon = new Daemon({ plugins: ['dawdle', 'echo'], wrap: false, config: { ...config, providers: { dawdle: settings, echo: { isolation: 'process' } } } });
+    const listening = daemon.start().catch(() => null);
+    return { daemon, listening };
+}
+const children = (pid) => fs.readdirSync(`/proc/${pid}/task`).flatMap((tid) => {
+    try {
+        return fs.readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    } catch {
+        return []; // the thread has ended
+    }
+});
+const gone = (pids) => until(() => pids.every((pid) => !alive(pid)), 3000, `the processes ${pids} to go`);
+
+for (const signal of ['SIGTERM', 'SIGINT'])
+    for (const [where, isolation] of [['in a worker', 'process'], ['in its trial', 'inproc']])
+        test(`${signal} while a plugin takes its time to start ${where}: ended in order, and soon`, async () => {
+            const { daemon, listening } = dawdling({ isolation, config: { create: 60_000 } }, { plugins: { start_timeout_ms: 120_000 } });
+            await until(() => daemon.pid && children(daemon.pid).length > 0, 5000, 'its process');
+            if (isolation === 'process') await daemon.waitLog(/dawdle: dawdles/);
+            else await sleep(300);
+            const processes = children(daemon.pid);
+            await daemon.stop({ signal, ms: 5000 });
+            await listening;
+            assert.match(daemon.logSince(0), /ending: told to before all plugins were loaded; .*: dawdle/);
+            assert.doesNotMatch(daemon.logSince(0), /not served|at once|listening/);
+            await gone(processes);
+        });
+
+test('a plugin that hangs in mcpd itself at the start: ended all the same, which the status tells', async () => {
+    const { daemon, listening } = dawdling({ isolation: 'inproc', config: { from: path.join(temporaryDirectory(), 'mark') } });
+    await daemon.waitLog(/dawdle: hangs/, 10_000);
+    daemon.stopped = true; // it is no clean end
+    daemon.signal('SIGTERM');
+    await until(() => daemon.exit, 12_000, 'mcpd to end');
+    await listening;
+    assert.deepEqual(daemon.exit, { code: 128 + 15, signal: null });
+    assert.match(daemon.logSince(0), /dawdle: its plugin does not return: ending at once/);
+});
+
+test('and a second signal ends it at once', async () => {
+    const { daemon, listening } = dawdling({ isolation: 'inproc', config: { from: path.join(temporaryDirectory(), 'mark') } });
+    await daemon.waitLog(/dawdle: hangs/, 10_000);
+    daemon.stopped = true;
+    daemon.signal('SIGTERM');
+    await sleep(1000);
+    assert.equal(daemon.exit, null);
+    daemon.signal('SIGINT');
+    await until(() => daemon.exit, 2000, 'mcpd to end');
+    await listening;
+    assert.deepEqual(daemon.exit, { code: 128 + 2, signal: null });
+});
+
+test('SIGTERM while a reload waits for a plugin: calls in flight are finished, then it ends', async () => {
+    const settings = (reconfigure) => ({ providers: { dawdle: { isolation: 'process', config: { reconfigure } } }, plugins: { start_timeout_ms: 120_000 } });
+    const daemon = await Daemon.start({ plugins: ['dawdle', 'probe'], config: settings(0) });
+    daemon.writeConfig(settings(60_000));
+    daemon.reload();
+    await daemon.waitLog(/dawdle: dawdles/);
+    const call = callTool(daemon.port, 'wait', { ms: 700, label: 'in flight' });
+    await daemon.waitLog(/in flight started/);
+    const processes = children(daemon.pid);
+    assert.ok(processes.length > 0);
+    await daemon.stop({ ms: 8000 });
+    assert.equal(textOf(await call), 'waited');
+    await gone(processes);
+});
+
+test('and while the plugin that it waits for hangs in mcpd itself', async () => {
+    const mark = path.join(temporaryDirectory(), 'mark');
+    const daemon = await Daemon.start({ plugins: ['dawdle', 'probe'], config: { providers: { dawdle: { enabled: false } } } });
+    daemon.writeConfig({ providers: { dawdle: { isolation: 'inproc', config: { from: mark } } } });
+    daemon.reload();
+    await daemon.waitLog(/dawdle: hangs/, 10_000);
+    const call = callTool(daemon.port, 'wait', { ms: 700, label: 'in flight' });
+    await daemon.waitLog(/in flight started/);
+    daemon.stopped = true;
+    daemon.signal('SIGTERM');
+    assert.equal(textOf(await call), 'waited');
+    await until(() => daemon.exit, 12_000, 'mcpd to end');
+    assert.deepEqual(daemon.exit, { code: 128 + 15, signal: null });
+});
 
 // ---- Sockets that are passed ------------------------------------------------------------
 

@@ -127,6 +127,7 @@ static void begin(const char *providers)
     config = make_config(providers, 30000);
     plugins = plugins_start(config, registry, &err);
     ck_assert_msg(plugins != NULL, "%s", err.text);
+    plugins_settle(plugins);
 }
 
 static void reload(const char *providers)
@@ -697,6 +698,7 @@ START_TEST(a_drain_that_takes_too_long_is_cancelled_then_left)
     config = make_config(NULL, 100);
     plugins = plugins_start(config, registry, &err);
     ck_assert_ptr_nonnull(plugins);
+    plugins_settle(plugins);
     struct call *a = fake_tool_call(registry, "sleep", &obeys,
                                     ms_argument(&arena[0], &json[0], "{\"ms\":20000}"), NULL);
     struct call *b = fake_tool_call(registry, "ignore_cancel", &ignores,
