@@ -39,6 +39,8 @@
  * others signal the process and then its group, and a client of --stdio that closes our
  * input may send SIGTERM, to be sure. */
 #define SAME_END_NS (NS_PER_S / 2)
+/* For the answers to calls that are given up to reach their clients. */
+#define LAST_ANSWERS_NS (2 * NS_PER_S)
 /* A plugin that is being loaded in this process, and one that stops, may keep us from
  * ending for so long. */
 #define LOADING_NS (3 * NS_PER_S)
@@ -523,6 +525,15 @@ static void tell_unstarted(void)
                id[0] != '\0' ? "; the one of this provider was being loaded: " : "", id);
 }
 
+/* Until every call is answered, and the answers have left. False: some have not. */
+static bool wait_for_answers(struct daemon *d, int64_t deadline)
+{
+    bool drained =
+        d->http != NULL ? http_drain(d->http, deadline) : stdio_drain(d->stdio, deadline);
+    /* Those whose client has hung up, and may come back. */
+    return mcp_wait_unanswered(d->mcp, deadline) && drained;
+}
+
 static void drain(struct daemon *d)
 {
     log_notice("ending: waiting for the calls in flight");
@@ -533,17 +544,15 @@ static void drain(struct daemon *d)
     mcp_end_streams(d->mcp);
     uint32_t limit_ms = d->config->server.shutdown_timeout_ms;
     int64_t deadline = clock_now() + (int64_t)limit_ms * NS_PER_MS;
-    bool drained =
-        d->http != NULL ? http_drain(d->http, deadline) : stdio_drain(d->stdio, deadline);
-    /* Those whose client has hung up, and may come back. */
-    drained = mcp_wait_unanswered(d->mcp, deadline) && drained;
+    bool drained = wait_for_answers(d, deadline);
     mcp_stop_tasks(d->mcp, deadline);
     if (drained)
         return;
     log_warning("calls are still running after %u.%03u s (server.shutdown_timeout_ms): giving "
                 "them up",
                 limit_ms / 1000, limit_ms % 1000);
-    call_cancel_all(NULL);
+    call_give_up_all();
+    wait_for_answers(d, clock_now() + LAST_ANSWERS_NS);
 }
 
 int main(int argc, char **argv)

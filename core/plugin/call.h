@@ -142,6 +142,9 @@ uint32_t call_max_result(void);
 /* Cancels every call under way, or those of one provider. Calls that run on the
  * thread of their client are not among them: they are over in a moment. */
 void call_cancel_all(const struct provider *provider);
+/* mcpd ends: answers for every call under way (CALL_TIMEOUT, with the reason) and cancels
+ * it. The plugins may not have noticed yet when this returns. */
+void call_give_up_all(void);
 
 /* ---- for the links that run plugins (provider_ops) ---- */
 

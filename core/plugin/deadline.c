@@ -243,9 +243,11 @@ size_t deadline_count(void)
     return count;
 }
 
-/* ---- cancelling many ---- */
+/* ---- ending many ---- */
 
-void call_cancel_all(const struct provider *provider)
+/* All calls, or those of one provider, that do not have the bit yet, which `each` gives them. */
+static void each_without(unsigned bit, const struct provider *provider,
+                         void (*each)(struct call *call))
 {
     struct call *some[64];
     size_t count;
@@ -256,13 +258,34 @@ void call_cancel_all(const struct provider *provider)
         for (size_t i = watch.count; i > 0 && count < sizeof(some) / sizeof(some[0]); i--) {
             struct call *call = watch.heap[i];
             if ((provider == NULL || call->provider == provider) &&
-                (atomic_load(&call->state) & CALL_IS_CANCELLED) == 0)
+                (atomic_load(&call->state) & bit) == 0)
                 some[count++] = call_ref(call);
         }
         pthread_mutex_unlock(&watch.mutex);
         for (size_t i = 0; i < count; i++) {
-            call_cancel(some[i]);
+            each(some[i]);
             call_unref(some[i]);
         }
     } while (count > 0);
+}
+
+void call_cancel_all(const struct provider *provider)
+{
+    each_without(CALL_IS_CANCELLED, provider, call_cancel);
+}
+
+static void give_up(struct call *call)
+{
+    const struct call_result result = {
+        .end = call_counts(call) ? CALL_TIMEOUT : CALL_BUSY, /* a check then says nothing */
+        .text = BYTES("Given up: the server is ending, and the call has not finished in the time "
+                      "that was left to it (server.shutdown_timeout_ms). What it has begun may "
+                      "have been done, or not.")};
+    call_answer(call, &result);
+    call_cancel(call);
+}
+
+void call_give_up_all(void)
+{
+    each_without(CALL_IS_ANSWERED, NULL, give_up);
 }

@@ -11,6 +11,7 @@ import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
 import { Connection, requestBytes } from './lib/http.mjs';
 import { Load } from './lib/load.mjs';
 import { alive } from './lib/proc.mjs';
+import { Stdio } from './lib/stdio.mjs';
 import { callTool, LEGACY, modernMessage, Session, textOf } from './lib/mcp.mjs';
 
 // ---- What SIGTERM waits for -------------------------------------------------------------
@@ -45,12 +46,12 @@ test('server.shutdown_timeout_ms is the limit, and counts from the last reload',
     daemon.writeConfig({ server: { shutdown_timeout_ms: 700 } });
     daemon.reload();
     await daemon.waitLog(/configuration reloaded/);
-    const call = callTool(daemon.port, 'wait', { ms: 50_000, label: 'long' }).catch((error) => error);
+    const call = callTool(daemon.port, 'wait', { ms: 50_000, label: 'long' });
     await daemon.waitLog(/long started/);
     const start = performance.now();
     await daemon.stop();
     const took = performance.now() - start;
-    await call;
+    assert.match(textOf(await call), GIVEN_UP);
     assert.ok(took > 650 && took < 4000 * SCALE, `${took} ms`);
     assert.match(daemon.logSince(0), /still running after 0\.700 s \(server\.shutdown_timeout_ms\)/);
     assert.match(daemon.logSince(0), /long cancelled/);
@@ -99,6 +100,38 @@ test('a request that has begun to arrive is answered, and its connection ends wi
     assert.equal(textOf(await busy), 'waited');
     await stopped;
 }, { timeout: 40_000 });
+
+const GIVEN_UP = /^Given up: the server is ending, .*\(server\.shutdown_timeout_ms\)/;
+
+for (const isolation of ['inproc', 'process'])
+    test(`calls that are given up at the end are answered, ${isolation}: as JSON, on a stream, over stdio`, async () => {
+        const options = { plugins: ['slow'], config: { server: { shutdown_timeout_ms: 300 }, providers: { slow: { isolation } } } };
+        const names = ['sleep', 'ignore_cancel', 'async', 'sleep_serial', 'sleep_serial']; // of the last two, one waits for the other
+        const daemon = await Daemon.start(options);
+        const call = (name, options) => callTool(daemon.port, name, { ms: 4000 }, options);
+        const json = names.map((name) => call(name, { accept: 'application/json' }));
+        const session = await Session.open(daemon.port, LEGACY[0]);
+        const streamed = await session.request('tools/call', { name: 'ignore_cancel', arguments: { ms: 4000 } }, { ms: 10_000 });
+        assert.equal(streamed.headers['content-type'], 'text/event-stream');
+        const last = streamed.last();
+        const stdio = new Stdio(options);
+        const asked = names.map((name) => stdio.modern('tools/call', { name, arguments: { ms: 4000 } }));
+        await sleep(700);
+        const stopped = daemon.stop({ ms: 30_000 });
+        stdio.child.kill('SIGTERM');
+        for (const result of await Promise.all(json)) {
+            assert.match(textOf(result), GIVEN_UP);
+            assert.equal(result.isError, true);
+        }
+        assert.match(textOf((await last).result), GIVEN_UP);
+        for (const id of asked) {
+            const { result } = await stdio.answer(id);
+            assert.match(textOf(result), GIVEN_UP);
+            assert.equal(result.isError, true);
+        }
+        await stopped;
+        assert.deepEqual(await stdio.exited, { code: 0, signal: null });
+    }, { timeout: 60_000 });
 
 // ---- Told to end while plugins are loaded ---------------------------------------------
 
