@@ -534,8 +534,29 @@ static bool wait_for_answers(struct daemon *d, int64_t deadline)
     return mcp_wait_unanswered(d->mcp, deadline) && drained;
 }
 
+/* Load balancers are to find out before anybody is refused. */
+static void announce_end(struct daemon *d)
+{
+    uint32_t delay_ms = d->config->server.shutdown_delay_ms;
+    int64_t until = clock_now() + (int64_t)delay_ms * NS_PER_MS, left;
+
+    if (delay_ms == 0)
+        return;
+    http_announce_end(d->http);
+    log_notice("ending in %u.%03u s (server.shutdown_delay_ms): /readyz says so", delay_ms / 1000,
+               delay_ms % 1000);
+    while ((left = until - clock_now()) > 0) {
+        const struct timespec step = {.tv_sec = left >= TICK_S * NS_PER_S ? TICK_S : 0,
+                                      .tv_nsec = left >= TICK_S * NS_PER_S ? 0 : left};
+        nanosleep(&step, NULL);
+        mcp_tick(d->mcp);
+    }
+}
+
 static void drain(struct daemon *d)
 {
+    if (d->http != NULL)
+        announce_end(d);
     log_notice("ending: waiting for the calls in flight");
     if (d->http != NULL)
         http_stop_accepting(d->http);

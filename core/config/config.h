@@ -71,6 +71,7 @@ struct config {
         uint32_t list_ttl_ms; /* how long clients may cache lists */
         uint32_t page_size; /* tools in one page of a list */
         uint32_t max_memory_mib; /* that clients may make us hold; 0: no bound */
+        uint32_t shutdown_delay_ms; /* before, for load balancers to see it coming */
         uint32_t shutdown_timeout_ms; /* for calls in flight when mcpd ends */
     } server;
 

@@ -37,6 +37,7 @@ const struct setting config_settings[] = {
     NUMBER("/server/list_ttl_ms", server.list_ttl_ms, ON_RELOAD, 300000),
     NUMBER("/server/page_size", server.page_size, ON_RELOAD, 250),
     NUMBER("/server/max_memory_mib", server.max_memory_mib, ON_RELOAD, 512),
+    NUMBER("/server/shutdown_delay_ms", server.shutdown_delay_ms, ON_RELOAD, 0),
     NUMBER("/server/shutdown_timeout_ms", server.shutdown_timeout_ms, ON_RELOAD, 30000),
 
     STRINGS("/http/allowed_hosts", http.allowed_hosts, http.allowed_host_count, ON_RESTART),

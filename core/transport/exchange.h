@@ -74,7 +74,7 @@ struct exchange {
     struct message_param *params;
     const char *content_type; /* of the answer; NULL: application/json */
     bool plain; /* HTTP/1.0: no chunks */
-    bool close; /* the request was not well-formed: no further one on this connection */
+    bool close; /* no further request on this connection: this one was not well-formed, or we end */
     uint64_t content_length;
     size_t discarded; /* of a body that is not wanted */
 };
@@ -140,6 +140,7 @@ struct http {
     unsigned max_connections;
     _Atomic int64_t tell_again_ns; /* that no connection can be accepted; not before */
     size_t connection_cost; /* what each holds in the budget, with libmicrohttpd's memory */
+    atomic_bool ending; /* /readyz says so */
     atomic_bool draining; /* no request follows another on its connection */
     atomic_uint draining_threads; /* I/O threads that have seen that */
 };

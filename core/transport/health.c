@@ -46,8 +46,8 @@ static void send_text(struct exchange *ex, int status, struct buf *text)
 
 void health_answer(const struct connection *connection, struct exchange *ex)
 {
-    bool draining = atomic_load(&ex->http->draining);
-    int status = 200;
+    bool ending = connection->target == TARGET_READYZ && atomic_load(&ex->http->ending);
+    int status = ending ? 503 : 200;
     struct buf text;
 
     buf_init(&text, ANSWER_MAX);
@@ -56,10 +56,8 @@ void health_answer(const struct connection *connection, struct exchange *ex)
                             &text);
     } else {
         ex->content_type = "text/plain";
-        draining = draining && connection->target == TARGET_READYZ;
-        if (draining)
-            status = 503;
-        buf_add_bytes(&text, draining ? BYTES("ending\n") : BYTES("ok\n"));
+        ex->close |= ending; /* the next one is to look for another server */
+        buf_add_bytes(&text, ending ? BYTES("ending\n") : BYTES("ok\n"));
     }
     send_text(ex, status, &text);
 }

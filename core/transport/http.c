@@ -130,10 +130,16 @@ bool http_start(struct http *http, struct error *err)
     return true;
 }
 
+void http_announce_end(struct http *http)
+{
+    atomic_store(&http->ending, true);
+}
+
 void http_stop_accepting(struct http *http)
 {
     int64_t until = clock_now() + LAST_ACCEPT_NS;
 
+    http_announce_end(http);
     atomic_store(&http->draining, true);
     for (unsigned i = 0; i < http->io_count; i++) {
         atomic_store(&http->io[i].accepting, false);

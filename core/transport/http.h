@@ -24,6 +24,8 @@ struct http *http_open(struct config *config, struct mcp *mcp, const struct acti
 /* Starts to serve. */
 bool http_start(struct http *http, struct error *err);
 
+/* /readyz says from now on that the end is coming; all else goes on. */
+void http_announce_end(struct http *http);
 /* No new connections; requests on those that there are, are answered, and each answer
  * ends its connection. A socket that was passed keeps its queue. */
 void http_stop_accepting(struct http *http);

@@ -197,6 +197,7 @@ test('/readyz is 503 for who asks while mcpd ends', async () => {
     const response = await connection.response();
     assert.equal(response.status, 503);
     assert.equal(await response.text(), 'ending\n');
+    assert.equal(response.headers.connection.toLowerCase(), 'close');
     connection.destroy();
     await until(() => ending.exit, 10_000, 'its end');
     await ending.stop();

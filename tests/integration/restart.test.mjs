@@ -8,7 +8,7 @@ import path from 'node:path';
 import { assert, done, finallyDo, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Activated } from './lib/activated.mjs';
 import { Daemon, temporaryDirectory, TOOLS } from './lib/daemon.mjs';
-import { Connection, requestBytes } from './lib/http.mjs';
+import { Connection, http, requestBytes } from './lib/http.mjs';
 import { Load } from './lib/load.mjs';
 import { alive } from './lib/proc.mjs';
 import { Stdio } from './lib/stdio.mjs';
@@ -132,6 +132,69 @@ for (const isolation of ['inproc', 'process'])
         await stopped;
         assert.deepEqual(await stdio.exited, { code: 0, signal: null });
     }, { timeout: 60_000 });
+
+// ---- What a load balancer sees --------------------------------------------------------------
+
+/** GET /readyz: [status, Connection]. */
+async function ready(port, connection = null) {
+    const response = await http(port, { method: 'GET', path: '/readyz', ...(connection ? { connection } : {}) });
+    await response.text();
+    if (!connection) response.connection.destroy();
+    return [response.status, response.headers.connection?.toLowerCase()];
+}
+
+test('server.shutdown_delay_ms: /readyz says it on new and on kept connections, and all else goes on; then it ends', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo', 'probe'], config: { server: { shutdown_delay_ms: 1500 * SCALE } } });
+    const kept = await Connection.open(daemon.port), used = await Connection.open(daemon.port);
+    const echo = (text, options) => callTool(daemon.port, 'echo', { text }, options).then(textOf);
+    assert.deepEqual((await ready(daemon.port, kept))[0], 200);
+    assert.equal(await echo('before', { connection: used }), 'before');
+    const call = callTool(daemon.port, 'wait', { ms: 2200 * SCALE, label: 'in flight' }, { ms: 20_000 });
+    await daemon.waitLog(/in flight started/);
+    const start = performance.now();
+    const stopped = daemon.stop();
+    await daemon.waitLog(/ending in .* s \(server\.shutdown_delay_ms\)/);
+    assert.deepEqual(await ready(daemon.port, kept), [503, 'close']);
+    assert.deepEqual(await ready(daemon.port), [503, 'close']);
+    assert.equal((await http(daemon.port, { method: 'GET', path: '/livez' })).status, 200);
+    assert.equal(await echo('new', {}), 'new');
+    assert.equal(await echo('kept', { connection: used }), 'kept');
+    assert.equal(await echo('and again', { connection: used }), 'and again');
+    await daemon.waitLog(/ending: waiting for the calls in flight/, 10_000);
+    assert.ok(performance.now() - start > 1400 * SCALE);
+    await until(() => Connection.open(daemon.port).then((connection) => connection.destroy(), () => true), 3000, 'new connections to be refused');
+    await until(() => used.ended, 3000, 'the silent connection to be closed');
+    assert.equal(textOf(await call), 'waited');
+    await stopped;
+}, { timeout: 40_000 });
+
+test('the same of a socket that is passed: the next life answers 200 again', async () => {
+    const held = await Activated.hold(['127.0.0.1:0'], { plugins: ['echo'], config: { ...LISTEN, server: { shutdown_delay_ms: 1500 * SCALE } } });
+    await held.start();
+    await held.waitLog(/listening on/);
+    const [port] = held.ports;
+    assert.equal((await ready(port))[0], 200);
+    const ended = held.end();
+    await held.waitLog(/ending in/);
+    assert.deepEqual(await ready(port), [503, 'close']);
+    assert.equal(await ended, 'ended 0');
+    const early = ready(port);
+    await held.start();
+    assert.equal((await early)[0], 200);
+    assert.equal(await held.end(), 'ended 0');
+    held.release();
+}, { timeout: 40_000 });
+
+test('a second SIGTERM ends it at once in the delay, too', async () => {
+    const daemon = await Daemon.start({ plugins: ['echo'], config: { server: { shutdown_delay_ms: 60_000 } } });
+    daemon.stopped = true;
+    daemon.signal('SIGTERM');
+    await daemon.waitLog(/ending in 60\.000 s/);
+    await sleep(700);
+    daemon.signal('SIGTERM');
+    await until(() => daemon.exit, 2000, 'mcpd to end');
+    assert.deepEqual(daemon.exit, { code: 128 + 15, signal: null });
+});
 
 // ---- Told to end while plugins are loaded ---------------------------------------------
 
