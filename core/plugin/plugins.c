@@ -512,12 +512,25 @@ struct examination {
     size_t complaints, unhealthy;
 };
 
-static void tell(const struct examination *examination, const struct config_provider *settings,
+/* Of a file that no provider names the place is the file; `text` begins with its name then,
+ * unless `what` says something. */
+static void tell(const struct examination *examination, const struct planned *planned,
                  const char *what, const char *text)
 {
     char place[512], line[2048];
-    config_place(settings, "", place, sizeof(place));
-    snprintf(line, sizeof(line), "%s: providers.%s: %s%s", place, settings->id, what, text);
+    const char *path = examination->scan.path;
+
+    if (planned->settings != NULL) {
+        config_place(planned->settings, "", place, sizeof(place));
+        snprintf(line, sizeof(line), "%s: providers.%s: %s%s", place, planned->id, what, text);
+    } else if (what[0] != '\0') {
+        snprintf(line, sizeof(line), "%s/%s.so: %s%s", path, planned->plugin, what, text);
+    } else {
+        snprintf(line, sizeof(line),
+                 "%s/%s (no provider in the configuration names this file: remove it, or name it, "
+                 "be it with \"enabled\": false)",
+                 path, text);
+    }
     examination->complain(examination->context, line);
 }
 
@@ -535,67 +548,82 @@ static void end_generation(struct provider *provider)
     provider_unref(provider);
 }
 
-static void ask_health(struct examination *examination, const struct config_provider *settings,
+static void ask_health(struct examination *examination, const struct planned *planned,
                        struct provider *provider)
 {
     char text[HEALTH_TEXT];
     if (!provider->checks)
         return;
     bool well = health_ask(provider, examination->config->health.timeout_ms, text);
-    tell(examination, settings, well ? "healthy: " : "not healthy: ", text);
+    tell(examination, planned, well ? "healthy: " : "not healthy: ", text);
     examination->unhealthy += !well;
 }
 
 /* Runs it as it will run, be it in the sandbox of its worker. Takes the image. */
-static bool run_provider(struct examination *examination, const struct config_provider *settings,
+static bool run_provider(struct examination *examination, const struct planned *planned,
                          struct image *image, bool apart, struct error *err)
 {
     struct config *config = examination->config;
     struct provider *provider =
-        apart ? worker_link_load(image, settings->id, config, settings, NULL, err)
-              : inproc_load(image, settings->id, config, settings, NULL, err);
+        apart ? worker_link_load(image, planned->id, config, planned->settings, NULL, err)
+              : inproc_load(image, planned->id, config, planned->settings, NULL, err);
     if (provider == NULL)
         return false;
     if (examination->asks)
-        ask_health(examination, settings, provider);
+        ask_health(examination, planned, provider);
     end_generation(provider);
     return true;
 }
 
-static bool examine(struct examination *examination, const struct config_provider *settings,
-                    uint64_t number, struct error *err)
+static bool examine(struct examination *examination, const struct planned *planned, uint64_t number,
+                    struct error *err)
 {
     const struct scan *scan = &examination->scan;
     struct config *config = examination->config;
-    char name[PLUGIN_ID_MAX + 16];
-    snprintf(name, sizeof(name), "%.*s.so", PLUGIN_ID_MAX, settings->plugin);
-    if (faccessat(scan->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
-        return error_set(err, SCAN_NO_FILE, settings->plugin, scan->path);
-    struct image *image = image_open(scan->fd, name, examination->private.path, number, err);
+    const struct config_provider *settings = planned->settings;
+    const struct plugin_file *file = scan_find(scan, planned->plugin);
+    if (file == NULL || !file->present)
+        return error_set(err, SCAN_NO_FILE, planned->plugin, scan->path);
+    if (!file->readable) {
+        *err = file->why;
+        return false;
+    }
+    if (settings == NULL && file->bundled)
+        return true; /* it is there whether anybody wants it or not */
+    struct image *image = image_open(scan->fd, file->name, examination->private.path, number, err);
     if (image == NULL)
         return false;
-    bool apart = config_is_apart(config, settings, bundled_has(name, image->hash));
+    bool apart = config_is_apart(config, settings, file->bundled);
     const char *unused = apart ? NULL : config_unused_inproc(settings);
     if (unused != NULL)
-        tell(examination, settings, unused, "");
+        tell(examination, planned, unused, "");
     bool ok =
-        apart || image_try(image, settings->id, settings, config->plugins.start_timeout_ms, err);
+        apart || image_try(image, planned->id, settings, config->plugins.start_timeout_ms, err);
     if (ok && (apart || examination->asks))
-        return run_provider(examination, settings, image, apart, err);
+        return run_provider(examination, planned, image, apart, err);
     image_free(image);
     return ok;
 }
 
-static void examine_all(struct examination *examination, struct error *err)
+/* All that a start would load. */
+static bool examine_all(struct examination *examination, struct error *err)
 {
-    struct config *config = examination->config;
-    for (size_t i = 0; i < config->provider_count; i++) {
-        const struct config_provider *settings = &config->providers[i];
-        if (!settings->enabled || examine(examination, settings, i + 1, err))
+    struct scan *scan = &examination->scan;
+    size_t count;
+    scan_list(scan, clock_now());
+    for (struct plugin_file *file = scan->files; file != NULL; file = file->next)
+        scan_look(scan, file);
+    struct planned *plan = scan_plan(scan, examination->config, &count);
+    if (plan == NULL)
+        return error_no_memory_for(err, "plugins cannot be checked");
+    for (size_t i = 0; i < count; i++) {
+        if (examine(examination, &plan[i], i + 1, err))
             continue;
-        tell(examination, settings, "", err->text);
+        tell(examination, &plan[i], "", err->text);
         examination->complaints++;
     }
+    free(plan);
+    return true;
 }
 
 size_t plugins_check(struct config *config, config_complain *complain, void *context,
@@ -613,8 +641,8 @@ size_t plugins_check(struct config *config, config_complain *complain, void *con
     if (scan_init(&examination.scan, config->plugins.directory) &&
         scan_open(&examination.scan, &changed, &err) &&
         private_dir_open_temporary(&examination.private, &err) &&
-        (!examination.asks || dispatch_start(CHECK_WORKERS, CHECK_QUEUE, &err))) {
-        examine_all(&examination, &err);
+        (!examination.asks || dispatch_start(CHECK_WORKERS, CHECK_QUEUE, &err)) &&
+        examine_all(&examination, &err)) {
         if (examination.asks)
             dispatch_stop(clock_now() + CHECK_END_NS);
     } else {

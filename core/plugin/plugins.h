@@ -50,7 +50,8 @@ void plugins_stop_loading(struct plugins *plugins);
 void plugins_stop(struct plugins *plugins, int64_t deadline_ns);
 
 /* Checks files as a load would, without serving them, for mcpd --check: each
- * configured provider's file must exist and be fit. Complaints go to
+ * configured provider's file must exist and be fit, and each file that no provider names
+ * be fit, too, but for the plugins that came with mcpd. Complaints go to
  * `complain`; returns how many. With `unhealthy`, each that is fit is also asked whether
  * it works: what it answers goes to `complain`, too, and is no complaint; *unhealthy
  * says how many do not. */

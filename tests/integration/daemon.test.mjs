@@ -146,6 +146,29 @@ test('--check: a broken plugin', () => {
     assert.equal(result.status, 1, all(result));
     assert.match(all(result), /mcpd\.json:\d+:\d+: .*bad\.so/);
 });
+for (const isolation of ['inproc', 'process'])
+    test(`--check: a plugin that no provider names is tried as the daemon would, ${isolation}`, async () => {
+        const config = { plugins: { default_isolation: isolation } };
+        const fit = check(config, { plugins: ['echo'] });
+        assert.equal(fit.status, 0, fit.text);
+        const unfit = check(config, { plugins: ['echo', 'bad_start', 'filesystem'] }); // the last came with mcpd
+        assert.equal(unfit.status, 1, unfit.text);
+        assert.match(unfit.text, /^\S*plugins\/bad_start\.so: .*\(no provider in the configuration names this file: remove it, or name it/m);
+        assert.equal(unfit.text.match(/no provider/g).length, 1, unfit.text);
+        unfit.daemon.config = { ...config, providers: { bad_start: { enabled: false } } };
+        unfit.daemon.writeConfig();
+        const named = run('-c', unfit.daemon.configFile, '--check');
+        assert.equal(named.status, 0, all(named));
+    });
+test('--check: a file that cannot be a plugin, and one that others may write', () => {
+    const daemon = new Daemon({ plugins: ['echo'] });
+    daemon.install('Not A Plugin', Buffer.from('text'));
+    fs.chmodSync(daemon.path('echo'), 0o777);
+    const result = run('-c', daemon.configFile, '--check');
+    assert.equal(result.status, 1, all(result));
+    assert.match(all(result), /plugins\/Not A Plugin\.so: a plugin's file is named after its id/);
+    assert.match(all(result), /plugins\/echo\.so: .*writ/);
+});
 test('--check changes nothing and listens nowhere', async () => {
     const holder = await Daemon.start({ plugins: ['filesystem'], config: good });
     const daemon = new Daemon({ plugins: ['filesystem'], config: { ...good, listen: [{ port: holder.port }] } });
