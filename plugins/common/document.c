@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BLOCK_SIZE 16384
+#define SORTED_MIN 16 /* members of an object, from which on they are sorted */
 #define ALIGNMENT _Alignof(max_align_t)
 
 struct block {
@@ -65,45 +66,81 @@ void document_free(struct document *document)
 
 /* ---- looking ---- */
 
+static int compare_texts(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+static const struct value *find_sorted(const struct value *object, const char *name, size_t size)
+{
+    size_t from = 0, to = object->count / 2;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        struct value **at = object->sorted[middle];
+        int order = compare_texts(name, size, at[0]->text, at[0]->size);
+        if (order == 0)
+            return at[1];
+        if (order < 0)
+            to = middle;
+        else
+            from = middle + 1;
+    }
+    return NULL;
+}
+
 const struct value *value_member(const struct value *object, const char *name)
 {
     size_t size = strlen(name);
 
     if (object == NULL || object->kind != VALUE_OBJECT)
         return NULL;
+    if (object->sorted != NULL)
+        return find_sorted(object, name, size);
     for (size_t i = 0; i + 1 < object->count; i += 2)
         if (object->items[i]->size == size && memcmp(object->items[i]->text, name, size) == 0)
             return object->items[i + 1];
     return NULL;
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_values(const struct value *a, const struct value *b)
 {
-    const struct value *x = *(struct value *const *)a, *y = *(struct value *const *)b;
-    size_t size = x->size < y->size ? x->size : y->size;
-    int order = memcmp(x->text, y->text, size);
-
-    return order != 0 ? order : (x->size > y->size) - (x->size < y->size);
+    return compare_texts(a->text, a->size, b->text, b->size);
 }
 
-const struct value *value_repeated(const struct value *object)
+static int compare_names(const void *a, const void *b)
+{
+    return compare_values(**(struct value * *const *)a, **(struct value * *const *)b);
+}
+
+static const struct value *find_repeated(const struct value *object)
+{
+    for (size_t i = 2; i < object->count; i += 2)
+        for (size_t k = 0; k < i; k += 2)
+            if (compare_values(object->items[i], object->items[k]) == 0)
+                return object->items[i];
+    return NULL;
+}
+
+const struct value *value_complete(struct document *document, struct value *object)
 {
     size_t count = object->count / 2;
-    const struct value *found = NULL;
 
-    if (count < 2)
-        return NULL;
-    struct value **names = malloc(count * sizeof(struct value *));
+    if (count < SORTED_MIN)
+        return find_repeated(object);
+    struct value ***names = document_take(document, count * sizeof(names[0]));
     if (names == NULL)
         return object->items[0]; /* what cannot be looked at is not let through */
     for (size_t i = 0; i < count; i++)
-        names[i] = object->items[2 * i];
-    qsort(names, count, sizeof(struct value *), compare_names);
-    for (size_t i = 1; i < count && found == NULL; i++)
+        names[i] = &object->items[2 * i];
+    qsort(names, count, sizeof(names[0]), compare_names);
+    for (size_t i = 1; i < count; i++)
         if (compare_names(&names[i - 1], &names[i]) == 0)
-            found = names[i];
-    free(names);
-    return found;
+            return *names[i];
+    object->sorted = names;
+    return NULL;
 }
 
 /* ---- JSON ---- */

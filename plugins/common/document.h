@@ -29,6 +29,7 @@ struct value {
     size_t size;
     struct value **items; /* elements; of an object, name and value in turn */
     size_t count; /* of them */
+    struct value ***sorted; /* of an object with many: where its names are, in order; or NULL */
     bool open; /* being read: an alias to it would have no end */
 };
 
@@ -55,8 +56,6 @@ void document_free(struct document *document);
 
 /* NULL when it is no object, or has no such member. */
 const struct value *value_member(const struct value *object, const char *name);
-/* Of an object: a name that is there twice, or NULL. */
-const struct value *value_repeated(const struct value *object);
 
 /* As JSON. False: what aliases repeat is too much, or it is nested too deeply. */
 bool value_write(struct text *out, const struct value *value, const struct document_limits *limits);
@@ -70,6 +69,8 @@ static inline bool value_is(const struct value *value, enum value_kind kind)
 
 /* Memory that document_free frees. NULL: there is none. */
 void *document_take(struct document *document, size_t size);
+/* When all of an object has been read: a name that is there twice, or NULL. */
+const struct value *value_complete(struct document *document, struct value *object);
 
 /* ---- yaml_types.c ---- */
 

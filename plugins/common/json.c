@@ -238,7 +238,7 @@ static struct value *read_collection(struct reader *reader, bool is_object, int 
         memcpy(value->items, reader->stack + base, value->count * sizeof(struct value *));
     }
     reader->used = base;
-    const struct value *twice = is_object ? value_repeated(value) : NULL;
+    const struct value *twice = is_object ? value_complete(reader->document, value) : NULL;
     return twice == NULL ? value : refuse(reader, "the name %.60s is there twice", twice->text);
 }
 

@@ -236,8 +236,7 @@ static struct value *read_collection(struct reader *reader, const yaml_event_t *
     bool good = read_items(reader, value,
                            is_array ? YAML_SEQUENCE_END_EVENT : YAML_MAPPING_END_EVENT, depth);
     value->open = false;
-    const struct value *twice =
-        good && !is_array && value->count >= 2 * MANY ? value_repeated(value) : NULL;
+    const struct value *twice = good && !is_array ? value_complete(reader->document, value) : NULL;
     if (twice != NULL)
         return refuse(reader, event, "the name %.60s is there twice", twice->text);
     return good ? value : NULL;

@@ -22,7 +22,7 @@ struct definition {
     const char *reference; /* "#/components/schemas/Pet" */
     const struct value *schema;
     char name[65];
-    unsigned next; /* number, for another that would be called so */
+    unsigned next; /* number, for another whose name begins so */
 };
 
 static bool fail(struct schema_writer *writer, const char *fault)
@@ -115,17 +115,45 @@ static const struct value *peek(struct schema_writer *writer, const struct value
     return value;
 }
 
-/* The first whose name has the same `size` characters in front, or is the same. */
-static struct definition *named(const struct schema_writer *writer, const char *name, size_t size)
+/* The definitions by their references, and by their names. */
+enum { BY_REFERENCE, BY_NAME };
+
+static const char *key_of(const struct schema_writer *writer, int by, size_t place)
 {
-    for (size_t i = 0; i < writer->count; i++)
-        if (strncmp(writer->definitions[i].name, name, size) == 0)
-            return &writer->definitions[i];
-    return NULL;
+    const struct definition *definition = &writer->definitions[writer->order[by][place]];
+
+    return by == BY_NAME ? definition->name : definition->reference;
+}
+
+/* The place of the first in order whose `size` first characters are not less. */
+static size_t place_of(const struct schema_writer *writer, int by, const char *key, size_t size)
+{
+    size_t from = 0, to = writer->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (strncmp(key_of(writer, by, middle), key, size) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* One whose `size` first characters are these, or which is the same. NULL: there is none. */
+static struct definition *find_by(const struct schema_writer *writer, int by, const char *key,
+                                  size_t size)
+{
+    size_t place = place_of(writer, by, key, size);
+
+    return place < writer->count && strncmp(key_of(writer, by, place), key, size) == 0
+               ? &writer->definitions[writer->order[by][place]]
+               : NULL;
 }
 
 /* By the last word of the reference. Numbers go on where they were, not at 2 again: there
- * may be thousands that end in the same word. */
+ * may be thousands that end in the same word. Each of them knows the number, for the first
+ * in order, which is asked, changes. */
 static void name_definition(const struct schema_writer *writer, struct definition *made)
 {
     const char *last = strrchr(made->reference, '/');
@@ -135,30 +163,53 @@ static void name_definition(const struct schema_writer *writer, struct definitio
     legal_name(base, word, strlen(word));
     memcpy(made->name, base, sizeof(base));
     made->next = 2;
-    struct definition *first = named(writer, base, NUMBERED_SIZE);
-    while (first != NULL && named(writer, made->name, sizeof(made->name)) != NULL)
-        snprintf(made->name, sizeof(made->name), "%.*s_%u", NUMBERED_SIZE, base, first->next++);
+    struct definition *like = find_by(writer, BY_NAME, base, NUMBERED_SIZE);
+    while (like != NULL && find_by(writer, BY_NAME, made->name, sizeof(made->name)) != NULL)
+        snprintf(made->name, sizeof(made->name), "%.*s_%u", NUMBERED_SIZE, base, like->next++);
+    if (like != NULL)
+        made->next = like->next;
+}
+
+/* Room for one more. */
+static bool grow(struct schema_writer *writer)
+{
+    size_t room = writer->room > 0 ? 2 * writer->room : 16;
+
+    if (writer->count < writer->room)
+        return true;
+    struct definition *more = realloc(writer->definitions, room * sizeof(more[0]));
+    writer->definitions = more != NULL ? more : writer->definitions;
+    for (int by = 0; by < 2 && more != NULL; by++) {
+        unsigned *order = realloc(writer->order[by], room * sizeof(order[0]));
+        if (order == NULL)
+            return false;
+        writer->order[by] = order;
+    }
+    writer->room = more != NULL ? room : writer->room;
+    return more != NULL;
 }
 
 /* The definition that stands for a reference. NULL: failed. */
 static const struct definition *define(struct schema_writer *writer, const char *reference)
 {
-    for (size_t i = 0; i < writer->count; i++)
-        if (strcmp(writer->definitions[i].reference, reference) == 0)
-            return &writer->definitions[i];
+    const struct definition *known = find_by(writer, BY_REFERENCE, reference, SIZE_MAX);
+
+    if (known != NULL)
+        return known;
     const struct value *schema = look_up(writer, reference);
-    struct definition *more =
-        schema != NULL
-            ? realloc(writer->definitions, (writer->count + 1) * sizeof(struct definition))
-            : NULL;
-    if (more == NULL) {
+    if (schema == NULL || !grow(writer)) {
         fail(writer, "out of memory");
         return NULL;
     }
-    writer->definitions = more;
-    struct definition *made = &more[writer->count];
+    struct definition *made = &writer->definitions[writer->count];
     *made = (struct definition){.reference = reference, .schema = schema};
     name_definition(writer, made);
+    for (int by = 0; by < 2; by++) {
+        size_t place = place_of(writer, by, by == BY_NAME ? made->name : made->reference, SIZE_MAX);
+        unsigned *at = writer->order[by] + place;
+        memmove(at + 1, at, (writer->count - place) * sizeof(*at));
+        *at = (unsigned)writer->count;
+    }
     writer->count++;
     return made;
 }
@@ -552,8 +603,11 @@ bool schema_write_definitions(struct schema_writer *writer)
 void schema_writer_free(struct schema_writer *writer)
 {
     free(writer->definitions);
+    free(writer->order[0]);
+    free(writer->order[1]);
     writer->definitions = NULL;
-    writer->count = 0;
+    writer->order[0] = writer->order[1] = NULL;
+    writer->count = writer->room = 0;
 }
 
 /* ---- what a schema is of ---- */

@@ -111,7 +111,8 @@ struct schema_writer {
     bool input; /* read-only members do not count; else write-only ones */
     const char *fault; /* why it has failed: a clause; NULL: it has not */
     struct definition *definitions;
-    size_t count;
+    unsigned *order[2]; /* of them, by reference and by name */
+    size_t count, room;
     char text[160];
 };
 

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import { Api } from './lib/api.mjs';
-import { assert, done, finallyDo, sleep, test, until } from './lib/check.mjs';
+import { assert, done, finallyDo, SCALE, sleep, test, until } from './lib/check.mjs';
 import { Daemon, ROOT, temporaryDirectory } from './lib/daemon.mjs';
 import { listTools } from './lib/mcp.mjs';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -580,6 +580,28 @@ test('a document with thousands of operations of one name, and of schemas, is re
     const definitions = (name) => Object.keys(own.find((one) => one.name === name).inputSchema.$defs);
     assert.deepEqual(definitions('many_op_1999'), numbers.slice(0, 3000).map((i) => i === 0 ? 'S' : `S_${i + 1}`));
     assert.deepEqual(definitions('many_op_2000'), numbers.slice(0, 1000).map((i) => i === 0 ? word : `${word.slice(0, 56)}_${i + 1}`));
+});
+test('a document with tens of thousands of schemas, and tens of thousands of references to the last of them, is read at once', async () => {
+    const schemas = 40_000, operations = 1000, place = (n, i) => schemas - 1 - ((n * 60 + i) % 2000);
+    const refer = (n) => ({ operationId: 'op', responses: {}, requestBody: { content: { 'application/json': { schema: { oneOf: Array.from({ length: 60 }, (_, i) => ({ $ref: `#/components/schemas/a_schema_${place(n, i)}` })) } } } } });
+    const large = file('large.json', JSON.stringify({
+        openapi: '3.1.0', info: { title: 't', version: '1' },
+        components: { schemas: Object.fromEntries(Array.from({ length: schemas }, (_, i) => [`a_schema_${i}`, { const: i }])) },
+        paths: Object.fromEntries(Array.from({ length: operations }, (_, i) => [`/${i}`, { put: refer(i) }])),
+    }));
+    daemon.provider('large', { plugin: 'http', sandbox: { network: true }, prefix: 'large_', config: { ...open, openapi: large } });
+    const start = performance.now();
+    daemon.reload();
+    let own;
+    await until(async () => (own = (await listTools(daemon.port)).filter((one) => one.name.startsWith('large_'))).length > 0, 60_000, 'large_op');
+    const took = performance.now() - start;
+    daemon.provider('large', null);
+    daemon.reload();
+    assert.equal(own.length, operations);
+    const last = own.find((one) => one.name === `large_op_${operations}`).inputSchema.$defs, at = place(operations - 1, 0);
+    assert.deepEqual(last[`a_schema_${at}`], { const: at });
+    console.log(`      after ${took.toFixed(0)} ms`);
+    assert.ok(took < 8000 * SCALE, `${took} ms`);
 });
 test('nor does a schema that requires 200000 names hold it up', async () => {
     const schema = { type: 'object', required: Array.from({ length: 200_000 }, (_, i) => `a${i}`) };
