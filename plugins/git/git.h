@@ -129,6 +129,8 @@ void memory_begin_job(struct job *job);
 void memory_end_job(void);
 /* Sets another one; returns the one before. */
 struct bound memory_bound(struct bound next);
+/* For what would leak if it ended in the middle: a cancelled call gets memory until then. */
+void memory_insist(bool on);
 size_t memory_most(const struct job *job); /* the first one's */
 size_t memory_left(const struct job *job); /* of it, for the job of this thread */
 

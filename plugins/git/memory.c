@@ -45,6 +45,7 @@ static _Thread_local uintptr_t stack; /* where it was when the job began */
 /* Bytes of the job. What another one took may be freed in it, so `held` may be below 0. */
 static _Thread_local ptrdiff_t held, held_most;
 static _Thread_local size_t asked; /* how often */
+static _Thread_local bool insists; /* what has begun goes on when the call is cancelled */
 
 /* Here where it is called. */
 #define STACK_HERE ((uintptr_t)__builtin_frame_address(0))
@@ -72,6 +73,11 @@ struct bound memory_bound(struct bound next)
     return before;
 }
 
+void memory_insist(bool on)
+{
+    insists = on;
+}
+
 size_t memory_left(const struct job *job)
 {
     size_t most = memory_most(job), used = held > 0 ? (size_t)held : 0;
@@ -87,7 +93,8 @@ static enum trouble objection(size_t size, size_t old)
         return bound.otherwise;
     if (size > old && size - old > memory_left(current))
         return TROUBLE_MEMORY;
-    if ((size > MUCH || ++asked % MANY == 0) && current->call->ops->is_cancelled(current->call))
+    if (!insists && (size > MUCH || ++asked % MANY == 0) &&
+        current->call->ops->is_cancelled(current->call))
         return TROUBLE_CANCELLED;
     return TROUBLE_NONE;
 }
@@ -228,6 +235,7 @@ void memory_begin_job(struct job *job)
     stack = STACK_HERE;
     held = held_most = 0;
     asked = 0;
+    insists = false;
     bound = (struct bound){memory_most(job), TROUBLE_MEMORY};
     set_allocator(true);
 }

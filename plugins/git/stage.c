@@ -371,12 +371,17 @@ static int weigh_entry(const char *directory, const git_tree_entry *entry, void 
 }
 
 /* git_index_read_tree does not free the entries that it has made when it fails, so it must
- * not begin what it cannot end. */
+ * not begin what it cannot end, and ends it though the call is cancelled. */
 static int read_tree(struct job *job, git_index *index, const git_tree *tree)
 {
     struct weighing w = {.job = job, .most = memory_left(job)};
     int error = git_tree_walk(tree, GIT_TREEWALK_PRE, weigh_entry, &w);
-    return error == 0 ? git_index_read_tree(index, tree) : error;
+    if (error != 0)
+        return error;
+    memory_insist(true);
+    error = git_index_read_tree(index, tree);
+    memory_insist(false);
+    return error;
 }
 
 static bool unstage_all(struct job *job)

@@ -9,6 +9,7 @@
  */
 #include <check.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -181,6 +182,28 @@ START_TEST(a_cancelled_call_ends_at_once)
 }
 END_TEST
 
+/* libgit2 does not free the entries of an index that it does not make to the end. */
+START_TEST(a_reset_that_is_cancelled_in_the_middle_keeps_no_memory)
+{
+    shell("export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 && cd %s/repo && "
+          "blob=$(git hash-object a.txt) && "
+          "seq 100000 | sed \"s/^/100644 blob $blob\tf/\" | git mktree >../tree && "
+          "git -c user.name=A -c user.email=a@b commit-tree -m Many $(cat ../tree) >../commit && "
+          "git update-ref HEAD $(cat ../commit)",
+          allowed);
+    struct fake_result *r = fake_call(host, "git_reset", NULL, "{\"repo_path\":\"repo\"}");
+    int64_t whole_ms = r->took_ms;
+    fake_result_free(r);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 1; i <= 40; i++) {
+        struct fake_options cancelled = {.cancel_after_ms = 1 + (int)(whole_ms * i / 40)};
+        fake_result_free(fake_call(host, "git_reset", &cancelled, "{\"repo_path\":\"repo\"}"));
+    }
+    size_t after = mallinfo2().uordblks;
+    ck_assert_msg(after < before + ((size_t)4 << 20), "%zu bytes more", after - before);
+}
+END_TEST
+
 START_TEST(the_environment_and_the_users_configuration_count_for_nothing)
 {
     char path[256];
@@ -229,7 +252,9 @@ int main(void)
     suite_add(suite,
               &(struct suite_case){
                   "calls", setup, teardown, 60,
-                  SUITE_TESTS(a_cancelled_call_ends_at_once, ours_is_the_default_repository,
+                  SUITE_TESTS(a_cancelled_call_ends_at_once,
+                              a_reset_that_is_cancelled_in_the_middle_keeps_no_memory,
+                              ours_is_the_default_repository,
                               the_environment_and_the_users_configuration_count_for_nothing)});
     return suite_run(suite);
 }
