@@ -5,7 +5,7 @@
  *
  * What is prepared has a name that SQL can take away and give to something else (DEALLOCATE,
  * PREPARE), and so can a function that runs SQL. Therefore what stands around a statement
- * has no name and is sent anew each time.
+ * has no name and is sent anew each time, but for the cleaning after a kept one (below).
  *
  * A statement that comes a second time in a row is prepared and kept, for parsing and
  * planning take longer than most statements do; the pool gives who comes with it again
@@ -14,7 +14,9 @@
  * name. So could the kept statement itself, for one caller, with parameters that another
  * does not give: after each run with parameters the server is asked whether SQL has
  * prepared anything, and if so the connection is given up. Without parameters it does the
- * same for all. After a statement that is not kept, nothing prepared is.
+ * same for all, and so its cleaning, which takes longer to plan than all else, is prepared
+ * with it: should it replace that, another statement finds the session cleaned nevertheless.
+ * After a statement that is not kept, nothing prepared is.
  *
  * setseed() outlasts the transaction, and nothing undoes it but another seed.
  */
@@ -26,6 +28,7 @@
 #include <sys/random.h>
 
 #define KEPT "mcpd_kept"
+#define CLEANING "mcpd_cleaning"
 /* Longer statements are not kept. */
 #define KEPT_MAX 8192
 
@@ -39,14 +42,23 @@ double reading_seed(void)
     return (double)(random >> 11) / (double)(INT64_C(1) << 52);
 }
 
-/* Lets go of what the transaction has not; with `check`, a row for each prepared statement. */
-static bool send_cleaning(struct session *session, bool check)
+/* Lets go of what the transaction has not. */
+#define CLEANING_SQL "SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($1)"
+/* The same with a row for each prepared statement. */
+#define CHECKING_SQL CLEANING_SQL ", from_sql FROM pg_catalog.pg_prepared_statement()"
+
+static bool send_cleaning(struct session *session, enum reading_way way, bool has_parameters)
 {
-    char sql[256];
-    snprintf(sql, sizeof(sql),
-             "SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(%.17f)%s",
-             reading_seed(), check ? ", from_sql FROM pg_catalog.pg_prepared_statement()" : "");
-    return wire_send(session, sql, NULL);
+    char seed[32];
+    const char *values[] = {seed};
+    const struct bound bound = {.count = 1, .values = values};
+
+    snprintf(seed, sizeof(seed), "%.17f", reading_seed());
+    if (way == READING_KEPT && !has_parameters)
+        return wire_send_prepared(session, CLEANING, &bound);
+    if (way == READING_KEPT || way == READING_KEEP)
+        return wire_send(session, CHECKING_SQL, &bound);
+    return wire_send(session, CLEANING_SQL, &bound);
 }
 
 /* ---- which way ---- */
@@ -113,9 +125,11 @@ bool reading_send(struct session *session, const char *sql, const struct bound *
 {
     bool keeps = way == READING_KEEP || way == READING_KEPT;
     return wire_send(session, "BEGIN READ ONLY", NULL) &&
-           (way != READING_FORGET || wire_send(session, forget_sql, NULL)) &&
+           (way != READING_FORGET || (wire_send(session, forget_sql, NULL) &&
+                                      send_cleaning(session, READING_FORGET, false))) &&
            send_statement(session, sql, bound, way) &&
-           send_cleaning(session, keeps && bound->count > 0) &&
+           (way != READING_KEEP || wire_prepare(session, CLEANING, CLEANING_SQL)) &&
+           send_cleaning(session, way, bound->count > 0) &&
            (keeps || wire_send(session, forget_sql, NULL)) &&
            wire_send(session, "ROLLBACK", NULL) && wire_sync(session);
 }
@@ -126,7 +140,7 @@ bool reading_begin(struct session *session, enum reading_way way, PGresult **err
         return false;
     if (way == READING_FORGET) {
         session->kept = false;
-        return wire_own(session);
+        return wire_own(session) && wire_own(session);
     }
     return way != READING_KEEP || read_preparing(session, error);
 }
@@ -167,7 +181,7 @@ bool reading_finish(struct session *session)
     if (foreign || PQtransactionStatus(session->pg) == PQTRANS_IDLE)
         return true;
     /* An error has kept the server from what came after it. */
-    if (!wire_send(session, "ROLLBACK", NULL) || !send_cleaning(session, false) ||
+    if (!wire_send(session, "ROLLBACK", NULL) || !send_cleaning(session, READING_PLAIN, false) ||
         !wire_send(session, forget_sql, NULL) || !wire_sync(session))
         return false;
     session->unread++;
