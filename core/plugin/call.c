@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "plugin/call_private.h"
+#include "plugin/canceller.h"
 #include "plugin/deadline.h"
 #include "plugin/dispatch.h"
 #include "plugin/exit_guard.h"
@@ -91,10 +92,12 @@ struct call *call_new(const struct call_request *request)
     call->arguments = request->arguments;
     call->log_level = request->log_level;
     call->wants_progress = request->wants_progress;
+    call->elsewhere = entry->provider->elsewhere;
     call->trial = false;
+    call->awaits_teller = false;
     call->task_waiters = NULL;
     call->can_ask = request->can_ask;
-    call->nonblocking = entry->provider->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
+    call->nonblocking = call->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
     call->limit_ms = request->is_task ? 0
                                       : shorter(shorter(terms->timeout_ms, entry->timeout_ms),
                                                 request->max_time_ms);
@@ -274,6 +277,16 @@ static void run_callback(struct call *call, void (*fn)(void *data))
     }
 }
 
+void call_run_on_cancel(struct call *call)
+{
+    pthread_mutex_lock(&call->cancel_mutex);
+    void (*fn)(void *) = call->on_cancel;
+    call->on_cancel = NULL;
+    if (fn != NULL)
+        run_callback(call, fn);
+    pthread_mutex_unlock(&call->cancel_mutex);
+}
+
 void call_cancel(struct call *call)
 {
     unsigned before = atomic_fetch_or(&call->state, CALL_IS_CANCELLED);
@@ -288,14 +301,10 @@ void call_cancel(struct call *call)
         eventfd_write(call->cancel_fd, 1);
     pthread_mutex_unlock(&call->mutex);
 
-    if ((atomic_load(&call->state) & CALL_HAS_CALLBACK) == 0)
-        return;
-    pthread_mutex_lock(&call->cancel_mutex);
-    void (*fn)(void *) = call->on_cancel;
-    call->on_cancel = NULL;
-    if (fn != NULL)
-        run_callback(call, fn);
-    pthread_mutex_unlock(&call->cancel_mutex);
+    /* That of a provider elsewhere is ours, and does not wait. */
+    if ((atomic_load(&call->state) & CALL_HAS_CALLBACK) != 0 &&
+        (call->elsewhere || !canceller_tell(call)))
+        call_run_on_cancel(call);
 }
 
 bool call_is_cancelled(const struct call *call)

@@ -20,7 +20,8 @@
  * began. An event may call anything here for its own call.
  *
  * Locks of a call: event_mutex is held while an event runs, cancel_mutex while
- * the plugin's on_cancel function runs; mutex is a leaf.
+ * the plugin's on_cancel function runs, which it does on a thread for such functions
+ * (plugin/canceller.h); mutex is a leaf.
  */
 #ifndef PLUGIN_CALL_H
 #define PLUGIN_CALL_H

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "plugin/call_private.h"
+#include "plugin/canceller.h"
 
 static _Atomic(uint32_t) max_result_bytes = 16u << 20;
 
@@ -52,6 +53,8 @@ static bool begin_end(struct call *call)
     if ((before & CALL_IS_ENDED) != 0)
         return false;
     if ((before & CALL_HAS_CALLBACK) != 0) {
+        if ((before & CALL_IS_CANCELLED) != 0)
+            canceller_forget(call);
         /* Waits for it, if it is running. */
         pthread_mutex_lock(&call->cancel_mutex);
         call->on_cancel = NULL;

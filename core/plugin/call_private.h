@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of struct call, for call.c, call_ops.c, call_task.c, call_memory.c,
- * dispatch.c, deadline.c and worker_calls.c. */
+ * dispatch.c, deadline.c, canceller.c and worker_calls.c. */
 #ifndef PLUGIN_CALL_PRIVATE_H
 #define PLUGIN_CALL_PRIVATE_H
 
@@ -41,6 +41,7 @@ struct call {
     const struct json_node *arguments; /* NULL: none were given */
     int log_level;
     bool wants_progress, can_ask, nonblocking;
+    bool elsewhere; /* as its provider */
     bool trial; /* the provider's breaker let it through to see */
     uint32_t limit_ms; /* its time, for the message; 0: none */
 
@@ -66,6 +67,10 @@ struct call {
     size_t heap_index; /* from 1; 0: not watched */
     atomic_bool watched;
 
+    /* canceller.c's, under its mutex. */
+    struct call *previous_told, *next_told;
+    bool awaits_teller;
+
     struct call *next_waiting; /* for a worker process to start; worker_calls.c's */
 
     struct call_cache *home; /* of the thread that made it */
@@ -84,6 +89,9 @@ void call_enter(struct call *call);
 /* Ends a call that has not entered the plugin and will not. */
 void call_turn_away(struct call *call, enum call_end end, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Calls its on_cancel function, if it is still to be called. */
+void call_run_on_cancel(struct call *call);
 
 /* The deadline has passed: cancels. */
 void call_late(struct call *call);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/pulse.h"
 #include "base/thread.h"
+#include "plugin/canceller.h"
 #include "plugin/call_private.h"
 
 #define NEVER INT64_MAX
@@ -21,9 +22,10 @@ static struct {
     struct call **heap; /* heap[1] to heap[count] */
     size_t count, capacity;
     int64_t wakes_at; /* when the thread looks again by itself */
+    int64_t look_ns; /* when to look at the canceller */
     bool stopping;
     pthread_t thread;
-} watch = {.mutex = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
+} watch = {.mutex = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .look_ns = NEVER};
 
 static void watch_init(void)
 {
@@ -134,6 +136,19 @@ void deadline_lift(struct call *call)
     pthread_mutex_unlock(&watch.mutex);
 }
 
+void deadline_look_by(int64_t due_ns)
+{
+    pthread_mutex_lock(&watch.mutex);
+    if (due_ns < watch.look_ns)
+        watch.look_ns = due_ns;
+    bool wake = due_ns < watch.wakes_at;
+    if (wake)
+        watch.wakes_at = due_ns;
+    pthread_mutex_unlock(&watch.mutex);
+    if (wake)
+        pthread_cond_signal(&watch.wake);
+}
+
 /* ---- the thread ---- */
 
 /* The first call is due: moves it to its next time and acts, without the lock. */
@@ -156,6 +171,16 @@ static void act(struct call *call)
     provider_unref(provider);
     call_unref(call);
     pthread_mutex_lock(&watch.mutex);
+}
+
+static void look_at_canceller(void)
+{
+    watch.look_ns = NEVER;
+    pthread_mutex_unlock(&watch.mutex);
+    int64_t next_ns = canceller_look(clock_now());
+    pthread_mutex_lock(&watch.mutex);
+    if (next_ns < watch.look_ns)
+        watch.look_ns = next_ns;
 }
 
 static void sleep_until(int64_t due_ns)
@@ -187,10 +212,13 @@ static void *run(void *unused)
     while (!watch.stopping) {
         pulse_beat();
         int64_t due_ns = watch.count > 0 ? watch.heap[1]->due_ns : NEVER;
-        if (due_ns <= clock_now())
+        int64_t now = clock_now();
+        if (due_ns <= now)
             act(watch.heap[1]);
+        else if (watch.look_ns <= now)
+            look_at_canceller();
         else
-            sleep_until(due_ns);
+            sleep_until(due_ns < watch.look_ns ? due_ns : watch.look_ns);
     }
     pthread_mutex_unlock(&watch.mutex);
     pulse_leave(&pulse);

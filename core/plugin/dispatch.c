@@ -14,15 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "plugin/canceller.h"
 #include "plugin/call_private.h"
 #include "plugin/deadline.h"
 
-/* Sanitizers make frames several times larger. */
-#ifdef MCPD_SANITIZE
-#define STACK_SIZE ((size_t)0)
-#else
-#define STACK_SIZE ((size_t)1 << 20)
-#endif
 #define GOING_HOME_NS (NS_PER_S / 2) /* for workers that are in no plugin */
 
 struct line {
@@ -225,7 +220,8 @@ static void *work(void *argument);
 
 static bool start_worker(struct worker *worker, struct error *err)
 {
-    return thread_start_sized(&worker->thread, "mcpd-worker", STACK_SIZE, work, worker, err);
+    return thread_start_sized(&worker->thread, "mcpd-worker", DISPATCH_STACK_SIZE, work, worker,
+                              err);
 }
 
 /* Unlocks and does it. */
@@ -517,7 +513,11 @@ void dispatch_stop(int64_t deadline_ns)
         log_warning("%zu calls have not ended although they were cancelled", deadline_count());
     /* Whoever sleeps needs a moment to go, however long the calls took. */
     int64_t moment_ns = clock_now() + GOING_HOME_NS;
-    stop_workers(deadline_ns > moment_ns ? deadline_ns : moment_ns);
+    if (deadline_ns > moment_ns)
+        moment_ns = deadline_ns;
+    stop_workers(moment_ns);
+    if (!canceller_stop(moment_ns))
+        pool.stuck = true;
     deadline_stop();
 }
 

@@ -16,6 +16,13 @@
 
 #include "plugin/call.h"
 
+/* Of the threads that run plugins. Sanitizers make frames several times larger. */
+#ifdef MCPD_SANITIZE
+#define DISPATCH_STACK_SIZE ((size_t)0)
+#else
+#define DISPATCH_STACK_SIZE ((size_t)1 << 20)
+#endif
+
 /* Starts the deadline watch and the first worker; further workers, up to
  * `workers`, start when there is work for them. */
 bool dispatch_start(uint32_t workers, uint32_t queue, struct error *err);

@@ -141,6 +141,22 @@ for (const isolation of ['inproc', 'process']) {
         });
 }
 
+for (const isolation of ['inproc', 'process'])
+    test(`${isolation}: an on_cancel that does not return holds up no deadline of others, and the log names it`, async () => {
+        const other = await start(isolation, { plugins: ['faults', 'echo', 'slow'], config: { calls: { timeout_ms: 700 } } });
+        const ms = 3000 * SCALE;
+        const begun = performance.now();
+        const stuck = attempt(other.port, 'hasty', { kind: 'block', ms });
+        await sleep(350); // it has been cancelled
+        const beside = await attempt(other.port, 'ignore_cancel', { ms: 1500 });
+        assert.match(beside.error, /^slow\/ignore_cancel did not finish within 700 ms/);
+        assert.ok(performance.now() - begun < ms, `told ${beside.took} ms after it began`);
+        assert.match((await stuck).error, /^faults\/hasty did not finish within 300 ms$/);
+        await other.waitLog(/error: faults\/hasty: its on_cancel function does not return: it must not block/, 8000);
+        await sleep(begun + 300 + ms + 500 - performance.now());
+        await other.stop();
+    });
+
 // ---- The circuit breaker --------------------------------------------------------------------
 
 const OUT = /^faults\/\w+: the provider is out of service for \d+ s, (the next trial is in \d+ s|a trial is under way)$/;

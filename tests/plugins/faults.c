@@ -99,6 +99,21 @@ static int32_t tell(struct mcp_call *call)
     return call->ops->finish_text(call, (struct mcp_bytes){text, (size_t)size});
 }
 
+static void block(void *ms)
+{
+    wait_ms(*(const long *)ms);
+}
+
+/* Its on_cancel does what none may. */
+static int32_t block_when_cancelled(struct mcp_call *call, long ms)
+{
+    call->ops->on_cancel(call, block, &ms);
+    while (call->ops->is_cancelled(call) == 0)
+        wait_ms(1);
+    wait_ms(100); /* it has begun */
+    return call->ops->finish_failure(call, MCP_STR("cancelled"));
+}
+
 static int is(struct mcp_bytes text, const char *kind)
 {
     return text.size == strlen(kind) && memcmp(text.data, kind, text.size) == 0;
@@ -128,6 +143,8 @@ static int32_t go_wrong(struct mcp_call *call, struct mcp_bytes kind, long ms)
     if (is(kind, "loop"))
         for (volatile unsigned long n = 0;; n++)
             continue;
+    if (is(kind, "block"))
+        return block_when_cancelled(call, ms);
     if (is(kind, "refuse"))
         return MCP_EFAIL;
     if (is(kind, "invalid"))

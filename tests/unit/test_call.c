@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/log.h"
 #include "fake_provider.h"
 #include "suite.h"
 
@@ -17,6 +18,21 @@ static struct fake_provider *fake;
 static struct heard heard;
 static struct mcp_call *kept; /* a call that run_keep did not end */
 static atomic_int cancelled;
+
+/* What was logged. */
+static struct {
+    pthread_mutex_t mutex;
+    char text[8192];
+} lines = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void note_line(enum log_level level, struct bytes text)
+{
+    (void)level;
+    pthread_mutex_lock(&lines.mutex);
+    size_t used = strlen(lines.text);
+    snprintf(lines.text + used, sizeof(lines.text) - used, "%.*s\n", BYTES_FMT(text));
+    pthread_mutex_unlock(&lines.mutex);
+}
 
 static void set_up(void)
 {
@@ -554,6 +570,8 @@ START_TEST(on_cancel_is_called_once)
     ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
     call_cancel(call);
     call_cancel(call);
+    for (int i = 0; i < 5000 && atomic_load(&cancelled) == 0; i++)
+        sleep_ms(1); /* on a thread for that */
     ck_assert_int_eq(cancelled, 1);
     /* Set when it is cancelled already: runs before the function returns. */
     ck_assert_int_eq(abi->ops->on_cancel(abi, count_cancel, &cancelled), MCP_OK);
@@ -697,6 +715,84 @@ static void short_time(struct call_request *request)
     request->max_time_ms = 250;
 }
 
+/* ---- functions that block ---- */
+
+static void run_block(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    call->ops->on_cancel(call, slow_cancel, NULL);
+    while (atomic_load(&in_callback) || !atomic_load(&leave_callback))
+        sleep_ms(1);
+    call->ops->finish_text(call, MCP_STR("late"));
+}
+
+static void run_until_told(struct fake_provider *f, struct mcp_call *call)
+{
+    (void)f;
+    call->ops->on_cancel(call, count_cancel, &cancelled);
+    while (atomic_load(&cancelled) == 0)
+        sleep_ms(1);
+    call->ops->finish_failure(call, MCP_STR("told"));
+}
+
+static bool is_logged(const char *text)
+{
+    bool found = false;
+    for (int i = 0; i < 5000 && !found; i++) {
+        pthread_mutex_lock(&lines.mutex);
+        found = strstr(lines.text, text) != NULL;
+        pthread_mutex_unlock(&lines.mutex);
+        sleep_ms(1);
+    }
+    return found;
+}
+
+START_TEST(an_on_cancel_that_blocks_holds_up_no_other_call)
+{
+    static struct heard behind, beside;
+    struct error err;
+    struct fake_provider *other = fake_new("other", "", 2);
+    fake_add(other, "other", MCP_TOOL_THREAD_SAFE, 400, 0);
+    struct provider *providers[] = {&fake->provider, &other->provider};
+    ck_assert(registry_publish(registry, providers, 2, &err));
+    heard_init(&behind);
+    heard_init(&beside);
+    atomic_store(&leave_callback, false);
+    fake->run = run_block;
+    other->run = run_until_told;
+    start("short");
+    for (int i = 0; i < 5000 && !atomic_load(&in_callback); i++)
+        sleep_ms(1);
+    ck_assert(atomic_load(&in_callback));
+    struct call *call = fake_tool_call(registry, "short", &behind, NULL, NULL);
+    call_start(call);
+    call_unref(call);
+    call = fake_tool_call(registry, "other", &beside, NULL, NULL);
+    call_start(call);
+    call_unref(call);
+    /* Its own call, one of the same provider, and one of another, whose function is called. */
+    ck_assert(heard_finished(&heard));
+    ck_assert_int_eq(heard.end, CALL_TIMEOUT);
+    ck_assert(heard_finished(&behind));
+    ck_assert_int_eq(behind.end, CALL_TIMEOUT);
+    ck_assert(heard_finished(&beside));
+    ck_assert_str_eq(beside.text, "other/other did not finish within 400 ms (it said: told)");
+    ck_assert(atomic_load(&in_callback));
+    ck_assert(is_logged("files/short: its on_cancel function does not return"));
+    atomic_store(&leave_callback, true);
+    ck_assert(heard_released(&heard));
+    ck_assert(heard_released(&behind));
+    ck_assert(heard_released(&beside));
+    ck_assert(is_logged("files/short: its on_cancel function has returned after"));
+    heard_free(&behind);
+    heard_free(&beside);
+    provider_retire(&other->provider);
+    ck_assert(drained(&other->provider, in_ms(5000)));
+    registry_publish(registry, providers, 1, &err);
+    provider_unref(&other->provider);
+}
+END_TEST
+
 START_TEST(the_shorter_limit_counts)
 {
     fake->run = fail_when_cancelled;
@@ -758,6 +854,7 @@ int main(void)
     if (!crypto_init())
         return 1;
     setenv("CK_FORK", "no", 0);
+    log_set_sink(note_line);
     Suite *suite = suite_create("call");
     suite_add(suite,
               &(struct suite_case){
@@ -774,7 +871,8 @@ int main(void)
                               a_call_may_be_cancelled_inside_its_event,
                               a_call_that_overruns_is_cancelled_then_answered,
                               a_failure_after_the_deadline_is_a_timeout,
-                              an_inline_call_that_goes_on_is_watched, the_shorter_limit_counts,
-                              ends_and_cancels_race)});
+                              an_inline_call_that_goes_on_is_watched,
+                              an_on_cancel_that_blocks_holds_up_no_other_call,
+                              the_shorter_limit_counts, ends_and_cancels_race)});
     return suite_run(suite);
 }
