@@ -182,6 +182,13 @@ static bool turn_push(struct reply *reply, struct bytes message)
     return turn_open(reply) && channel->ops->write(channel->owner, message, nothing, nothing, true);
 }
 
+static bool turn_has_room(struct reply *reply, size_t size)
+{
+    struct channel *channel = turn_of(reply)->channel;
+
+    return channel->ops->has_room == NULL || channel->ops->has_room(channel->owner, size);
+}
+
 static void turn_end(struct reply *reply)
 {
     if (turn_finish(turn_of(reply)))
@@ -201,6 +208,7 @@ static void turn_release(struct reply *reply)
 static const struct reply_ops turn_ops = {.send = turn_send,
                                           .open = turn_open,
                                           .push = turn_push,
+                                          .has_room = turn_has_room,
                                           .end = turn_end,
                                           .hold = turn_hold,
                                           .release = turn_release};

@@ -27,6 +27,8 @@ struct channel_ops {
      * message is one that it can do without. */
     bool (*write)(void *owner, struct bytes head, struct bytes shared, struct bytes tail,
                   bool dispensable);
+    /* As that of reply_ops; may be NULL. */
+    bool (*has_room)(void *owner, size_t size);
     /* After channel_finish: all is answered. May be NULL. */
     void (*finished)(void *owner);
     /* The channel needs `owner` no longer. */

@@ -280,6 +280,11 @@ static bool part_push(struct reply *reply, struct bytes message)
     return outer->ops->push(outer, message);
 }
 
+static bool part_has_room(struct reply *reply, size_t size)
+{
+    return reply_has_room(batch_of(reply)->outer, size);
+}
+
 static void part_end(struct reply *reply)
 {
     batch_one_less(batch_of(reply));
@@ -302,6 +307,7 @@ static void part_release(struct reply *reply)
 static const struct reply_ops part_ops = {.send = part_send,
                                           .open = part_open,
                                           .push = part_push,
+                                          .has_room = part_has_room,
                                           .end = part_end,
                                           .hold = part_hold,
                                           .release = part_release};

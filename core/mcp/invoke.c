@@ -3,6 +3,7 @@
  * way, and what ends are common to all methods. */
 #include "mcp/invoke.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -171,12 +172,35 @@ void respond_failure(const struct invocation *inv, const struct call_result *res
                   BYTES_FMT(result->text));
 }
 
+/* Says, before the answer, how much of what came before it is missing. */
+static void tell_left_out(struct invocation *inv)
+{
+    struct reply *reply = inv->request->reply;
+    char text[300];
+
+    if (inv->left_out == 0 || inv->request->run != NULL)
+        return;
+    log_info("%s: %ju messages of a call to its client (log, progress) were left out: the client "
+             "does not read them as fast as they come",
+             inv->provider->id, (uintmax_t)inv->left_out);
+    int size = snprintf(text, sizeof text,
+                        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{"
+                        "\"level\":\"warning\",\"logger\":\"mcpd\",\"data\":\"%ju messages of this "
+                        "call (log, progress) were left out: they were not read as fast as they "
+                        "came\"}}",
+                        (uintmax_t)inv->left_out);
+    if (inv->log_level >= MCP_LOG_WARNING)
+        reply->ops->push(reply, (struct bytes){text, (size_t)size});
+    inv->left_out = 0;
+}
+
 static void finished(struct call *call, const struct call_result *result)
 {
     struct invocation *inv = call_owner(call);
     struct request *request = inv->request;
     struct call *mine = atomic_exchange(&inv->call, NULL);
 
+    tell_left_out(inv);
     if (result->end == CALL_NEED_INPUT && inv->session != NULL) {
         ask(inv, result);
         if (mine != NULL)
@@ -214,6 +238,18 @@ static void finished(struct call *call, const struct call_result *result)
 
 /* ---- on the way ---- */
 
+/* Frees the text. */
+static void push_notice(struct invocation *inv, struct buf *text)
+{
+    struct reply *reply = inv->request->reply;
+
+    if (!text->failed && reply_has_room(reply, text->size))
+        reply->ops->push(reply, buf_bytes(text));
+    else
+        inv->left_out++;
+    buf_free(text);
+}
+
 static void progress(struct call *call, double done, double total, struct bytes message)
 {
     struct invocation *inv = call_owner(call);
@@ -247,9 +283,7 @@ static void progress(struct call *call, double done, double total, struct bytes 
         json_write_string(&out, message);
     }
     BUF_LIT(&out, "}}");
-    if (!out.failed)
-        inv->request->reply->ops->push(inv->request->reply, buf_bytes(&out));
-    buf_free(&out);
+    push_notice(inv, &out);
 }
 
 static void log_message(struct call *call, int level, struct bytes data)
@@ -264,9 +298,7 @@ static void log_message(struct call *call, int level, struct bytes data)
              log_level_name(level));
     buf_add_bytes(&out, data);
     BUF_LIT(&out, "}}");
-    if (!out.failed)
-        inv->request->reply->ops->push(inv->request->reply, buf_bytes(&out));
-    buf_free(&out);
+    push_notice(inv, &out);
 }
 
 /* The client has its handle; the call goes on. */

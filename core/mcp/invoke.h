@@ -46,6 +46,7 @@ struct invocation {
     struct bytes progress_token; /* raw JSON; .data is NULL: not wanted */
     double progress; /* the last that was sent */
     int64_t progress_ns;
+    uint64_t left_out; /* log messages and reports of progress that the client did not read */
     struct mcp_caller caller;
     /* The snapshot, referenced, that keeps the entry; NULL for a tool that
      * promises nothing. */

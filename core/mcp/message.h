@@ -97,6 +97,10 @@ struct reply_ops {
     /* Sends one message on the stream, opening it first if need be. Copies.
      * False: dropped. */
     bool (*push)(struct reply *reply, struct bytes message);
+    /* Whether a message of so many bytes that the client can do without (a log message, a
+     * report of progress) is to be sent: false when it has read so little of what came before
+     * that this would be at the cost of what it cannot do without. NULL: it is. */
+    bool (*has_room)(struct reply *reply, size_t size);
     /* Ends the stream without a further message. */
     void (*end)(struct reply *reply);
     /* The same as `push` with more to say; NULL: there are no event streams here. */
@@ -119,5 +123,10 @@ struct reply {
     void (*freed)(struct reply *reply);
     void *owner;
 };
+
+static inline bool reply_has_room(struct reply *reply, size_t size)
+{
+    return reply->ops->has_room == NULL || reply->ops->has_room(reply, size);
+}
 
 #endif

@@ -450,6 +450,17 @@ static bool resumable_push(struct reply *reply, struct bytes message)
     return sent;
 }
 
+/* For one who is away everything is kept, up to a bound of its own. */
+static bool resumable_has_room(struct reply *reply, size_t size)
+{
+    struct resumable *r = resumable_of(reply);
+
+    pthread_mutex_lock(&r->replay->mutex);
+    bool room = r->connection == NULL || reply_has_room(r->connection, size);
+    pthread_mutex_unlock(&r->replay->mutex);
+    return room;
+}
+
 static void resumable_end(struct reply *reply)
 {
     struct resumable *r = resumable_of(reply);
@@ -492,6 +503,7 @@ static void resumable_release(struct reply *reply)
 static const struct reply_ops resumable_ops = {.send = resumable_send,
                                                .open = resumable_open,
                                                .push = resumable_push,
+                                               .has_room = resumable_has_room,
                                                .end = resumable_end,
                                                .close = resumable_close,
                                                .hold = resumable_hold,

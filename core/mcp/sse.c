@@ -132,6 +132,13 @@ static bool sse_write(void *owner, struct bytes head, struct bytes shared, struc
     return sent;
 }
 
+static bool sse_has_room(void *owner, size_t size)
+{
+    struct sse *sse = owner;
+
+    return reply_has_room(sse->reply, size);
+}
+
 static void sse_release(void *owner)
 {
     struct sse *sse = owner;
@@ -152,7 +159,7 @@ static void sse_finished(void *owner)
 }
 
 static const struct channel_ops ops = {
-    .write = sse_write, .finished = sse_finished, .release = sse_release};
+    .write = sse_write, .has_room = sse_has_room, .finished = sse_finished, .release = sse_release};
 
 static void sse_gone(struct reply *reply)
 {

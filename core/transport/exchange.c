@@ -231,6 +231,16 @@ static bool reply_push(struct reply *reply, struct bytes message)
     return reply_event(reply, &(struct event){.id = NULL}, message);
 }
 
+static bool reply_has_room_for(struct reply *reply, size_t size)
+{
+    struct exchange *ex = exchange_of(reply);
+
+    pthread_mutex_lock(&ex->mutex);
+    bool room = stream_has_room(ex, size);
+    pthread_mutex_unlock(&ex->mutex);
+    return room;
+}
+
 static void reply_end(struct reply *reply)
 {
     struct exchange *ex = exchange_of(reply);
@@ -254,6 +264,7 @@ static void reply_release(struct reply *reply)
 static const struct reply_ops http_reply = {.send = reply_send,
                                             .open = reply_open,
                                             .push = reply_push,
+                                            .has_room = reply_has_room_for,
                                             .event = reply_event,
                                             .end = reply_end,
                                             .hold = reply_hold,

@@ -215,6 +215,8 @@ void streams_stop(struct streams *streams);
 bool stream_open(struct exchange *exchange);
 bool stream_message(struct exchange *exchange, const struct event *event, struct bytes head,
                     struct bytes shared, struct bytes tail);
+/* reply_ops.has_room, of one that is a stream. */
+bool stream_has_room(const struct exchange *exchange, size_t size);
 void stream_end(struct exchange *exchange);
 
 #endif

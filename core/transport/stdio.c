@@ -78,6 +78,16 @@ static bool write_message(void *owner, struct bytes head, struct bytes shared, s
     return taken;
 }
 
+static bool has_room(void *owner, size_t size)
+{
+    struct stdio *stdio = owner;
+
+    pthread_mutex_lock(&stdio->mutex);
+    bool room = stdio->waiting.size + size <= BACKLOG_DROP;
+    pthread_mutex_unlock(&stdio->mutex);
+    return room;
+}
+
 static bool write_all(int fd, const char *data, size_t size)
 {
     while (size > 0) {
@@ -238,7 +248,8 @@ static void stdio_unref(void *owner)
     free(stdio);
 }
 
-static const struct channel_ops ops = {.write = write_message, .release = stdio_unref};
+static const struct channel_ops ops = {
+    .write = write_message, .has_room = has_room, .release = stdio_unref};
 
 /* The descriptor under a number of our own; what is left in its place is `other`. */
 static int take_away(int fd, int other)

@@ -30,6 +30,8 @@
 /* What a slow reader may leave unread before it is dropped: looked at before a
  * message is added, however large that is. */
 #define BACKLOG_MAX ((size_t)4 << 20)
+/* How much of it may be what the client can do without: the rest is left for its answer. */
+#define BACKLOG_DISPENSABLE ((size_t)3 << 20)
 /* What the kernel may keep for one of them that is not on its way yet; without this it
  * is some megabytes. */
 #define UNSENT_MAX (64 * 1024)
@@ -163,6 +165,11 @@ bool stream_message(struct exchange *ex, const struct event *event, struct bytes
     buf_add_bytes(&ex->out, after);
     add_chunk_end(ex);
     return flush(ex);
+}
+
+bool stream_has_room(const struct exchange *ex, size_t size)
+{
+    return ex->out.size - ex->out_sent + size <= BACKLOG_DISPENSABLE;
 }
 
 static void keep_alive(struct exchange *ex)

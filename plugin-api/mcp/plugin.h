@@ -461,7 +461,7 @@ struct mcp_call_ops {
 
     /* A log message for the client (not for the operator: that is host->log),
      * at one of MCP_LOG_*. `data` is JSON. Dropped when the client did not ask
-     * for that level. */
+     * for that level, or reads more slowly than such messages come. */
     int32_t (*log)(struct mcp_call *call, int32_t level, struct mcp_bytes data);
 
     /* 1 when the call has been cancelled (the client said so, has gone, the

@@ -16,6 +16,7 @@ const SECONDS = Number(process.env.PRESSURE_SECONDS || 8);
 const COUNT = SLOW_BINARY ? 200 : 1000;
 const MIB = 1 << 20;
 const WRITE_TIMEOUT = 1000 * SCALE;
+const loud = { meta: { 'io.modelcontextprotocol/logLevel': 'debug' } };
 const callBytes = (port, name, args, options) => requestBytes({ port, ...modernMessage('tools/call', { name, arguments: args }, options) });
 const message = async (response) => ({ status: response.status, headers: response.headers, ...(await response.last()) });
 
@@ -84,6 +85,36 @@ test('calls of sessions whose client hangs up: as many as sessions.max_calls', a
     await daemon.stop();
 }, { timeout: 40_000 });
 
+// ---- More than the client reads -----------------------------------------------------------------
+
+for (const isolation of ['inproc', 'process'])
+    test(`${isolation}: a flood of log messages that is not read costs messages, which are counted, and not the answer`, async () => {
+        const daemon = await Daemon.start({ plugins: ['pressure'], args: ['--log-level', 'info'], config: { http: { write_timeout_ms: 60_000 }, providers: { pressure: { isolation } } } });
+        const args = { count: 2000, bytes: 20_000, ms: 0 };
+        const session = await Session.open(daemon.port, LEGACY[0]);
+        for (const ask of [
+            (connection) => modern(daemon.port, 'tools/call', { name: 'chat', arguments: args }, { ...loud, connection }),
+            (connection) => session.request('tools/call', { name: 'chat', arguments: args }, { connection }),
+        ]) {
+            const mark = daemon.mark;
+            const connection = await Connection.open(daemon.port);
+            const asked = ask(connection);
+            connection.socket.pause();
+            const said = await daemon.waitLog(/pressure: (\d+) messages of a call to its client/, 20_000 * SCALE, mark);
+            connection.socket.resume();
+            const messages = await (await asked).all(20_000 * SCALE);
+            const answer = messages.pop(), told = messages.pop();
+            assert.equal(textOf(answer.result), 'said');
+            assert.equal(told.params.level, 'warning');
+            const lost = Number(/^(\d+) messages of this call .* were left out/.exec(told.params.data)[1]);
+            assert.equal(lost, Number(/: (\d+) messages/.exec(said)[1]));
+            assert.ok(messages.length > 50, `${messages.length} came`);
+            assert.equal(messages.length + lost, args.count);
+            connection.destroy();
+        }
+        await daemon.stop();
+    }, { timeout: 90_000 });
+
 // ---- Streams that are not read ---------------------------------------------------------------
 
 const URI = `test://files/${'long/'.repeat(400)}`;
@@ -110,7 +141,6 @@ function events(port, pause = 150) {
 
 const listenBytes = (port) => requestBytes({ port, ...modernMessage('subscriptions/listen', { notifications: { resourceSubscriptions: [URI] } }) });
 const chat = { count: 2000, bytes: 20_000, ms: 5 };
-const loud = { meta: { 'io.modelcontextprotocol/logLevel': 'debug' } };
 const streamKinds = {
     'a listening stream of 2026-07-28': async (port) => [listenBytes(port), true],
     'a call that is answered by a stream': async (port) => [callBytes(port, 'chat', chat, loud), false],
