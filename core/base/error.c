@@ -48,9 +48,21 @@ bool error_set(struct error *err, const char *format, ...)
     return false;
 }
 
+static const char *memory_hint = "";
+
+void error_set_memory_hint(const char *hint)
+{
+    memory_hint = hint;
+}
+
+const char *error_memory_hint(void)
+{
+    return memory_hint;
+}
+
 bool error_no_memory(struct error *err)
 {
-    error_set(err, "out of memory");
+    error_set(err, "out of memory%s", memory_hint);
     if (err != NULL)
         err->no_memory = true;
     return false;

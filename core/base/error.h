@@ -21,6 +21,11 @@ bool error_no_memory(struct error *err);
 bool error_no_memory_for(struct error *err, const char *context, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What such texts go on with: where the bound is that was met. A literal or what lives as
+ * long; "": nothing. Before any thread starts. */
+void error_set_memory_hint(const char *hint);
+const char *error_memory_hint(void);
+
 /* Puts "context: " before the text. Returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

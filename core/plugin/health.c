@@ -406,11 +406,11 @@ static void write_provider(struct health *health, struct report *report, struct 
     pthread_mutex_unlock(&health->mutex);
 }
 
-void health_missing(struct health *health, struct bytes ids)
+void health_missing(struct health *health, struct bytes list)
 {
     pthread_mutex_lock(&health->mutex);
     buf_clear(&health->missing);
-    buf_add_bytes(&health->missing, ids);
+    buf_add_bytes(&health->missing, list);
     pthread_mutex_unlock(&health->mutex);
 }
 
@@ -419,15 +419,17 @@ static void write_missing(struct health *health, const struct snapshot *snapshot
                           struct report *report)
 {
     pthread_mutex_lock(&health->mutex);
-    const struct bytes ids = buf_bytes(&health->missing);
-    for (size_t at = 0; at < ids.size; at += strlen(ids.data + at) + 1) {
-        const char *id = ids.data + at;
+    const struct bytes list = buf_bytes(&health->missing);
+    for (size_t at = 0; at < list.size;) {
+        const char *id = list.data + at, *why = id + strlen(id) + 1;
+        struct error text;
+        at += strlen(id) + strlen(why) + 2;
+        error_set(&text, "it could not be loaded: %s", why[0] != '\0' ? why : "the log says why");
         bool there = false;
         for (size_t i = 0; i < snapshot->provider_count && !there; i++)
             there = strcmp(snapshot->providers[i]->id, id) == 0;
         if (!there)
-            write_one(report, id, "out of service", false, 0,
-                      "it could not be loaded: the log says why");
+            write_one(report, id, "out of service", false, 0, text.text);
     }
     pthread_mutex_unlock(&health->mutex);
 }

@@ -32,8 +32,9 @@ void health_tick(struct health *health, const struct snapshot *snapshot);
 /* Cancels what is under way, and asks nobody from now on. */
 void health_stop(struct health *health);
 
-/* The providers that could not be loaded: their ids, each with a NUL. Any thread. */
-void health_missing(struct health *health, struct bytes ids);
+/* The providers that could not be loaded: of each its id and why, each with a NUL. Any
+ * thread. */
+void health_missing(struct health *health, struct bytes list);
 
 /* All work; some do not; none does. */
 enum health_status { HEALTH_OK, HEALTH_DEGRADED, HEALTH_UNHEALTHY };

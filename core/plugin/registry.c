@@ -66,10 +66,10 @@ void registry_resource_updated(struct registry *registry, struct bytes uri)
         registry->hooks.updated(registry->hooks.context, uri);
 }
 
-void registry_missing(struct registry *registry, struct bytes ids)
+void registry_missing(struct registry *registry, struct bytes list)
 {
     if (registry->hooks.missing != NULL)
-        registry->hooks.missing(registry->hooks.context, ids);
+        registry->hooks.missing(registry->hooks.context, list);
 }
 
 /* ---- reading ---- */

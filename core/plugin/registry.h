@@ -59,8 +59,8 @@ struct registry_hooks {
     /* A plugin says that a resource has changed. Any thread. */
     void (*updated)(void *context, struct bytes uri);
     /* The providers that there should be and that nothing runs of, as often as that may
-     * have changed: their ids, each with a NUL. On the control thread. */
-    void (*missing)(void *context, struct bytes ids);
+     * have changed: of each its id and why, each with a NUL. On the control thread. */
+    void (*missing)(void *context, struct bytes list);
 };
 
 struct registry;
@@ -87,7 +87,7 @@ bool registry_publish(struct registry *registry, struct provider *const *provide
                       struct error *err);
 
 void registry_resource_updated(struct registry *registry, struct bytes uri);
-void registry_missing(struct registry *registry, struct bytes ids);
+void registry_missing(struct registry *registry, struct bytes list);
 
 /* The newest snapshot; valid until the reader's next registry_read. Never NULL
  * after the first publish. */

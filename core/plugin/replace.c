@@ -392,14 +392,17 @@ static bool is_missing(const struct serving *serving, const struct slot *slot)
 
 static void tell_missing(const struct serving *serving)
 {
-    struct buf ids;
-    buf_init(&ids, SIZE_MAX);
+    struct buf list;
+    buf_init(&list, SIZE_MAX);
     for (const struct slot *slot = serving->slots; slot != NULL; slot = slot->next) {
-        if (is_missing(serving, slot))
-            buf_add(&ids, slot->id, strlen(slot->id) + 1);
+        if (!is_missing(serving, slot))
+            continue;
+        buf_add(&list, slot->id, strlen(slot->id) + 1);
+        buf_add(&list, slot->said.text, strlen(slot->said.text) + 1);
     }
-    registry_missing(serving->registry, buf_bytes(&ids));
-    buf_free(&ids);
+    if (!list.failed)
+        registry_missing(serving->registry, buf_bytes(&list));
+    buf_free(&list);
 }
 
 void slots_bring_up(struct serving *serving)

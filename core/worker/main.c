@@ -34,13 +34,20 @@
 
 struct wire worker_wire;
 
+static _Noreturn void end_without_memory(void)
+{
+    char text[300];
+    snprintf(text, sizeof(text), "is out of memory%s", error_memory_hint());
+    worker_end_broken(text);
+}
+
 void worker_send(const struct frame *frame)
 {
     switch (wire_send(&worker_wire, frame)) {
     case WIRE_BROKEN:
         _exit(EXIT_GONE);
     case WIRE_FULL:
-        worker_end_broken("is out of memory");
+        end_without_memory();
     case WIRE_SENT:
     case WIRE_KEPT:
         break;
@@ -237,6 +244,9 @@ static _Noreturn void serve_requests(struct provider *provider)
 
 /* ---- the thread that reads ---- */
 
+/* Held until the plugin is loaded: till then nobody reads. */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
 static void *read_frames(void *unused)
 {
     struct frame frame;
@@ -244,6 +254,8 @@ static void *read_frames(void *unused)
     enum frame_read read;
 
     (void)unused;
+    pthread_mutex_lock(&loading);
+    pthread_mutex_unlock(&loading);
     for (;;) {
         /* Answers of calls that do not block go together. */
         wire_hold(&worker_wire);
@@ -295,13 +307,17 @@ static void become_worker(pid_t parent)
     setvbuf(stdout, NULL, _IOLBF, 0); /* a pipe: its lines shall not wait for its end */
 }
 
-static void limit_memory(uint64_t mib)
+static void limit_memory(uint64_t mib, struct bytes provider_id)
 {
 #ifdef MCPD_SANITIZE
-    (void)mib; /* its shadow alone takes terabytes of addresses */
+    (void)mib, (void)provider_id; /* its shadow alone takes terabytes of addresses */
 #else
+    static char memory_hint[160];
     if (mib == 0)
         return;
+    snprintf(memory_hint, sizeof(memory_hint), " (providers.%.*s.memory_mib is %ju: raise it)",
+             BYTES_FMT(provider_id), (uintmax_t)mib);
+    error_set_memory_hint(memory_hint);
     limit(RLIMIT_DATA, mib << 20);
     limit(RLIMIT_AS, (mib + ADDRESS_SPACE_MIB) << 20);
 #endif
@@ -327,7 +343,7 @@ static char *text_of(const struct frame *frame, unsigned which)
 {
     char *text = strndup(frame->texts[which].data, frame->texts[which].size);
     if (text == NULL)
-        worker_end_broken("is out of memory");
+        end_without_memory();
     return text;
 }
 
@@ -335,7 +351,7 @@ static struct image *make_image(const struct frame *load)
 {
     struct image *image = calloc(1, sizeof(*image));
     if (image == NULL)
-        worker_end_broken("is out of memory");
+        end_without_memory();
     char *id = text_of(load, LOAD_ID), *version = text_of(load, LOAD_PLUGIN_VERSION);
     image->path = text_of(load, LOAD_PATH);
     image->source = text_of(load, LOAD_SOURCE);
@@ -379,6 +395,16 @@ static void confine(const struct frame *frame)
     free(image);
 }
 
+/* What fails for want of memory says so in words of its own. */
+static void name_bound(struct error *why)
+{
+    const char *hint = error_memory_hint();
+    bool no_memory = strcasestr(why->text, "out of memory") != NULL ||
+                     strstr(why->text, strerror(ENOMEM)) != NULL;
+    if (no_memory && strstr(why->text, hint) == NULL)
+        error_set(why, "%s%s", why->text, hint);
+}
+
 static struct provider *load(const struct frame *frame)
 {
     static struct provider_owner owner = {.changed = send_changed, .updated = send_updated};
@@ -397,6 +423,7 @@ static struct provider *load(const struct frame *frame)
     struct provider *provider =
         inproc_run(image, settings.id, NULL, &settings, &owner, send_step, NULL, &failure);
     if (provider == NULL) {
+        name_bound(&failure.why);
         send_done(frame->id, DONE_FAILED, 0, &failure);
         _exit(EXIT_SUCCESS);
     }
@@ -405,7 +432,7 @@ static struct provider *load(const struct frame *frame)
     worker_provider_ops.call = call_plugin;
     provider->ops = &worker_provider_ops;
     if (!calls_init(provider))
-        worker_end_broken("is out of memory");
+        end_without_memory();
     if ((frame->numbers[LOAD_FLAGS] & LOAD_WANTS_OFFERS) != 0)
         send_offers(frame->id, provider->offers);
     uint64_t flags = (uint64_t)provider->check_flags << DONE_CHECK_FLAGS;
@@ -436,13 +463,16 @@ int main(int argc, char **argv)
     struct frame frame = receive_load();
     log_setup((enum log_level)(frame.numbers[LOAD_FLAGS] & LOAD_LOG_LEVEL), LOG_TEXT);
     log_set_sink(send_log);
-    limit_memory(frame.numbers[LOAD_FLAGS] >> LOAD_MEMORY_SHIFT);
+    limit_memory(frame.numbers[LOAD_FLAGS] >> LOAD_MEMORY_SHIFT, frame.texts[LOAD_PROVIDER]);
     call_set_limits((uint32_t)frame.numbers[LOAD_MAX_RESULT]);
     if (!crypto_init())
         worker_end_broken("found that the system gives no random numbers");
     confine(&frame);
-    struct provider *provider = load(&frame);
+    /* What it needs itself it has before the plugin is there, or not at all. */
+    pthread_mutex_lock(&loading);
     if (!thread_start(&reader, "mcpd-reader", read_frames, NULL, &err))
         worker_end_broken(err.text);
+    struct provider *provider = load(&frame);
+    pthread_mutex_unlock(&loading);
     serve_requests(provider);
 }

@@ -133,7 +133,8 @@ test('a file that no provider names and that cannot be loaded is out of service,
     const partly = await Daemon.start({ plugins: ['echo', 'bad_start', 'filesystem'], config: { health: SOON } });
     const { json, status } = await get(partly.port);
     assert.deepEqual([status, json.status], [200, 'degraded']);
-    assert.deepEqual(json.providers.bad_start, { status: 'out of service', message: 'it could not be loaded: the log says why' });
+    assert.equal(json.providers.bad_start.status, 'out of service');
+    assert.match(json.providers.bad_start.message, /^it could not be loaded: bad_start\.so: ./);
     assert.equal(json.providers.filesystem, undefined);
     partly.install('broken', pluginFile('bad_start'));
     await when(partly, 'another', (p) => p.broken?.status === 'out of service');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Providers with "isolation": "process": the same plugins, each in a worker process,
 // which may die in every way without anybody else noticing.
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { assert, done, SANITIZED, SCALE, SLOW_BINARY, sleep, test, until } from './lib/check.mjs';
 import { Daemon, pluginFile, WRAPPER } from './lib/daemon.mjs';
@@ -259,6 +260,20 @@ test(`${RELOADS} replacements of an isolated plugin under load: no call fails, n
     if (!SLOW_BINARY) assert.ok(after.rss < before.rss * 1.05 + 1024 * 1024, `${before.rss} -> ${after.rss}`);
     await other.stop();
 }, { timeout: 300_000 });
+if (!SANITIZED) // nothing bounds the memory of those
+    for (const [mib, thread] of [[4, 'mcpd-reader'], [12, 'mcpd-deadline']])
+        test(`memory_mib of ${mib}: log, --check and /health name it, its value and the way out`, async () => {
+            const other = await Daemon.start({ plugins: ['echo', 'slow'], config: { providers: { small: { ...APART, plugin: 'echo', memory_mib: mib } } } });
+            assert.match(await other.waitLog(/small: not served/), new RegExp(`echo\\.so: cannot start the thread "${thread}": out of memory \\(providers\\.small\\.memory_mib is ${mib}: raise it\\)$`));
+            const [program, args] = other.command(['--check']);
+            const check = spawnSync(program, args, { encoding: 'utf8' });
+            assert.equal(check.status, 1, check.stderr);
+            assert.match(check.stderr, /providers\.small: .*providers\.small\.memory_mib is \d+: raise it/);
+            const { providers } = await (await fetch(`http://127.0.0.1:${other.port}/health`)).json();
+            assert.equal(providers.small.status, 'out of service');
+            assert.match(providers.small.message, /it could not be loaded: .*providers\.small\.memory_mib is \d+: raise it/);
+            await other.stop();
+        });
 test('isolation is changed by a reload, there and back, and no call fails', async () => {
     const other = await Daemon.start({ plugins: ['echo'] });
     const load = new Load(other.port, { echo: [{ text: 'beside' }, 'beside'] }, { connections: 4, pause: 2 });
