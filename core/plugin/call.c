@@ -180,24 +180,28 @@ static bool pass_breaker(struct call *call)
     return false;
 }
 
+void call_unbegun_text(const struct call *call, char *out, size_t size)
+{
+    if ((atomic_load(&call->state) & CALL_IS_LATE) != 0)
+        snprintf(out, size, "%s/%s could not begin within %u ms", call->provider->id, call->name,
+                 call->limit_ms);
+    else
+        snprintf(out, size, "%s/%s was cancelled before it began", call->provider->id, call->name);
+}
+
 void call_enter(struct call *call)
 {
     struct provider *provider = call->provider;
     unsigned state = atomic_load(&call->state);
+    char text[CALL_OVERDUE_TEXT];
 
-    if ((state & CALL_IS_LATE) != 0) {
-        call_turn_away(call, CALL_TIMEOUT, "%s/%s could not begin within %u ms", provider->id,
-                       call->name, call->limit_ms);
-        return;
-    }
-    if ((state & CALL_IS_CANCELLED) != 0) {
-        call_turn_away(call, CALL_TIMEOUT, "%s/%s was cancelled before it began", provider->id,
-                       call->name);
+    if ((state & (CALL_IS_CANCELLED | CALL_IS_LATE)) != 0) {
+        call_unbegun_text(call, text, sizeof(text));
+        call_turn_away(call, CALL_TIMEOUT, "%s", text);
         return;
     }
     if (atomic_load_explicit(&provider->broken, memory_order_relaxed)) {
-        call_turn_away(call, CALL_BROKEN, "%s/%s: the provider has stopped working", provider->id,
-                       call->name);
+        call_turn_away(call, CALL_BROKEN, "%s/%s: " PROVIDER_BROKEN_TEXT, provider->id, call->name);
         return;
     }
     if (!pass_breaker(call))

@@ -100,6 +100,8 @@ void call_late(struct call *call);
 #define CALL_OVERDUE_TEXT 300
 void call_overdue_text(const struct call *call, char *out, size_t size);
 bool call_overdue(struct call *call, const char *text);
+/* What one is told that was cancelled, or was late, before the plugin had it; as long. */
+void call_unbegun_text(const struct call *call, char *out, size_t size);
 
 /* One side of the plugin layer is through: CALL_IS_DONE or CALL_HAS_RETURNED.
  * The second one lets go of the call. */

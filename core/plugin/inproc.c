@@ -280,7 +280,7 @@ static void inproc_call(struct provider *provider, struct call *call)
     const struct call_taker taker = call_taker(link, call_function(call));
     struct exit_guard guard;
     if (is_broken(link)) {
-        call_end_broken(call, "the provider has failed and is not available");
+        call_end_broken(call, PROVIDER_BROKEN_TEXT);
     } else if (exit_guard_enter(&guard, link->code)) {
         int32_t result = taker.take(link->self, call_abi(call));
         exit_guard_leave(&guard);
@@ -290,7 +290,7 @@ static void inproc_call(struct provider *provider, struct call *call)
         struct error why;
         describe_exit(&guard, taker.name, &why);
         mark_broken(link, &why);
-        call_end_broken(call, "the provider has failed and is not available");
+        call_end_broken(call, PROVIDER_BROKEN_TEXT);
     }
 }
 

@@ -26,6 +26,9 @@
 struct call;
 struct provider;
 
+/* What calls are told of a provider that is `broken`. */
+#define PROVIDER_BROKEN_TEXT "the provider has failed and is not available"
+
 /* Who is told what a plugin says of itself: the plugin layer, or in a worker process
  * what passes it on. Any thread. */
 struct provider_owner {

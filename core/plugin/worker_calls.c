@@ -342,7 +342,10 @@ static bool end_call(struct call *call, const struct frame *frame)
     case CALL_ERROR:
         abi->ops->finish_error(abi, (int32_t)(uint32_t)frame->numbers[END_CODE], text, json);
         return true;
-    case CALL_TIMEOUT:
+    case CALL_TIMEOUT: /* the worker knows that it had not begun, and not why it was cancelled */
+        call_unbegun_text(call, why, sizeof(why));
+        call_end_as(call, CALL_TIMEOUT, bytes_of(why));
+        return true;
     case CALL_BUSY:
     case CALL_BROKEN:
         if (!utf8_valid(frame->texts[END_TEXT]))

@@ -157,6 +157,33 @@ for (const isolation of ['inproc', 'process'])
         await other.stop();
     });
 
+for (const isolation of ['inproc', 'process'])
+    test(`${isolation}: what a call is told that waits for another of a tool that runs alone`, async () => {
+        const ms = 2500 * SCALE;
+        const begun = performance.now();
+        const other = await start(isolation, { plugins: ['faults', 'slow'], config: { plugins: { drain_timeout_ms: 100 } }, provider: { timeout_ms: 500 } });
+        const first = attempt(other.port, 'alone', { ms });
+        await sleep(100);
+        const late = await attempt(other.port, 'alone');
+        assert.equal(late.error, 'faults/alone could not begin within 500 ms');
+        assert.match((await first).error, /^faults\/alone did not finish within 500 ms$/);
+        await sleep(begun + ms + 500 - performance.now());
+        await other.stop();
+        const replaced = await start(isolation, { plugins: ['faults', 'slow'], config: { plugins: { drain_timeout_ms: 100 } } });
+        const began = performance.now();
+        const running = attempt(replaced.port, 'alone', { ms });
+        await sleep(100);
+        const waiting = attempt(replaced.port, 'alone');
+        await sleep(100);
+        replaced.writeConfig({ ...replaced.config, providers: {} });
+        replaced.remove('faults');
+        replaced.reload();
+        assert.equal((await waiting).error, 'faults/alone was cancelled before it began');
+        await running;
+        await sleep(began + ms + 500 - performance.now());
+        await replaced.stop();
+    }, { timeout: 60_000 * SCALE });
+
 // ---- The circuit breaker --------------------------------------------------------------------
 
 const OUT = /^faults\/\w+: the provider is out of service for \d+ s, (the next trial is in \d+ s|a trial is under way)$/;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A plugin that goes wrong in the way its caller chooses; for worker processes. The tool
- * "faults" takes {"kind": KIND, "ms": N}; "hasty" is the same with a time of its own, and
- * "fine" is one beside them that does not go wrong. */
+ * "faults" takes {"kind": KIND, "ms": N}; "hasty" is the same with a time of its own,
+ * "alone" is one that is not thread-safe, and "fine" is one beside them that does not go wrong. */
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -192,6 +192,8 @@ static int32_t get_tools(void *self, const struct mcp_tool_sink *sink)
                                    .timeout_ms = 300,
                                    .definition = MCP_STR(SAMPLE_DEFINITION("hasty"))};
     int32_t code = sample_add(sink, MCP_TOOL_THREAD_SAFE, MCP_STR(SAMPLE_DEFINITION("faults")));
+    if (code == MCP_OK)
+        code = sample_add(sink, 0, MCP_STR(SAMPLE_DEFINITION("alone")));
     if (code == MCP_OK)
         code = sink->add(sink, &hasty);
     return code == MCP_OK ? sink->add(sink, &fine) : code;
