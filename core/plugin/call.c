@@ -83,6 +83,9 @@ struct call *call_new(const struct call_request *request)
                           memory_order_relaxed); /* the host's, the plugin's */
     atomic_store_explicit(&call->state, 0, memory_order_relaxed);
     call->provider = entry->provider;
+    size_t id_size = strnlen(call->provider->id, PLUGIN_ID_MAX);
+    memcpy(call->provider_id, call->provider->id, id_size);
+    call->provider_id[id_size] = '\0';
     call->events = request->events;
     call->owner = request->owner;
     call->release = request->release;

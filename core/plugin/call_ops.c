@@ -37,8 +37,9 @@ static void complain_ended_twice(struct call *call, unsigned state)
 
     if ((state & gone) == gone) {
         if (!atomic_exchange(&said_late, true))
-            log_warning("a plugin has ended a call of its tool that had ended before: a call is "
-                        "ended exactly once");
+            log_warning("%s/%s: the plugin has ended a call that had ended before: a call is "
+                        "ended exactly once",
+                        call->provider_id, call->name);
         return;
     }
     if ((atomic_fetch_or(&call->provider->said, SAID_ENDED_TWICE) & SAID_ENDED_TWICE) == 0)
@@ -299,7 +300,7 @@ static int32_t finish_error(struct mcp_call *abi, int32_t code, struct mcp_bytes
                                  .json_text = host_bytes(data)};
     if (data.size == 0)
         result.json_text = BYTES("null");
-    return finish_json(abi, &result, "error's data", NULL);
+    return finish_json(abi, &result, "value for an error's data", NULL);
 }
 
 /* ---- on the way ---- */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "plugin/call.h"
+#include "plugin/scan.h"
 
 /* Bits of call.state. Nobody takes one back. */
 enum {
@@ -74,6 +75,7 @@ struct call {
     struct call *next_waiting; /* for a worker process to start; worker_calls.c's */
 
     struct call_cache *home; /* of the thread that made it */
+    char provider_id[PLUGIN_ID_MAX + 1]; /* that of `provider`, also when it has let go */
     char name[TOOL_NAME_MAX + 1]; /* the plugin's own name of the tool; may be cut for others */
 };
 

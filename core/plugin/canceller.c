@@ -13,7 +13,6 @@
 #include "plugin/call_private.h"
 #include "plugin/deadline.h"
 #include "plugin/dispatch.h"
-#include "plugin/scan.h"
 
 #define NEVER INT64_MAX
 

@@ -61,6 +61,11 @@ void inproc_on_broken(void (*hook)(const char *why))
     broken_hook = hook;
 }
 
+bool inproc_is_alone(void)
+{
+    return broken_hook != NULL;
+}
+
 /* Its locks and memory are as they were in the middle of something. */
 static void mark_broken(struct inproc *link, const struct error *why)
 {

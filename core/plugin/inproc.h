@@ -48,6 +48,8 @@ struct provider *inproc_run(struct image *image, const char *provider_id, struct
 /* Has `hook` told why a plugin is broken, instead of the log; it need not return. Before
  * the first plugin; for a process that has only one. */
 void inproc_on_broken(void (*hook)(const char *why));
+/* Whether it has been told that this is such a process, a worker. */
+bool inproc_is_alone(void);
 
 /* Something that runs plugin code; `link->code` is on this thread. */
 typedef int32_t inproc_action(struct inproc *link, void *argument);

@@ -101,6 +101,7 @@ struct provider {
     /* Calls run in another process: ops->call does not wait, and whoever runs there
      * keeps those apart that are not thread-safe. */
     bool elsewhere;
+    int pid; /* then: of the process that it was loaded in first; control thread only */
     _Atomic(struct provider_owner *) owner; /* who is told of notify() */
     /* Of this generation; the next one begins anew. */
     struct breaker breaker;

@@ -267,11 +267,13 @@ static struct provider *load(struct serving *serving, struct slot *slot,
 static void note_loaded(struct slot *slot, const struct plugin_file *file, bool replaced)
 {
     const struct provider *p = slot->current;
-    char offers[OFFERS_TEXT];
+    char offers[OFFERS_TEXT], where[64] = "";
     offers_count(p->offers, offers, sizeof(offers));
-    snprintf(slot->news, sizeof(slot->news), "%s %s %s (generation %ju, %s) from %s",
+    if (p->elsewhere)
+        snprintf(where, sizeof(where), " in worker process %d", p->pid);
+    snprintf(slot->news, sizeof(slot->news), "%s %s %s (generation %ju, %s) from %s%s",
              replaced ? "replaced, now serving" : "serving", p->plugin, p->version,
-             (uintmax_t)p->generation, offers, file->name);
+             (uintmax_t)p->generation, offers, file->name, where);
 }
 
 static void slot_load(struct serving *serving, struct slot *slot, const struct plugin_file *file)
@@ -501,8 +503,10 @@ static void hurry(struct retiring *out)
         out->until_ns = clock_now() + CANCEL_GRACE_NS;
         return;
     }
-    log_error("%s: %u calls of generation %ju do not end: it stays loaded until they do",
-              provider->id, provider_inside(provider), (uintmax_t)provider->generation);
+    log_error("%s: %u calls of generation %ju do not end: %s", provider->id,
+              provider_inside(provider), (uintmax_t)provider->generation,
+              provider->elsewhere ? "its worker process is killed with them"
+                                  : "it stays loaded until they do");
     out->step = OUT_LEFT_BEHIND;
     out->until_ns = INT64_MAX;
 }

@@ -147,10 +147,16 @@ __attribute__((format(printf, 2, 3))) static bool keep(struct inproc *link, cons
     va_start(args, why);
     vsnprintf(link->left, sizeof(link->left), why, args);
     va_end(args);
-    log_warning("%s: the code of %s (generation %ju) stays in memory: %s; %u plugin%s left in this "
-                "process, restart mcpd when it suits",
-                link->provider.id, link->file_name, (uintmax_t)link->provider.generation,
-                link->left, count, count == 1 ? " is" : "s are");
+    if (inproc_is_alone())
+        log_info("%s: %s (generation %ju) has left something to its worker process, with which it "
+                 "ends: %s",
+                 link->provider.id, link->file_name, (uintmax_t)link->provider.generation,
+                 link->left);
+    else
+        log_warning("%s: the code of %s (generation %ju) stays in memory: %s; %u plugin%s left in "
+                    "this process, restart mcpd when it suits",
+                    link->provider.id, link->file_name, (uintmax_t)link->provider.generation,
+                    link->left, count, count == 1 ? " is" : "s are");
     provider_ref(&link->provider);
     link->next_leftover = leftovers.first;
     leftovers.first = link;

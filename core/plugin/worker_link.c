@@ -465,6 +465,7 @@ static void take_done(struct worker_link *link, struct worker *worker, const str
         mine = true;
         copy_failure(frame, &link->request.failure);
         link->request.flags = frame->numbers[DONE_FLAGS];
+        link->request.pid = (int)worker->process.pid;
         answer_request(link, (enum frame_done)result);
     }
     pthread_mutex_unlock(&link->mutex);

@@ -117,6 +117,7 @@ struct request {
     struct offers *offers; /* what has come so far; the link's thread's until answered */
     enum frame_done result;
     uint64_t flags; /* DONE_* */
+    int pid; /* of the worker that answered */
     struct failure failure;
 };
 

@@ -278,6 +278,7 @@ static bool bring_up(struct worker_link *link, struct failure *failure)
     }
     offers_seal(offers);
     link->provider.offers = offers;
+    link->provider.pid = request->pid;
     link->provider.completes = (request->flags & DONE_COMPLETES) != 0;
     link->provider.checks = (request->flags & DONE_CHECKS) != 0;
     link->provider.check_flags = (uint32_t)(request->flags >> DONE_CHECK_FLAGS);

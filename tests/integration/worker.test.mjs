@@ -63,6 +63,11 @@ test('a plugin in a worker finds no variable and no descriptor of mcpd', async (
     // 0, 1, 2 and the socket.
     assert.match(told, SANITIZED ? /descriptors=\d+/ : /variables=0 descriptors=4/);
 });
+test('the log says in which process a provider is served', async () => {
+    const line = daemon.lines.find((l) => /faults: serving faults/.test(l));
+    assert.match(line, new RegExp(`from faults\\.so in worker process ${await pidOf()}$`));
+});
+
 test('tools, resources and prompts are those of the plugin', async () => {
     const names = await toolNames(port);
     for (const name of ['echo', 'sleep', 'faults', 'fine', 'version']) assert.ok(names.includes(name), name);
@@ -274,6 +279,26 @@ if (!SANITIZED) // nothing bounds the memory of those
             assert.match(providers.small.message, /it could not be loaded: .*providers\.small\.memory_mib is \d+: raise it/);
             await other.stop();
         });
+test('what a plugin leaves behind goes with its process, and the log does not ask for a restart', async () => {
+    const other = await Daemon.start({ plugins: ['echo', 'bad_thread'], config: { providers: apart('bad_thread') }, args: ['--log-level', 'info'] });
+    other.remove('bad_thread');
+    const line = await other.waitLog(/bad_thread: bad_thread\.so .* has left something to its worker process, with which it ends: .*thread/, 8000);
+    assert.match(line, / info: /);
+    await until(() => workers(other).length === 0, 8000, 'its process to end');
+    assert.deepEqual(other.lines.filter((l) => /bad_thread: .*(stays in memory|restart)/.test(l)), []);
+    await other.stop();
+});
+test('calls of a replaced generation that do not end: the log says that their process is killed, and it is', async () => {
+    const other = await Daemon.start({ plugins: ['echo', 'faults'], config: { plugins: { drain_timeout_ms: 100 }, providers: { faults: { ...APART } } } });
+    const call = attempt(other.port, 'faults', { kind: 'spin' });
+    await sleep(200);
+    other.remove('faults');
+    await other.waitLog(/faults: 1 calls of generation \d+ do not end: its worker process is killed with them$/, 8000 * SCALE);
+    assert.match((await call).error, /worker process was killed/);
+    await until(() => workers(other).length === 0, 8000, 'its process to end');
+    assert.deepEqual(other.lines.filter((l) => /stays loaded/.test(l)), []);
+    await other.stop();
+}, { timeout: 60_000 });
 test('isolation is changed by a reload, there and back, and no call fails', async () => {
     const other = await Daemon.start({ plugins: ['echo'] });
     const load = new Load(other.port, { echo: [{ text: 'beside' }, 'beside'] }, { connections: 4, pause: 2 });

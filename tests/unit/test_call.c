@@ -34,6 +34,18 @@ static void note_line(enum log_level level, struct bytes text)
     pthread_mutex_unlock(&lines.mutex);
 }
 
+static bool is_logged(const char *text)
+{
+    bool found = false;
+    for (int i = 0; i < 5000 && !found; i++) {
+        pthread_mutex_lock(&lines.mutex);
+        found = strstr(lines.text, text) != NULL;
+        pthread_mutex_unlock(&lines.mutex);
+        sleep_ms(1);
+    }
+    return found;
+}
+
 static void set_up(void)
 {
     struct error err;
@@ -151,6 +163,12 @@ START_TEST(json_ends_carry_their_index)
 }
 END_TEST
 
+static void run_error(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_error(call, MCP_ERROR_INVALID_PARAMS, MCP_STR("no"),
+                                   *(struct mcp_bytes *)f->context);
+}
+
 START_TEST(illegal_ends_tell_the_rule)
 {
     static const struct {
@@ -167,6 +185,7 @@ START_TEST(illegal_ends_tell_the_rule)
         {run_result, "{\"content\":[{\"type\":\"text\"}]}", "string \"text\""},
         {run_result, "{\"content\":[],\"isError\":1}", "\"isError\""},
         {run_result, "{\"content\":[],\"_meta\":[]}", "\"_meta\""},
+        {run_error, "{,}", "gave a value for an error's data that is not legal JSON"},
         {run_text, "caf\xe9 au lait", "not UTF-8 (byte 3)"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -343,6 +362,7 @@ START_TEST(a_late_second_end_hits_no_other_call)
     struct call *call = fake_tool_call(registry, "inline", &other, NULL, NULL);
     call_start(call);
     ck_assert_int_eq(gone->ops->finish_text(gone, MCP_STR("late")), MCP_EINVAL);
+    ck_assert(is_logged("files/inline: the plugin has ended a call that had ended before"));
     ck_assert_int_eq(other.finished, 0);
     ck_assert_int_eq(kept->ops->finish_text(kept, MCP_STR("right")), MCP_OK);
     ck_assert_str_eq(other.text, "right");
@@ -733,18 +753,6 @@ static void run_until_told(struct fake_provider *f, struct mcp_call *call)
     while (atomic_load(&cancelled) == 0)
         sleep_ms(1);
     call->ops->finish_failure(call, MCP_STR("told"));
-}
-
-static bool is_logged(const char *text)
-{
-    bool found = false;
-    for (int i = 0; i < 5000 && !found; i++) {
-        pthread_mutex_lock(&lines.mutex);
-        found = strstr(lines.text, text) != NULL;
-        pthread_mutex_unlock(&lines.mutex);
-        sleep_ms(1);
-    }
-    return found;
 }
 
 START_TEST(an_on_cancel_that_blocks_holds_up_no_other_call)
