@@ -294,24 +294,39 @@ void call_run_on_cancel(struct call *call)
     pthread_mutex_unlock(&call->cancel_mutex);
 }
 
+/* `how`: CALL_IS_CANCELLED, and CALL_IS_UNWANTED or not. */
+static void cancel(struct call *call, unsigned how)
+{
+    unsigned before = atomic_fetch_or(&call->state, how);
+    bool first = (before & CALL_IS_CANCELLED) == 0;
+    if ((before & how) == how || (before & CALL_IS_DONE) != 0)
+        return;
+    if (first) {
+        if (dispatch_withdraw(call)) {
+            call_enter(call); /* turns it away */
+            return;
+        }
+        pthread_mutex_lock(&call->mutex);
+        if (call->cancel_fd >= 0)
+            eventfd_write(call->cancel_fd, 1);
+        pthread_mutex_unlock(&call->mutex);
+    }
+    if ((atomic_load(&call->state) & CALL_HAS_CALLBACK) == 0)
+        return;
+    /* A plugin hears of it once. A link to a worker hears each time that there is more to say
+     * (pass_cancel), and here, for it does not wait. */
+    if (call->elsewhere || (first && !canceller_tell(call)))
+        call_run_on_cancel(call);
+}
+
 void call_cancel(struct call *call)
 {
-    unsigned before = atomic_fetch_or(&call->state, CALL_IS_CANCELLED);
-    if ((before & (CALL_IS_CANCELLED | CALL_IS_DONE)) != 0)
-        return;
-    if (dispatch_withdraw(call)) {
-        call_enter(call); /* turns it away */
-        return;
-    }
-    pthread_mutex_lock(&call->mutex);
-    if (call->cancel_fd >= 0)
-        eventfd_write(call->cancel_fd, 1);
-    pthread_mutex_unlock(&call->mutex);
+    cancel(call, CALL_IS_CANCELLED | CALL_IS_UNWANTED);
+}
 
-    /* That of a provider elsewhere is ours, and does not wait. */
-    if ((atomic_load(&call->state) & CALL_HAS_CALLBACK) != 0 &&
-        (call->elsewhere || !canceller_tell(call)))
-        call_run_on_cancel(call);
+void call_interrupt(struct call *call)
+{
+    cancel(call, CALL_IS_CANCELLED);
 }
 
 bool call_is_cancelled(const struct call *call)
@@ -323,7 +338,7 @@ void call_late(struct call *call)
 {
     atomic_fetch_or(&call->state, CALL_IS_LATE);
     dispatch_count_late();
-    call_cancel(call);
+    call_interrupt(call);
 }
 
 void call_overdue_text(const struct call *call, char *out, size_t size)
@@ -336,7 +351,9 @@ bool call_overdue(struct call *call, const char *text)
 {
     const struct call_result result = {.end = CALL_TIMEOUT, .text = bytes_of(text)};
     bool waited = call_answer(call, &result);
-    if (waited)
+    if (waited) {
         dispatch_count_overdue();
+        call_cancel(call); /* whoever runs it elsewhere has not heard that */
+    }
     return waited;
 }

@@ -116,6 +116,8 @@ void call_start(struct call *call);
 
 /* Tells the plugin that nobody needs the result. `finished` still comes. */
 void call_cancel(struct call *call);
+/* Tells the plugin to come to an end: its result is still wanted. */
+void call_interrupt(struct call *call);
 
 /* Whether it has been cancelled, by whomever. */
 bool call_is_cancelled(const struct call *call);

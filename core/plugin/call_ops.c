@@ -64,18 +64,24 @@ static bool begin_end(struct call *call)
     return true;
 }
 
+/* It has been answered for: whatever comes now is not looked at. */
 static bool nobody_waits(const struct call *call)
 {
     return (atomic_load(&call->state) & CALL_IS_ANSWERED) != 0;
 }
 
+static bool is_unwanted(const struct call *call)
+{
+    return (atomic_load(&call->state) & CALL_IS_UNWANTED) != 0;
+}
+
 static int32_t end(struct call *call, const struct call_result *result)
 {
-    bool waiting = call_answer(call, result);
+    bool wanted = !is_unwanted(call), waiting = call_answer(call, result);
     if (waiting && result->end < CALL_TIMEOUT && call_counts(call))
         provider_call_succeeded(call->provider);
     call_side_done(call, CALL_IS_DONE);
-    return waiting ? MCP_OK : MCP_ECANCELLED;
+    return waiting && wanted ? MCP_OK : MCP_ECANCELLED;
 }
 
 __attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, bool is_failure,
@@ -311,7 +317,7 @@ static int32_t report_refused(const struct call *call)
     unsigned state = atomic_load(&call->state);
     if ((state & CALL_IS_ENDED) != 0)
         return MCP_EINVAL;
-    return (state & CALL_IS_ANSWERED) != 0 ? MCP_ECANCELLED : MCP_OK;
+    return (state & (CALL_IS_ANSWERED | CALL_IS_UNWANTED)) != 0 ? MCP_ECANCELLED : MCP_OK;
 }
 
 static int32_t op_progress(struct mcp_call *abi, double progress, double total,

@@ -17,7 +17,8 @@ enum {
     CALL_IS_DONE = 8, /* ... and the function that ends it is through */
     CALL_HAS_RETURNED = 16, /* ops->call has, or was never called */
     CALL_IS_LATE = 32, /* the deadline has passed */
-    CALL_HAS_CALLBACK = 64 /* on_cancel was set at some time */
+    CALL_HAS_CALLBACK = 64, /* on_cancel was set at some time */
+    CALL_IS_UNWANTED = 128 /* nobody waits for its end; cancelled, too */
 };
 
 /* Bits of provider.said. */

@@ -299,7 +299,7 @@ static void each_without(unsigned bit, const struct provider *provider,
 
 void call_cancel_all(const struct provider *provider)
 {
-    each_without(CALL_IS_CANCELLED, provider, call_cancel);
+    each_without(CALL_IS_CANCELLED, provider, call_interrupt);
 }
 
 static void give_up(struct call *call)

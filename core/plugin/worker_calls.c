@@ -103,12 +103,21 @@ static struct pending *next_inside(struct worker *worker, uint32_t *place)
 
 /* ---- to the worker ---- */
 
-/* Nobody needs the result. Runs on any thread, and not after the call has ended. */
+/* Runs on any thread, with the call's cancel_mutex, and not after the call has ended. A
+ * second time when nobody waits for the result any more. */
 static void pass_cancel(void *data)
 {
     struct pending *pending = data;
-    atomic_store_explicit(&pending->cancelled_ns, clock_now_coarse(), memory_order_relaxed);
-    const struct frame frame = {.type = FRAME_CANCEL, .id = pending->id};
+    struct call *call = pending->call;
+    bool unwanted = (atomic_load(&call->state) & CALL_IS_UNWANTED) != 0;
+
+    if (atomic_load_explicit(&pending->cancelled_ns, memory_order_relaxed) == 0)
+        atomic_store_explicit(&pending->cancelled_ns, clock_now_coarse(), memory_order_relaxed);
+    if (!unwanted) {
+        call->on_cancel = pass_cancel;
+        call->on_cancel_data = pending;
+    }
+    const struct frame frame = {.type = FRAME_CANCEL, .id = pending->id, .numbers = {unwanted}};
     if (wire_send(&pending->worker->wire, &frame) == WIRE_KEPT)
         link_wake(pending->worker->link);
 }

@@ -28,7 +28,7 @@
 
 #include "base/buf.h"
 
-#define FRAME_VERSION 3
+#define FRAME_VERSION 4
 #define FRAME_HEAD 64
 #define FRAME_NUMBERS 6
 #define FRAME_TEXTS 10
@@ -40,7 +40,7 @@ enum frame_type {
     FRAME_RECONFIGURE, /* text: the configuration; answered by FRAME_DONE */
     FRAME_STOP, /* answered by FRAME_DONE, then the worker ends */
     FRAME_CALL,
-    FRAME_CANCEL,
+    FRAME_CANCEL, /* 1: nobody waits for its end; 0: somebody does */
     FRAME_TASK_ANSWER, /* code: what start_task returns */
     /* ---- from the worker ---- */
     FRAME_STEP, /* text: what of the plugin runs now: "create" */

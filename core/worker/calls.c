@@ -277,12 +277,15 @@ static struct call *find_call(uint64_t id)
     return call;
 }
 
-static void take_cancel(uint64_t id)
+static void take_cancel(uint64_t id, bool unwanted)
 {
     struct call *call = find_call(id);
     if (call == NULL) /* it has ended meanwhile */
         return;
-    call_cancel(call);
+    if (unwanted)
+        call_cancel(call);
+    else
+        call_interrupt(call);
     call_unref(call);
 }
 
@@ -307,7 +310,7 @@ bool calls_take(const struct frame *frame)
     case FRAME_CALL:
         return take_call(frame);
     case FRAME_CANCEL:
-        take_cancel(frame->id);
+        take_cancel(frame->id, frame->numbers[0] != 0);
         return true;
     case FRAME_TASK_ANSWER:
         take_task_answer(frame->id, (int32_t)(uint32_t)frame->numbers[0]);

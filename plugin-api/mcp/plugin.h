@@ -106,8 +106,9 @@ extern "C" {
 #define MCP_ENOENT (-4)
 /* This mcpd, or this way of running the plugin, does not offer it. */
 #define MCP_ENOTSUP (-5)
-/* The call has been cancelled or its client has gone; what was passed has
- * been dropped. Not a mistake: finish the call and return. */
+/* The call has been cancelled by its client, the client has gone, or mcpd has
+ * answered for it after its deadline; what was passed has been dropped. Not a
+ * mistake: finish the call and return. */
 #define MCP_ECANCELLED (-6)
 
 /* ------------------------------------------------------------------------ */
@@ -417,7 +418,17 @@ struct mcp_call {
  * return MCP_OK; MCP_ECANCELLED when nobody waits for the answer any more (the
  * call is ended all the same); MCP_EINVAL when what was given is not legal
  * (the caller is then told that the provider failed, and the call is ended)
- * or when the call had been ended before.
+ * or when the call had been ended before; MCP_ENOMEM when there is too much of
+ * it (as when it is not legal). Of these call_tool may return what it got: what
+ * it returns no longer matters once the call has been ended.
+ *
+ * They do not wait to see what becomes of the answer: MCP_OK says that somebody
+ * waited for it as far as was known here and then, not that anybody has got it.
+ * That a call is_cancelled does not say that nobody waits: until a quarter of a
+ * second after the deadline, and when mcpd stops or replaces the plugin, the
+ * answer still counts (but for a task's, which begins anew then). progress, log
+ * and close_stream return MCP_ECANCELLED when finish_text would, and MCP_EINVAL
+ * after the end.
  */
 struct mcp_call_ops {
     uint32_t struct_size;

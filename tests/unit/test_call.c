@@ -554,11 +554,30 @@ START_TEST(cancelling_reaches_the_plugin)
     ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
     ck_assert_int_eq(poll(&pfd, 1, 0), 1);
     ck_assert_int_eq(heard.finished, 0); /* it is still the plugin's to end */
-    ck_assert_int_eq(abi->ops->finish_failure(abi, MCP_STR("stopped")), MCP_OK);
+    ck_assert_int_eq(abi->ops->progress(abi, 1, 0, MCP_STR("")), MCP_ECANCELLED);
+    ck_assert_int_eq(abi->ops->log(abi, MCP_LOG_ERROR, MCP_STR("1")), MCP_ECANCELLED);
+    ck_assert_int_eq(abi->ops->finish_failure(abi, MCP_STR("stopped")), MCP_ECANCELLED);
     ck_assert(heard_finished(&heard));
     call_unref(call);
     ck_assert(heard_released(&heard));
     ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+START_TEST(who_is_interrupted_is_still_waited_for)
+{
+    fake->run = run_keep;
+    struct call *call = fake_tool_call(registry, "worker", &heard, NULL, NULL);
+    call_start(call);
+    struct mcp_call *abi = wait_kept();
+    call_interrupt(call);
+    ck_assert_int_eq(abi->ops->is_cancelled(abi), 1);
+    ck_assert_int_eq(abi->ops->progress(abi, 1, 0, MCP_STR("")), MCP_OK);
+    ck_assert_int_eq(abi->ops->finish_text(abi, MCP_STR("half of it")), MCP_OK);
+    ck_assert(heard_finished(&heard));
+    ck_assert_str_eq(heard.text, "half of it");
+    call_unref(call);
+    ck_assert(heard_released(&heard));
 }
 END_TEST
 
@@ -662,7 +681,7 @@ START_TEST(a_call_may_be_cancelled_inside_its_event)
     ck_assert(heard_released(&heard));
     ck_assert_int_eq(codes[0], MCP_OK);
     ck_assert_int_eq(codes[1], 1);
-    ck_assert_int_eq(codes[2], MCP_OK);
+    ck_assert_int_eq(codes[2], MCP_ECANCELLED);
     ck_assert_int_eq(heard.progress, 1);
     ck_assert_int_eq(heard.finished, 1);
 }
@@ -864,23 +883,23 @@ int main(void)
     setenv("CK_FORK", "no", 0);
     log_set_sink(note_line);
     Suite *suite = suite_create("call");
-    suite_add(suite,
-              &(struct suite_case){
-                  "call", set_up, tear_down, 60,
-                  SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
-                              json_ends_carry_their_index, illegal_ends_tell_the_rule,
-                              results_are_limited, need_input_needs_a_client_that_can_be_asked,
-                              requests_have_a_form, the_second_end_is_refused,
-                              a_late_second_end_hits_no_other_call,
-                              a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
-                              a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
-                              reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
-                              on_cancel_is_called_once, finishing_waits_for_a_running_callback,
-                              a_call_may_be_cancelled_inside_its_event,
-                              a_call_that_overruns_is_cancelled_then_answered,
-                              a_failure_after_the_deadline_is_a_timeout,
-                              an_inline_call_that_goes_on_is_watched,
-                              an_on_cancel_that_blocks_holds_up_no_other_call,
-                              the_shorter_limit_counts, ends_and_cancels_race)});
+    suite_add(
+        suite,
+        &(struct suite_case){
+            "call", set_up, tear_down, 60,
+            SUITE_TESTS(
+                inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
+                json_ends_carry_their_index, illegal_ends_tell_the_rule, results_are_limited,
+                need_input_needs_a_client_that_can_be_asked, requests_have_a_form,
+                the_second_end_is_refused, a_late_second_end_hits_no_other_call,
+                a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
+                a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
+                reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
+                who_is_interrupted_is_still_waited_for, on_cancel_is_called_once,
+                finishing_waits_for_a_running_callback, a_call_may_be_cancelled_inside_its_event,
+                a_call_that_overruns_is_cancelled_then_answered,
+                a_failure_after_the_deadline_is_a_timeout, an_inline_call_that_goes_on_is_watched,
+                an_on_cancel_that_blocks_holds_up_no_other_call,
+                the_shorter_limit_counts, ends_and_cancels_race)});
     return suite_run(suite);
 }
