@@ -10,7 +10,8 @@
 # What a plugin may set before the include:
 #
 #     PLUGIN         its id, and the name of the file: PLUGIN.so (required)
-#     SOURCES        its C (.c) and C++ (.cc .cpp) files; PLUGIN.c if not given
+#     SOURCES        its C (.c) and C++ (.cc .cpp) files, of C99 or C++11 or newer;
+#                    PLUGIN.c if not given
 #     PLUGIN_CFLAGS  further flags for compiling: -I, -D, $(shell pkg-config ...)
 #     PLUGIN_LDLIBS  libraries to link with: -lsqlite3
 #     TESTS          programs for `make check`, as .c files; test_*.c if not

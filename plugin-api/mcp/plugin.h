@@ -4,8 +4,8 @@
  *
  * A provider plugin is a shared object that offers tools to MCP clients
  * through mcpd. It is built against this one header, which needs nothing but
- * the C library's <stddef.h> and <stdint.h>, and it is dropped into mcpd's
- * plugin directory. A plugin built against any 1.x header loads in every
+ * the C library's <stddef.h> and <stdint.h> and a compiler for C99 or C++11 or
+ * newer, and it is dropped into mcpd's plugin directory. A plugin built against any 1.x header loads in every
  * later mcpd that serves ABI 1.
  *
  * The whole of a plugin:
