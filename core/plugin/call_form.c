@@ -149,6 +149,17 @@ static const char *completion_fault(const struct json *json)
     return NULL;
 }
 
+const char *call_missing_fault(const struct call *call, const struct json *json)
+{
+    const struct json_node *required = json_get(json, json->root, "requiredCapabilities");
+
+    (void)call;
+    return required != NULL && required->type == JSON_OBJECT
+               ? NULL
+               : "with MCP_ERROR_MISSING_CAPABILITY it must be an object with an object "
+                 "\"requiredCapabilities\"";
+}
+
 const char *call_result_fault(const struct call *call, const struct json *json)
 {
     if (json->root->type != JSON_OBJECT)

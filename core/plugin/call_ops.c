@@ -306,7 +306,8 @@ static int32_t finish_error(struct mcp_call *abi, int32_t code, struct mcp_bytes
                                  .json_text = host_bytes(data)};
     if (data.size == 0)
         result.json_text = BYTES("null");
-    return finish_json(abi, &result, "value for an error's data", NULL);
+    return finish_json(abi, &result, "value as finish_error's data",
+                       code == MCP_ERROR_MISSING_CAPABILITY ? call_missing_fault : NULL);
 }
 
 /* ---- on the way ---- */

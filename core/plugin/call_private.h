@@ -130,6 +130,8 @@ void call_tell_task_waiters(struct call *call, int32_t code);
 const char *call_result_name(enum call_function function);
 /* The rule that a result of the call's function breaks, or NULL. */
 const char *call_result_fault(const struct call *call, const struct json *json);
+/* The same of an error's data, with MCP_ERROR_MISSING_CAPABILITY. */
+const char *call_missing_fault(const struct call *call, const struct json *json);
 
 /* ---- call_requests.c ---- */
 

@@ -403,7 +403,8 @@ struct mcp_call {
  * gives clients of other revisions what these have in their place. */
 #define MCP_ERROR_INVALID_PARAMS (-32602)
 #define MCP_ERROR_INTERNAL (-32603)
-/* The client lacks a capability; data is {"requiredCapabilities":{...}}. */
+/* The client lacks a capability; data is {"requiredCapabilities":{...}}, and
+ * without that the error is not legal. */
 #define MCP_ERROR_MISSING_CAPABILITY (-32021)
 /* There is no such resource; data may be empty, mcpd adds the URI. */
 #define MCP_ERROR_RESOURCE_NOT_FOUND (-32002)

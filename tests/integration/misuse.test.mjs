@@ -44,6 +44,20 @@ for (const isolation of ['inproc', 'process']) {
         await lastIs('MCP_ECANCELLED');
     });
 
+    // ---- Ends that are not legal -------------------------------------------------------
+
+    for (const [kind, code, said] of [
+        ['missing', 'MCP_EINVAL', /misuse\/misuse: .* finish_error's data .*"requiredCapabilities"/],
+    ])
+        test(`${isolation}: ${kind}: ${code}, the caller is told that the provider failed, and the log why`, async () => {
+            const mark = daemon.mark;
+            const answer = await attempt(port, 'misuse', { kind });
+            assert.match(answer.error, said);
+            assert.equal(answer.code, -32603);
+            assert.match(await daemon.waitLog(said, 5000 * SCALE, mark), /warning/);
+            await lastIs(code);
+        });
+
     test(`${isolation}: mcpd is there to the end`, async () => {
         assert.deepEqual(await daemon.stop(), daemon.exit);
     });

@@ -64,6 +64,18 @@ static int is(struct mcp_bytes text, const char *kind)
     return text.size == strlen(kind) && memcmp(text.data, kind, text.size) == 0;
 }
 
+/* Ends the call as it must not be ended. */
+static int32_t break_end(struct mcp_call *call, struct mcp_bytes kind)
+{
+    int32_t code = MCP_ENOENT;
+
+    if (is(kind, "missing"))
+        code = call->ops->finish_error(call, MCP_ERROR_MISSING_CAPABILITY,
+                                       MCP_STR("It lacks something."), MCP_STR("{\"what\":1}"));
+    atomic_store(&last, code);
+    return code;
+}
+
 static int32_t call_tool(void *self, struct mcp_call *call)
 {
     struct mcp_bytes kind = MCP_STR(""), ms = MCP_STR("0");
@@ -77,7 +89,7 @@ static int32_t call_tool(void *self, struct mcp_call *call)
     if (is(kind, "cancelled"))
         atomic_store(&last, end_when_cancelled(call, strtol(ms.data, NULL, 10)));
     else
-        return MCP_ENOENT;
+        return break_end(call, kind);
     return MCP_OK;
 }
 

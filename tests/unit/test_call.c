@@ -198,6 +198,29 @@ START_TEST(illegal_ends_tell_the_rule)
 }
 END_TEST
 
+static void run_missing(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_error(call, MCP_ERROR_MISSING_CAPABILITY, MCP_STR("It cannot."),
+                                   *(struct mcp_bytes *)f->context);
+}
+
+START_TEST(a_missing_capability_is_named)
+{
+    static const char *const broken[] = {"", "null", "[]", "{}", "{\"requiredCapabilities\":[]}"};
+
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        end_with(run_missing, broken[i]);
+        ck_assert_msg(code == MCP_EINVAL && heard.end == CALL_BROKEN, "%s", broken[i]);
+        ck_assert_msg(strstr(heard.text, "finish_error's data") != NULL &&
+                          strstr(heard.text, "\"requiredCapabilities\"") != NULL,
+                      "%s", heard.text);
+    }
+    end_with(run_missing, "{\"requiredCapabilities\":{\"sampling\":{}}}");
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_ERROR);
+}
+END_TEST
+
 START_TEST(results_are_limited)
 {
     call_set_limits(8);
@@ -883,23 +906,24 @@ int main(void)
     setenv("CK_FORK", "no", 0);
     log_set_sink(note_line);
     Suite *suite = suite_create("call");
-    suite_add(
-        suite,
-        &(struct suite_case){
-            "call", set_up, tear_down, 60,
-            SUITE_TESTS(
-                inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
-                json_ends_carry_their_index, illegal_ends_tell_the_rule, results_are_limited,
-                need_input_needs_a_client_that_can_be_asked, requests_have_a_form,
-                the_second_end_is_refused, a_late_second_end_hits_no_other_call,
-                a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
-                a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
-                reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
-                who_is_interrupted_is_still_waited_for, on_cancel_is_called_once,
-                finishing_waits_for_a_running_callback, a_call_may_be_cancelled_inside_its_event,
-                a_call_that_overruns_is_cancelled_then_answered,
-                a_failure_after_the_deadline_is_a_timeout, an_inline_call_that_goes_on_is_watched,
-                an_on_cancel_that_blocks_holds_up_no_other_call,
-                the_shorter_limit_counts, ends_and_cancels_race)});
+    suite_add(suite,
+              &(struct suite_case){
+                  "call", set_up, tear_down, 60,
+                  SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
+                              json_ends_carry_their_index, illegal_ends_tell_the_rule,
+                              a_missing_capability_is_named, results_are_limited,
+                              need_input_needs_a_client_that_can_be_asked, requests_have_a_form,
+                              the_second_end_is_refused, a_late_second_end_hits_no_other_call,
+                              a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
+                              a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
+                              reports_reach_only_who_wants_them, cancelling_reaches_the_plugin,
+                              who_is_interrupted_is_still_waited_for, on_cancel_is_called_once,
+                              finishing_waits_for_a_running_callback,
+                              a_call_may_be_cancelled_inside_its_event,
+                              a_call_that_overruns_is_cancelled_then_answered,
+                              a_failure_after_the_deadline_is_a_timeout,
+                              an_inline_call_that_goes_on_is_watched,
+                              an_on_cancel_that_blocks_holds_up_no_other_call,
+                              the_shorter_limit_counts, ends_and_cancels_race)});
     return suite_run(suite);
 }
