@@ -42,7 +42,7 @@ static void complain_ended_twice(struct call *call, unsigned state)
                         call->provider_id, call->name);
         return;
     }
-    if ((atomic_fetch_or(&call->provider->said, SAID_ENDED_TWICE) & SAID_ENDED_TWICE) == 0)
+    if (provider_may_tell(call->provider))
         log_warning("%s/%s: the plugin has ended a call twice: a call is ended exactly once",
                     call->provider->id, call->name);
 }
@@ -84,15 +84,15 @@ static int32_t end(struct call *call, const struct call_result *result)
     return waiting && wanted ? MCP_OK : MCP_ECANCELLED;
 }
 
-__attribute__((format(printf, 3, 0))) static void end_broken(struct call *call, bool is_failure,
-                                                             const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void end_broken(struct call *call, bool is_failure,
+                                                             bool tell, const char *format,
+                                                             va_list args)
 {
     char text[1024];
     struct provider *provider = call->provider;
     int size = snprintf(text, sizeof(text), "%s/%s: ", provider->id, call->name);
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, args);
-    bool first = (atomic_fetch_or(&provider->said, SAID_BROKEN) & SAID_BROKEN) == 0;
-    log_at(first ? LOG_WARNING : LOG_DEBUG, "%s", text);
+    log_at(tell ? LOG_WARNING : LOG_DEBUG, "%s", text);
     if (is_failure && call_counts(call))
         provider_call_failed(provider, text);
     struct call_result result = {
@@ -107,7 +107,7 @@ void call_end_broken(struct call *call, const char *format, ...)
     if (!begin_end(call))
         return;
     va_start(args, format);
-    end_broken(call, false, format, args);
+    end_broken(call, false, !atomic_exchange(&call->provider->told_gone, true), format, args);
     va_end(args);
 }
 
@@ -124,7 +124,7 @@ void call_end_faulty(struct call *call, const char *format, ...)
     if (!begin_end(call))
         return;
     va_start(args, format);
-    end_broken(call, true, format, args);
+    end_broken(call, true, provider_may_tell(call->provider), format, args);
     va_end(args);
 }
 
@@ -135,7 +135,7 @@ __attribute__((format(printf, 3, 4))) static int32_t spoilt(struct call *call, i
     va_list args;
     va_start(args, format);
     /* It may have been the arguments that made so much of it, or used up the memory. */
-    end_broken(call, code != MCP_ENOMEM, format, args);
+    end_broken(call, code != MCP_ENOMEM, provider_may_tell(call->provider), format, args);
     va_end(args);
     return code;
 }

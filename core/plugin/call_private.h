@@ -21,9 +21,6 @@ enum {
     CALL_IS_UNWANTED = 128 /* nobody waits for its end; cancelled, too */
 };
 
-/* Bits of provider.said. */
-enum { SAID_ENDED_TWICE = 1, SAID_BROKEN = 2 };
-
 /* How many MCP_PART_* there are. */
 #define CALL_PARTS 4
 

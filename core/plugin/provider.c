@@ -33,7 +33,8 @@ void provider_init(struct provider *provider, const struct provider_ops *ops)
     atomic_init(&provider->broken, false);
     atomic_init(&provider->owner, NULL);
     atomic_init(&provider->entered, 0);
-    atomic_init(&provider->said, 0);
+    atomic_init(&provider->told_ns, 0);
+    atomic_init(&provider->told_gone, false);
     atomic_init(&provider->tell_late_ns, 0);
     breaker_init(&provider->breaker);
 }
@@ -115,6 +116,17 @@ void provider_call_late(struct provider *provider, const char *how)
     if (now >= next &&
         atomic_compare_exchange_strong(&provider->tell_late_ns, &next, now + NS_PER_S))
         log_warning("%s", how);
+}
+
+bool provider_may_tell(struct provider *provider)
+{
+    int64_t now = clock_now(), told = atomic_load(&provider->told_ns), from;
+    do {
+        from = told > now ? told : now;
+        if (from - now >= MISTAKES_TOLD * NS_PER_S)
+            return false;
+    } while (!atomic_compare_exchange_weak(&provider->told_ns, &told, from + NS_PER_S));
+    return true;
 }
 
 void provider_call_succeeded(struct provider *provider)

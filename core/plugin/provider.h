@@ -110,8 +110,8 @@ struct provider {
      * retirement in the same word. */
     atomic_uint entered;
     _Atomic int64_t tell_late_ns; /* not before, the log has another late call; also its own */
-    /* call.c's own: what has been logged about this generation's mistakes. */
-    atomic_uint said;
+    _Atomic int64_t told_ns; /* provider_may_tell's own */
+    atomic_bool told_gone; /* call_ops.c's own: the log has that calls cannot be run */
     /* registry.c's own: the gates of this generation, made when it is first
      * published. `serial` is for offers that are not thread-safe, and such a check. */
     struct gate *serial;
@@ -141,6 +141,11 @@ void provider_call_succeeded(struct provider *provider);
 /* A call was answered for because its time was up: for the log, which has one of them in
  * a second. */
 void provider_call_late(struct provider *provider, const char *how);
+
+/* Whether the log is to have another mistake of the plugin's: so many at once, and then one
+ * in a second. */
+#define MISTAKES_TOLD 20
+bool provider_may_tell(struct provider *provider);
 
 /* How many calls are inside. */
 unsigned provider_inside(const struct provider *provider);
