@@ -441,6 +441,7 @@ static struct call *enter(struct invocation *inv)
             .is_task = request->run != NULL,
             .log_level = inv->log_level,
             .can_ask = can_ask,
+            .client_carries = request->run == NULL && request->session == NULL,
             .state = inv->state,
             .input_responses = inv->input_responses,
             .events = &events,

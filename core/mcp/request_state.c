@@ -3,8 +3,11 @@
  * caller's, another request's - looks the same from outside: it does not open. */
 #include "mcp/request_state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "plugin/call.h"
 
 #define MARK "s1."
 #define MARK_SIZE (sizeof(MARK) - 1)
@@ -77,6 +80,14 @@ static size_t base64url_size(size_t size)
 {
     return (size * 4 + 2) / 3;
 }
+
+/* What a plugin may give is never too large. Beside it there is not much: see awaited_write. */
+static_assert(MARK_SIZE + SEAL_KEY_ID_MAX + 1 +
+                      (HEAD_SIZE + CALL_CARRIED_MAX + CALL_REQUESTS_MAX * 24 + CRYPTO_SEAL_SIZE) *
+                          4 / 3 +
+                      1 <=
+                  REQUEST_STATE_MAX,
+              "a state that a plugin may give can be sealed");
 
 bool request_state_seal(const struct seal_ring *ring, struct bytes bound,
                         const struct request_state *state, struct buf *out, struct error *err)

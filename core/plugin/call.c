@@ -100,6 +100,7 @@ struct call *call_new(const struct call_request *request)
     call->awaits_teller = false;
     call->task_waiters = NULL;
     call->can_ask = request->can_ask;
+    atomic_store_explicit(&call->client_carries, request->client_carries, memory_order_relaxed);
     call->nonblocking = call->elsewhere || (terms->flags & MCP_TOOL_NONBLOCKING) != 0;
     call->limit_ms = request->is_task ? 0
                                       : shorter(shorter(terms->timeout_ms, entry->timeout_ms),

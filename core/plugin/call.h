@@ -42,6 +42,9 @@ enum call_function {
 
 /* How many things a call may ask at once. */
 #define CALL_REQUESTS_MAX 32
+/* What a client carries for the plugin meanwhile, in bytes: its state, and the names and
+ * requestedSchemas of the requests. */
+#define CALL_CARRIED_MAX 48000
 
 enum call_end {
     CALL_TEXT, /* text */
@@ -97,6 +100,7 @@ struct call_request {
     bool wants_progress;
     int log_level; /* the least urgent MCP_LOG_* the client wants; -1: none */
     bool can_ask; /* finish_need_input is possible */
+    bool client_carries; /* ... and the state goes to the client: no more than CALL_CARRIED_MAX */
     bool is_task; /* no deadline */
     struct bytes client_capabilities; /* a JSON object, or empty */
     struct bytes state;

@@ -212,6 +212,15 @@ static int32_t finish_failure(struct mcp_call *abi, struct mcp_bytes text)
 
 /* ---- ending with JSON ---- */
 
+/* A plugin without a state of its own has nothing carried, but where a state counts once. */
+static bool too_much_to_carry(const struct call *call, const struct call_result *result,
+                              const struct json *json)
+{
+    return result->end == CALL_NEED_INPUT && call->client_carries &&
+           (result->text.size > 0 || (call->flags & MCP_TOOL_STATE_ONCE) != 0) &&
+           result->text.size + call_requests_carried(json) > CALL_CARRIED_MAX;
+}
+
 /* Ends the call with `result`, whose json_text and text are set, if they are
  * legal. The call has begun to end. */
 static int32_t end_with_json(struct call *call, struct call_result *result, const char *what,
@@ -237,6 +246,11 @@ static int32_t end_with_json(struct call *call, struct call_result *result, cons
     int32_t code;
     if (rule != NULL) {
         code = spoilt(call, MCP_EINVAL, "the provider gave a %s that is not legal: %s", what, rule);
+    } else if (too_much_to_carry(call, result, &json)) {
+        code = spoilt(call, MCP_ENOMEM,
+                      "the provider gave finish_need_input a state that is too large: it has %zu "
+                      "bytes and the requests have %zu, of which a client carries %d at most",
+                      result->text.size, call_requests_carried(&json), CALL_CARRIED_MAX);
     } else {
         result->json = &json;
         code = end(call, result);

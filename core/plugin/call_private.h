@@ -41,6 +41,7 @@ struct call {
     int log_level;
     bool wants_progress, can_ask, nonblocking;
     bool elsewhere; /* as its provider */
+    atomic_bool client_carries; /* its state, until it is a task */
     bool trial; /* the provider's breaker let it through to see */
     uint32_t limit_ms; /* its time, for the message; 0: none */
 
@@ -134,6 +135,8 @@ const char *call_missing_fault(const struct call *call, const struct json *json)
 
 /* The rule that InputRequests break, or NULL; a text until the next on this thread. */
 const char *call_requests_fault(const struct call *call, const struct json *json);
+/* Of legal ones: how much of them a client carries, besides the state. */
+size_t call_requests_carried(const struct json *json);
 
 /* ---- call_memory.c ---- */
 

@@ -176,6 +176,20 @@ static const char *request_fault(const struct json *json, const struct json_node
            "roots/list";
 }
 
+size_t call_requests_carried(const struct json *json)
+{
+    const struct json_node *root = json->root, *end = root + root->span;
+    size_t size = 0;
+
+    for (const struct json_node *name = json_first(root); name != NULL;
+         name = json_next(name + 1, end)) {
+        const struct json_node *params = json_get(json, name + 1, "params");
+        const struct json_node *schema = json_get(json, params, "requestedSchema");
+        size += json_raw(json, name).size + (schema != NULL ? json_raw(json, schema).size : 0);
+    }
+    return size;
+}
+
 const char *call_requests_fault(const struct call *call, const struct json *json)
 {
     const struct json_node *root = json->root;

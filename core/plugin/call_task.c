@@ -61,6 +61,8 @@ void call_task_settle(struct call *call, int32_t (*settle)(void *context, bool w
 {
     pthread_mutex_lock(&call->event_mutex);
     int32_t code = settle(context, !is_answered(call));
+    if (code == MCP_OK)
+        call->client_carries = false; /* the store does */
     call_tell_task_waiters(call, code);
     pthread_mutex_unlock(&call->event_mutex);
 }

@@ -137,6 +137,8 @@ static void make_frame(const struct call *call, uint64_t id, struct frame *frame
         options |= ASK_WANTS_PROGRESS;
     if (call->can_ask)
         options |= ASK_CAN_ASK;
+    if (call->client_carries)
+        options |= ASK_CLIENT_CARRIES;
     if (caller != NULL && caller->authenticated != 0)
         options |= ASK_AUTHENTICATED;
     *frame = (struct frame){

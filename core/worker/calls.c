@@ -228,6 +228,7 @@ static struct call *make_call(struct worker_call *own, const struct frame *frame
         .wants_progress = (options & ASK_WANTS_PROGRESS) != 0,
         .log_level = (int)(options & ASK_LOG_LEVEL) - 1,
         .can_ask = (options & ASK_CAN_ASK) != 0,
+        .client_carries = (options & ASK_CLIENT_CARRIES) != 0,
         .is_task = true, /* mcpd watches the deadline */
         .client_capabilities = texts[ASK_CLIENT_CAPABILITIES],
         .state = texts[ASK_STATE],

@@ -461,7 +461,9 @@ struct mcp_call_ops {
      * meanwhile, in call->state. The call comes again, as a new call, with the
      * answers, perhaps not all of them. A client without the capability is
      * refused by mcpd. MCP_ENOTSUP: nobody can be asked here (a completion); the
-     * call is not ended. */
+     * call is not ended. MCP_ENOMEM: `state`, with the names and the
+     * requestedSchemas of the requests, has more than 48000 bytes, and this
+     * client would have to carry them (one of 2026-07-28, if it is no task). */
     int32_t (*finish_need_input)(struct mcp_call *call, struct mcp_bytes requests,
                                  struct mcp_bytes state);
 

@@ -48,6 +48,7 @@ for (const isolation of ['inproc', 'process']) {
 
     for (const [kind, code, said] of [
         ['missing', 'MCP_EINVAL', /misuse\/misuse: .* finish_error's data .*"requiredCapabilities"/],
+        ['state', 'MCP_ENOMEM', /misuse\/misuse: .* finish_need_input a state that is too large/],
     ])
         test(`${isolation}: ${kind}: ${code}, the caller is told that the provider failed, and the log why`, async () => {
             const mark = daemon.mark;

@@ -72,6 +72,12 @@ static int32_t break_end(struct mcp_call *call, struct mcp_bytes kind)
     if (is(kind, "missing"))
         code = call->ops->finish_error(call, MCP_ERROR_MISSING_CAPABILITY,
                                        MCP_STR("It lacks something."), MCP_STR("{\"what\":1}"));
+    if (is(kind, "state")) {
+        static char state[60000];
+        memset(state, 'x', sizeof(state));
+        code = call->ops->finish_need_input(call, MCP_STR("{\"a\":{\"method\":\"roots/list\"}}"),
+                                            (struct mcp_bytes){state, sizeof(state)});
+    }
     atomic_store(&last, code);
     return code;
 }

@@ -185,7 +185,7 @@ START_TEST(illegal_ends_tell_the_rule)
         {run_result, "{\"content\":[{\"type\":\"text\"}]}", "string \"text\""},
         {run_result, "{\"content\":[],\"isError\":1}", "\"isError\""},
         {run_result, "{\"content\":[],\"_meta\":[]}", "\"_meta\""},
-        {run_error, "{,}", "gave a value for an error's data that is not legal JSON"},
+        {run_error, "{,}", "gave a value as finish_error's data that is not legal JSON"},
         {run_text, "caf\xe9 au lait", "not UTF-8 (byte 3)"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -263,6 +263,60 @@ static void ask_with(const char *requests)
     call_start(call);
     call_unref(call);
 }
+
+/* ROOTS is carried as the name alone, with its quotes. */
+#define ROOTS "{\"who\":{\"method\":\"roots/list\"}}"
+
+static struct mcp_bytes carried;
+
+static void run_carried(struct fake_provider *f, struct mcp_call *call)
+{
+    code = call->ops->finish_need_input(call, *(struct mcp_bytes *)f->context, carried);
+}
+
+static void client_carries(struct call_request *request)
+{
+    request->can_ask = request->client_carries = true;
+}
+
+static void ask_carried(const char *requests, size_t state_size,
+                        void (*change)(struct call_request *request))
+{
+    static char state[CALL_CARRIED_MAX + 1];
+    static struct mcp_bytes text;
+
+    memset(state, 'x', sizeof(state));
+    carried = (struct mcp_bytes){state, state_size};
+    text = (struct mcp_bytes){requests, strlen(requests)};
+    fake->run = run_carried;
+    fake->context = &text;
+    heard.finished = 0;
+    struct call *call = fake_tool_call(registry, "inline", &heard, NULL, change);
+    call_start(call);
+    call_unref(call);
+    ck_assert_int_eq(heard.finished, 1);
+}
+
+START_TEST(what_a_client_carries_is_limited)
+{
+    ask_carried(ROOTS, CALL_CARRIED_MAX - 5, client_carries);
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_NEED_INPUT);
+    ask_carried(ROOTS, CALL_CARRIED_MAX - 4, client_carries);
+    ck_assert_int_eq(code, MCP_ENOMEM);
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+    ck_assert_ptr_nonnull(strstr(heard.text, "too large"));
+    /* The form of a question counts, its text does not. */
+    ask_carried(ELICIT(FORM("")), CALL_CARRIED_MAX - 5 - (sizeof(FORM("")) - 1), client_carries);
+    ck_assert_int_eq(code, MCP_OK);
+    ask_carried(ELICIT(FORM("")), CALL_CARRIED_MAX - 4 - (sizeof(FORM("")) - 1), client_carries);
+    ck_assert_int_eq(code, MCP_ENOMEM);
+    /* Where mcpd keeps it itself, there is room. */
+    ask_carried(ROOTS, CALL_CARRIED_MAX + 1, may_ask);
+    ck_assert_int_eq(code, MCP_OK);
+    ck_assert_int_eq(heard.end, CALL_NEED_INPUT);
+}
+END_TEST
 
 START_TEST(need_input_needs_a_client_that_can_be_asked)
 {
@@ -912,7 +966,8 @@ int main(void)
                   SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
                               json_ends_carry_their_index, illegal_ends_tell_the_rule,
                               a_missing_capability_is_named, results_are_limited,
-                              need_input_needs_a_client_that_can_be_asked, requests_have_a_form,
+                              need_input_needs_a_client_that_can_be_asked,
+                              what_a_client_carries_is_limited, requests_have_a_form,
                               the_second_end_is_refused, a_late_second_end_hits_no_other_call,
                               a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
                               a_retired_provider_takes_no_call, arguments_are_read_by_pointer,
