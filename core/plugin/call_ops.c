@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "plugin/call_private.h"
 #include "plugin/canceller.h"
+#include "plugin/mistake.h"
 
 static _Atomic(uint32_t) max_result_bytes = 16u << 20;
 
@@ -22,20 +23,72 @@ uint32_t call_max_result(void)
     return atomic_load(&max_result_bytes);
 }
 
+/* What is_nowhere finds stays as it is. */
 static struct bytes host_bytes(struct mcp_bytes b)
 {
-    return (struct bytes){b.data != NULL ? b.data : "", b.data != NULL ? b.size : 0};
+    return b.size > 0 ? (struct bytes){b.data, b.size} : BYTES("");
+}
+
+/* ---- mistakes ---- */
+
+/* The host's side of a call; NULL: the plugin gave none. */
+static struct call *call_of(const struct mcp_call *abi, const char *function)
+{
+    if (abi != NULL)
+        return call_from_abi(abi);
+    mistake_null(function, "call");
+    return NULL;
+}
+
+/* A call that is done and has returned has let go of its provider. */
+static bool has_gone(unsigned state)
+{
+    const unsigned gone = CALL_IS_DONE | CALL_HAS_RETURNED;
+    return (state & gone) == gone;
+}
+
+/* A function was given what it must not be given; of each call the log has one of these.
+ * Returns `code`. */
+__attribute__((format(printf, 3, 4))) static int32_t mistaken(struct call *call, int32_t code,
+                                                              const char *format, ...)
+{
+    unsigned before = atomic_load(&call->state);
+    char text[300];
+    va_list args;
+
+    if ((before & (CALL_IS_ENDED | CALL_HAS_ERRED)) != 0 ||
+        (atomic_fetch_or(&call->state, CALL_HAS_ERRED) & CALL_HAS_ERRED) != 0 ||
+        !provider_may_tell(call->provider))
+        return code;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    log_warning("%s/%s: the plugin called %s", call->provider->id, call->name, text);
+    return code;
+}
+
+/* A call has been ended, and now this. */
+static int32_t too_late(const struct call *call, unsigned state, const char *function)
+{
+    static atomic_bool said;
+
+    if (!has_gone(state)) {
+        if (provider_may_tell(call->provider))
+            log_warning("%s/%s: the plugin called %s for a call that it had ended",
+                        call->provider->id, call->name, function);
+    } else if (!atomic_exchange(&said, true)) {
+        log_warning("a plugin called %s for a call of its tool that it had ended", function);
+    }
+    return MCP_EINVAL;
 }
 
 /* ---- beginning and completing an end ---- */
 
-/* A call that is done and has returned has let go of its provider. */
 static void complain_ended_twice(struct call *call, unsigned state)
 {
     static atomic_bool said_late;
-    const unsigned gone = CALL_IS_DONE | CALL_HAS_RETURNED;
 
-    if ((state & gone) == gone) {
+    if (has_gone(state)) {
         if (!atomic_exchange(&said_late, true))
             log_warning("%s/%s: the plugin has ended a call that had ended before: a call is "
                         "ended exactly once",
@@ -154,10 +207,33 @@ static int32_t too_large(struct call *call, size_t size)
                   atomic_load(&max_result_bytes));
 }
 
-static int32_t not_utf8(struct call *call, struct bytes text)
+/* The functions that end a call, and what they call what is in struct call_result. */
+static const struct {
+    const char *function, *text, *json;
+} ends[] = {
+    [CALL_TEXT] = {"finish_text", "text", NULL},
+    [CALL_STRUCTURED] = {"finish_structured", "text", "json"},
+    [CALL_RESULT] = {"finish_result", NULL, "json"},
+    [CALL_FAILURE] = {"finish_failure", "text", NULL},
+    [CALL_NEED_INPUT] = {"finish_need_input", "state", "requests"},
+    [CALL_ERROR] = {"finish_error", "message", "data"},
+};
+
+static int32_t not_utf8(struct call *call, const struct call_result *result)
 {
-    return spoilt(call, MCP_EINVAL, "the provider gave a text that is not UTF-8 (byte %zu)",
-                  utf8_valid_prefix(text));
+    return spoilt(call, MCP_EINVAL, "the provider gave %s a %s that is not UTF-8 (byte %zu)",
+                  ends[result->end].function, ends[result->end].text,
+                  utf8_valid_prefix(result->text));
+}
+
+/* Bytes that are not there. */
+static int32_t nowhere(struct call *call, const struct call_result *result)
+{
+    bool json = is_nowhere(result->json_text.data, result->json_text.size);
+    return spoilt(call, MCP_EINVAL, "the provider gave %s a %s of %zu bytes at NULL",
+                  ends[result->end].function,
+                  json ? ends[result->end].json : ends[result->end].text,
+                  json ? result->json_text.size : result->text.size);
 }
 
 /* A failure after the deadline is most likely that of a tool that was
@@ -180,19 +256,23 @@ static int32_t end_late(struct call *call, struct bytes said)
 
 static int32_t finish_plain(struct mcp_call *abi, struct mcp_bytes text, enum call_end how)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, ends[how].function);
     struct call_result result = {.end = how, .text = host_bytes(text)};
 
+    if (call == NULL)
+        return MCP_EINVAL;
     if (!begin_end(call)) {
         complain_ended_twice(call, atomic_load(&call->state));
         return MCP_EINVAL;
     }
     if (nobody_waits(call))
         return end(call, &result);
+    if (is_nowhere(text.data, text.size))
+        return nowhere(call, &result);
     if (!fits(result.text.size))
         return too_large(call, result.text.size);
     if (!utf8_valid(result.text))
-        return not_utf8(call, result.text);
+        return not_utf8(call, &result);
     if (how == CALL_TEXT && call->function == CALL_COMPLETE)
         return spoilt(call, MCP_EINVAL, "a completion is ended with finish_result");
     if (how == CALL_FAILURE && (atomic_load(&call->state) & CALL_IS_LATE) != 0)
@@ -262,19 +342,24 @@ static int32_t end_with_json(struct call *call, struct call_result *result, cons
 static int32_t finish_json(struct mcp_call *abi, struct call_result *result, const char *what,
                            const char *(*fault)(const struct call *, const struct json *))
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, ends[result->end].function);
 
+    if (call == NULL)
+        return MCP_EINVAL;
     if (!begin_end(call)) {
         complain_ended_twice(call, atomic_load(&call->state));
         return MCP_EINVAL;
     }
     if (nobody_waits(call))
         return end(call, result);
+    if (is_nowhere(result->json_text.data, result->json_text.size) ||
+        is_nowhere(result->text.data, result->text.size))
+        return nowhere(call, result);
     if (!fits(result->json_text.size) || !fits(result->text.size))
         return too_large(call, result->json_text.size > result->text.size ? result->json_text.size
                                                                           : result->text.size);
     if (!utf8_valid(result->text))
-        return not_utf8(call, result->text);
+        return not_utf8(call, result);
     return end_with_json(call, result, what, fault);
 }
 
@@ -297,7 +382,8 @@ static int32_t finish_structured(struct mcp_call *abi, struct mcp_bytes text, st
 static int32_t finish_result(struct mcp_call *abi, struct mcp_bytes json)
 {
     struct call_result result = {.end = CALL_RESULT, .json_text = host_bytes(json)};
-    return finish_json(abi, &result, call_result_name(call_from_abi(abi)->function),
+    return finish_json(abi, &result,
+                       call_result_name(abi != NULL ? call_from_abi(abi)->function : CALL_TOOL),
                        call_result_fault);
 }
 
@@ -306,7 +392,7 @@ static int32_t finish_need_input(struct mcp_call *abi, struct mcp_bytes requests
 {
     struct call_result result = {
         .end = CALL_NEED_INPUT, .text = host_bytes(state), .json_text = host_bytes(requests)};
-    if (!call_from_abi(abi)->can_ask)
+    if (abi != NULL && !call_from_abi(abi)->can_ask)
         return MCP_ENOTSUP;
     return finish_json(abi, &result, "set of input requests", call_requests_fault);
 }
@@ -327,31 +413,38 @@ static int32_t finish_error(struct mcp_call *abi, int32_t code, struct mcp_bytes
 /* ---- on the way ---- */
 
 /* What a report is answered with before anything is looked at. */
-static int32_t report_refused(const struct call *call)
+static int32_t report_refused(const struct call *call, const char *function)
 {
+    if (call == NULL)
+        return MCP_EINVAL;
     unsigned state = atomic_load(&call->state);
     if ((state & CALL_IS_ENDED) != 0)
-        return MCP_EINVAL;
+        return too_late(call, state, function);
     return (state & (CALL_IS_ANSWERED | CALL_IS_UNWANTED)) != 0 ? MCP_ECANCELLED : MCP_OK;
 }
 
 static int32_t op_progress(struct mcp_call *abi, double progress, double total,
                            struct mcp_bytes message)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "progress");
     struct bytes text = host_bytes(message);
-    int32_t code = report_refused(call);
+    int32_t code = report_refused(call, "progress");
 
     if (code != MCP_OK)
         return code;
     if (!isfinite(progress) || !isfinite(total) || progress < 0)
-        return MCP_EINVAL;
+        return mistaken(call, MCP_EINVAL, "progress with a progress of %g and a total of %g",
+                        progress, total);
+    if (is_nowhere(text.data, text.size))
+        return mistaken(call, MCP_EINVAL, "progress with a message of %zu bytes at NULL",
+                        text.size);
     if (!call->wants_progress || call->events->progress == NULL)
         return MCP_OK;
     if (!fits(text.size))
-        return MCP_ENOMEM;
+        return mistaken(call, MCP_ENOMEM, "progress with a message of %zu bytes", text.size);
     if (!utf8_valid(text))
-        return MCP_EINVAL;
+        return mistaken(call, MCP_EINVAL, "progress with a message that is not UTF-8 (byte %zu)",
+                        utf8_valid_prefix(text));
     pthread_mutex_lock(&call->event_mutex);
     if (nobody_waits(call))
         code = MCP_ECANCELLED;
@@ -363,20 +456,25 @@ static int32_t op_progress(struct mcp_call *abi, double progress, double total,
 
 static int32_t op_log(struct mcp_call *abi, int32_t level, struct mcp_bytes data)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "log");
     struct bytes text = host_bytes(data);
-    int32_t code = report_refused(call);
+    int32_t code = report_refused(call, "log");
+    struct json_error why;
 
     if (code != MCP_OK)
         return code;
     if (level < MCP_LOG_EMERGENCY || level > MCP_LOG_DEBUG)
-        return MCP_EINVAL;
+        return mistaken(call, MCP_EINVAL, "log with a level of %d: it is one of MCP_LOG_*",
+                        (int)level);
+    if (is_nowhere(text.data, text.size))
+        return mistaken(call, MCP_EINVAL, "log with data of %zu bytes at NULL", text.size);
     if (level > call->log_level || call->events->log == NULL)
         return MCP_OK;
     if (!fits(text.size))
-        return MCP_ENOMEM;
-    if (!json_check(text, &json_default_limits, NULL))
-        return MCP_EINVAL;
+        return mistaken(call, MCP_ENOMEM, "log with data of %zu bytes", text.size);
+    if (!json_check(text, &json_default_limits, &why))
+        return mistaken(call, MCP_EINVAL, "log with data that is not legal JSON: %s at byte %zu",
+                        why.text, why.offset);
     pthread_mutex_lock(&call->event_mutex);
     if (nobody_waits(call))
         code = MCP_ECANCELLED;
@@ -388,13 +486,19 @@ static int32_t op_log(struct mcp_call *abi, int32_t level, struct mcp_bytes data
 
 static int32_t op_start_task(struct mcp_call *abi)
 {
-    return call_wait_for_task(call_from_abi(abi));
+    struct call *call = call_of(abi, "start_task");
+    unsigned state = call != NULL ? atomic_load(&call->state) : 0;
+
+    if (call == NULL)
+        return MCP_EINVAL;
+    return (state & CALL_IS_ENDED) != 0 ? too_late(call, state, "start_task")
+                                        : call_wait_for_task(call);
 }
 
 static int32_t op_close_stream(struct mcp_call *abi)
 {
-    struct call *call = call_from_abi(abi);
-    int32_t code = report_refused(call);
+    struct call *call = call_of(abi, "close_stream");
+    int32_t code = report_refused(call, "close_stream");
 
     if (code != MCP_OK || call->events->close_stream == NULL)
         return code;
@@ -411,13 +515,17 @@ static int32_t op_close_stream(struct mcp_call *abi)
 
 static int32_t op_is_cancelled(const struct mcp_call *abi)
 {
-    const struct call *call = call_from_abi(abi);
+    const struct call *call = call_of(abi, "is_cancelled");
+    if (call == NULL)
+        return MCP_EINVAL; /* true, too, for who waits for that */
     return (atomic_load_explicit(&call->state, memory_order_relaxed) & CALL_IS_CANCELLED) != 0;
 }
 
 static int32_t op_cancel_fd(struct mcp_call *abi)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "cancel_fd");
+    if (call == NULL)
+        return MCP_EINVAL;
     pthread_mutex_lock(&call->mutex);
     if (call->cancel_fd < 0) {
         bool already = (atomic_load(&call->state) & CALL_IS_CANCELLED) != 0;
@@ -430,9 +538,11 @@ static int32_t op_cancel_fd(struct mcp_call *abi)
 
 static int32_t op_on_cancel(struct mcp_call *abi, void (*fn)(void *data), void *data)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "on_cancel");
     int32_t code = MCP_OK;
 
+    if (call == NULL)
+        return MCP_EINVAL;
     pthread_mutex_lock(&call->cancel_mutex);
     unsigned before = atomic_fetch_or(&call->state, CALL_HAS_CALLBACK);
     if ((before & CALL_IS_ENDED) != 0) {
@@ -446,7 +556,7 @@ static int32_t op_on_cancel(struct mcp_call *abi, void (*fn)(void *data), void *
         call->on_cancel_data = data;
     }
     pthread_mutex_unlock(&call->cancel_mutex);
-    return code;
+    return code == MCP_OK ? code : too_late(call, before, "on_cancel");
 }
 
 /* ---- the rest ---- */
@@ -476,13 +586,24 @@ static int32_t read_at(struct call *call, const struct json *json, const struct 
     return MCP_OK;
 }
 
+static int32_t reads_nowhere(struct call *call, const char *function, const char *pointer,
+                             const int32_t *kind)
+{
+    return mistaken(call, MCP_EINVAL, "%s with a %s that is NULL", function,
+                    pointer == NULL ? "pointer"
+                    : kind == NULL  ? "kind"
+                                    : "value");
+}
+
 static int32_t op_argument(struct mcp_call *abi, const char *pointer, int32_t *kind,
                            struct mcp_bytes *value)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "argument");
 
-    if (pointer == NULL || kind == NULL || value == NULL)
+    if (call == NULL)
         return MCP_EINVAL;
+    if (pointer == NULL || kind == NULL || value == NULL)
+        return reads_nowhere(call, "argument", pointer, kind);
     if (call->arguments == NULL) {
         if (pointer[0] != '\0')
             return MCP_ENOENT;
@@ -520,21 +641,28 @@ static const struct json *find_part(struct call *call, int32_t part, int32_t *co
 static int32_t op_read(struct mcp_call *abi, int32_t part, const char *pointer, int32_t *kind,
                        struct mcp_bytes *value)
 {
-    struct call *call = call_from_abi(abi);
+    struct call *call = call_of(abi, "read");
     int32_t code;
 
+    if (call == NULL)
+        return MCP_EINVAL;
+    if (part < 0 || part >= CALL_PARTS)
+        return mistaken(call, MCP_EINVAL, "read with a part of %d: it is one of MCP_PART_*",
+                        (int)part);
+    if (pointer == NULL || kind == NULL || value == NULL)
+        return reads_nowhere(call, "read", pointer, kind);
     if (part == MCP_PART_ARGUMENTS)
         return op_argument(abi, pointer, kind, value);
-    if (part < 0 || part >= CALL_PARTS || pointer == NULL || kind == NULL || value == NULL)
-        return MCP_EINVAL;
     const struct json *json = find_part(call, part, &code);
     return json != NULL ? read_at(call, json, json->root, pointer, kind, value) : code;
 }
 
 static const void *op_get_extension(const struct mcp_call *abi, const char *id)
 {
-    (void)abi;
-    (void)id;
+    struct call *call = call_of(abi, "get_extension");
+
+    if (call != NULL && id == NULL)
+        mistaken(call, MCP_EINVAL, "get_extension with an id that is NULL");
     return NULL;
 }
 

@@ -18,7 +18,8 @@ enum {
     CALL_HAS_RETURNED = 16, /* ops->call has, or was never called */
     CALL_IS_LATE = 32, /* the deadline has passed */
     CALL_HAS_CALLBACK = 64, /* on_cancel was set at some time */
-    CALL_IS_UNWANTED = 128 /* nobody waits for its end; cancelled, too */
+    CALL_IS_UNWANTED = 128, /* nobody waits for its end; cancelled, too */
+    CALL_HAS_ERRED = 256 /* the log has a mistake of the plugin's on the way */
 };
 
 /* How many MCP_PART_* there are. */

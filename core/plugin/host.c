@@ -4,12 +4,14 @@
 
 #include <mcp/resources.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "plugin/mistake.h"
 
 /* A plugin may write this many lines at once, and this many a second. */
 #define LOG_BURST 200
@@ -17,6 +19,25 @@
 #define LOG_LINE_MAX 4000
 
 #define CONFIG_MEMORY (64u << 20)
+
+/* ---- mistakes ---- */
+
+/* A function of the host was given what it must not be given. */
+__attribute__((format(printf, 2, 3))) static int32_t mistaken(const struct mcp_host *abi,
+                                                              const char *format, ...)
+{
+    const struct host *host = abi->host_data;
+    char text[300];
+    va_list args;
+
+    if (!provider_may_tell(host->provider))
+        return MCP_EINVAL;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    log_warning("%s: the plugin called host->%s", abi->provider, text);
+    return MCP_EINVAL;
+}
 
 /* ---- the configuration ---- */
 
@@ -84,10 +105,13 @@ static struct host *host_of(const struct mcp_host *abi)
 static int32_t host_read_config(const struct mcp_host *abi, const char *pointer, int32_t *kind,
                                 struct mcp_bytes *value)
 {
-    if (pointer == NULL || kind == NULL || value == NULL) {
-        log_warning("%s: host->config was called with a NULL argument", abi->provider);
-        return MCP_EINVAL;
-    }
+    if (abi == NULL)
+        return mistake_null("host->config", "host");
+    if (pointer == NULL || kind == NULL || value == NULL)
+        return mistaken(abi, "config with a %s that is NULL",
+                        pointer == NULL ? "pointer"
+                        : kind == NULL  ? "kind"
+                                        : "value");
     struct host *host = host_of(abi);
     pthread_mutex_lock(&host->mutex);
     struct host_config *config = host->config;
@@ -155,6 +179,14 @@ static size_t cut_length(struct bytes text, size_t max)
 
 static void host_log(const struct mcp_host *abi, int32_t level, struct mcp_bytes text)
 {
+    if (abi == NULL) {
+        mistake_null("host->log", "host");
+        return;
+    }
+    if (is_nowhere(text.data, text.size))
+        mistaken(abi, "log with a text of %zu bytes at NULL", text.size);
+    else if (level < MCP_LOG_EMERGENCY || level > MCP_LOG_DEBUG)
+        mistaken(abi, "log with a level of %d: it is one of MCP_LOG_*", (int)level);
     struct host *host = host_of(abi);
     enum log_level at = level <= MCP_LOG_ERROR   ? LOG_ERROR
                         : level >= MCP_LOG_DEBUG ? LOG_DEBUG
@@ -185,10 +217,17 @@ static void copy_sentence(char *out, size_t size, struct mcp_bytes text)
 
 static void host_fail(const struct mcp_host *abi, struct mcp_bytes pointer, struct mcp_bytes text)
 {
+    if (abi == NULL) {
+        mistake_null("host->fail", "host");
+        return;
+    }
+    if (is_nowhere(pointer.data, pointer.size) || is_nowhere(text.data, text.size))
+        mistaken(abi, "fail with a %s at NULL that is not empty",
+                 is_nowhere(text.data, text.size) ? "text" : "pointer");
     struct host *host = host_of(abi);
     pthread_mutex_lock(&host->mutex);
     host->failed = true;
-    host->failure.in_config = pointer.size > 0;
+    host->failure.in_config = pointer.data != NULL && pointer.size > 0;
     copy_sentence(host->failure.pointer, sizeof(host->failure.pointer), pointer);
     copy_sentence(host->failure.why.text, sizeof(host->failure.why.text), text);
     pthread_mutex_unlock(&host->mutex);
@@ -245,19 +284,31 @@ void failure_tell(const struct failure *failure, const char *file_name,
 
 static void host_notify(const struct mcp_host *abi, uint32_t what)
 {
+    const uint32_t all = MCP_CHANGED_TOOLS | MCP_CHANGED_RESOURCES | MCP_CHANGED_PROMPTS;
+    if (abi == NULL) {
+        mistake_null("host->notify", "host");
+        return;
+    }
+    if ((what & all) == 0)
+        mistaken(abi, "notify with %u: it is one of MCP_CHANGED_*, or several", what);
     struct provider *provider = host_of(abi)->provider;
     struct provider_owner *owner = atomic_load(&provider->owner);
-    if (owner != NULL && what != 0)
-        owner->changed(owner, provider, what);
+    if (owner != NULL && (what & all) != 0)
+        owner->changed(owner, provider, what & all);
 }
 
 static int32_t resource_updated(const struct mcp_host *abi, struct mcp_bytes uri)
 {
-    struct provider_owner *owner = atomic_load(&host_of(abi)->provider->owner);
     struct bytes text = {uri.data, uri.size};
 
+    if (abi == NULL)
+        return mistake_null("updated", "host");
     if (uri.data == NULL || uri.size == 0 || uri.size > URI_MAX || !utf8_valid(text))
-        return MCP_EINVAL;
+        return mistaken(abi,
+                        "get_extension(\"" MCP_RESOURCES "\")->updated with a uri of %zu "
+                        "bytes that is none",
+                        uri.size);
+    struct provider_owner *owner = atomic_load(&host_of(abi)->provider->owner);
     if (owner != NULL)
         owner->updated(owner, text);
     return MCP_OK;
@@ -268,7 +319,10 @@ static const void *host_get_extension(const struct mcp_host *abi, const char *id
     static const struct mcp_resources_host resources = {
         .struct_size = sizeof(struct mcp_resources_host), .updated = resource_updated};
 
-    (void)abi;
+    if (abi == NULL)
+        mistake_null("host->get_extension", "host");
+    else if (id == NULL)
+        mistaken(abi, "get_extension with an id that is NULL");
     return id != NULL && strcmp(id, MCP_RESOURCES) == 0 ? &resources : NULL;
 }
 

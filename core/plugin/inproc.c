@@ -415,7 +415,7 @@ static struct inproc *link_new(struct image *image, const char *provider_id, str
     const char *slash = strrchr(image->source, '/');
     link->file_name = slash != NULL ? slash + 1 : image->source;
     bool described = provider_describe(provider, image, provider_id, config, settings);
-    link->code = plugin_code_new();
+    link->code = plugin_code_new(provider_id);
     if (described && link->code != NULL)
         return link;
     provider_unref(provider);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "plugin/exit_guard.h"
 #include "plugin/inproc.h"
+#include "plugin/mistake.h"
 
 /* A get_... function may go on for so long after it was told that there is no room. */
 #define REFUSED_MAX 100000
@@ -158,7 +159,9 @@ static int32_t check_size(struct collection *collection, const uint32_t *given, 
         return refuse_offer(collection);
     if (given != NULL && *given >= required)
         return MCP_OK;
-    error_set(&err, "a %s whose struct_size is too small for a definition",
+    error_set(&err,
+              given != NULL ? "a %s whose struct_size is too small for a definition"
+                            : "a %s that is NULL",
               offer_kind_name(collection->kind));
     return leave_out(collection, err.text);
 }
@@ -173,6 +176,8 @@ static int32_t check_size(struct collection *collection, const uint32_t *given, 
 static int32_t add_tool(const struct mcp_tool_sink *sink, const struct mcp_tool *given)
 {
     struct mcp_tool tool = {0};
+    if (sink == NULL)
+        return mistake_null("sink->add", "sink");
     int32_t code = check_size(sink->host_data, given != NULL ? &given->struct_size : NULL,
                               END_OF(mcp_tool, definition));
     if (code != MCP_OK)
@@ -184,6 +189,8 @@ static int32_t add_tool(const struct mcp_tool_sink *sink, const struct mcp_tool 
 static int32_t add_offer(const struct mcp_offer_sink *sink, const struct mcp_offer *given)
 {
     struct mcp_offer offer = {0};
+    if (sink == NULL)
+        return mistake_null("sink->add", "sink");
     int32_t code = check_size(sink->host_data, given != NULL ? &given->struct_size : NULL,
                               END_OF(mcp_offer, definition));
     if (code != MCP_OK)

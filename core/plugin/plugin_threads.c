@@ -259,11 +259,12 @@ void tss_delete(tss_t key)
 
 /* ---- the list ---- */
 
-struct plugin_code *plugin_code_new(void)
+struct plugin_code *plugin_code_new(const char *provider_id)
 {
     struct plugin_code *code = calloc(1, sizeof(*code));
     if (code == NULL)
         return NULL;
+    snprintf(code->provider, sizeof(code->provider), "%s", provider_id);
     exit_guard_setup();
     pthread_mutex_lock(&loaded.mutex);
     code->next = loaded.first;

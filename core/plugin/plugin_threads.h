@@ -24,6 +24,7 @@
 /* One loaded plugin file. */
 struct plugin_code {
     struct plugin_code *next;
+    char provider[128]; /* for the log */
     _Atomic uintptr_t start, end; /* its mapping; 0 until plugin_code_mapped */
     atomic_uint threads; /* running */
     atomic_uint keys; /* with a destructor, not deleted */
@@ -31,7 +32,7 @@ struct plugin_code {
 };
 
 /* On the list from now on. NULL: out of memory. */
-struct plugin_code *plugin_code_new(void);
+struct plugin_code *plugin_code_new(const char *provider_id);
 void plugin_code_mapped(struct plugin_code *code, uintptr_t start, uintptr_t end);
 /* Has `hook()` called when a thread of a plugin has called exit, on that thread. Before
  * the first plugin. */

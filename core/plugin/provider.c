@@ -120,12 +120,14 @@ void provider_call_late(struct provider *provider, const char *how)
 
 bool provider_may_tell(struct provider *provider)
 {
-    int64_t now = clock_now(), told = atomic_load(&provider->told_ns), from;
+    static _Atomic int64_t nobodys;
+    _Atomic int64_t *told_ns = provider != NULL ? &provider->told_ns : &nobodys;
+    int64_t now = clock_now(), told = atomic_load(told_ns), from;
     do {
         from = told > now ? told : now;
         if (from - now >= MISTAKES_TOLD * NS_PER_S)
             return false;
-    } while (!atomic_compare_exchange_weak(&provider->told_ns, &told, from + NS_PER_S));
+    } while (!atomic_compare_exchange_weak(told_ns, &told, from + NS_PER_S));
     return true;
 }
 

@@ -143,8 +143,8 @@ void provider_call_succeeded(struct provider *provider);
 void provider_call_late(struct provider *provider, const char *how);
 
 /* Whether the log is to have another mistake of the plugin's: so many at once, and then one
- * in a second. */
-#define MISTAKES_TOLD 20
+ * in a second. NULL: it is not known whose plugin's. */
+#define MISTAKES_TOLD 50
 bool provider_may_tell(struct provider *provider);
 
 /* How many calls are inside. */

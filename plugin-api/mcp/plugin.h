@@ -95,7 +95,8 @@ extern "C" {
 
 #define MCP_OK 0
 /* The caller broke a rule of this header (a NULL it must not pass, a call
- * ended twice, ...). mcpd logs a sentence that names the rule. */
+ * ended twice, ...). mcpd logs a sentence that names the function and the rule,
+ * once a call, and not without end. Nothing of what was passed goes further. */
 #define MCP_EINVAL (-1)
 /* Not now and not by trying again: a plugin that returns it from create,
  * start, reconfigure or get_tools should have told why with host->fail. */
@@ -467,9 +468,10 @@ struct mcp_call_ops {
     int32_t (*finish_need_input)(struct mcp_call *call, struct mcp_bytes requests,
                                  struct mcp_bytes state);
 
-    /* Reports progress. `progress` must grow from one report to the next;
-     * `total` is 0 when unknown; `message` may be empty. Cheap when the client
-     * did not ask for progress; mcpd passes on no more than a client can use. */
+    /* Reports progress. `progress` must grow from one report to the next, from
+     * 0 on; `total` is 0 when unknown; neither is infinite or NaN. `message` may
+     * be empty. Cheap when the client did not ask for progress; mcpd passes on
+     * no more than a client can use. */
     int32_t (*progress)(struct mcp_call *call, double progress, double total,
                         struct mcp_bytes message);
 

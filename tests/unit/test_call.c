@@ -221,6 +221,27 @@ START_TEST(a_missing_capability_is_named)
 }
 END_TEST
 
+static void run_nowhere(struct fake_provider *f, struct mcp_call *call)
+{
+    const struct mcp_bytes nowhere = {NULL, 5};
+
+    (void)f;
+    code = call->ops->progress(call, 1, 0, nowhere);
+    ck_assert_int_eq(code, MCP_EINVAL);
+    ck_assert_int_eq(call->ops->log(call, MCP_LOG_ERROR, nowhere), MCP_EINVAL);
+    ck_assert_int_eq(call->ops->finish_text(NULL, MCP_STR("")), MCP_EINVAL);
+    code = call->ops->finish_text(call, nowhere);
+}
+
+START_TEST(bytes_are_somewhere)
+{
+    end_with(run_nowhere, "");
+    ck_assert_int_eq(code, MCP_EINVAL);
+    ck_assert_int_eq(heard.end, CALL_BROKEN);
+    ck_assert_ptr_nonnull(strstr(heard.text, "finish_text a text of 5 bytes at NULL"));
+}
+END_TEST
+
 START_TEST(results_are_limited)
 {
     call_set_limits(8);
@@ -965,8 +986,8 @@ int main(void)
                   "call", set_up, tear_down, 60,
                   SUITE_TESTS(inline_call_ends_on_this_thread, worker_call_ends_on_another_thread,
                               json_ends_carry_their_index, illegal_ends_tell_the_rule,
-                              a_missing_capability_is_named, results_are_limited,
-                              need_input_needs_a_client_that_can_be_asked,
+                              a_missing_capability_is_named, bytes_are_somewhere,
+                              results_are_limited, need_input_needs_a_client_that_can_be_asked,
                               what_a_client_carries_is_limited, requests_have_a_form,
                               the_second_end_is_refused, a_late_second_end_hits_no_other_call,
                               a_call_may_end_after_call_tool_has_returned, a_link_can_end_a_call,
