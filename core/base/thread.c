@@ -25,6 +25,7 @@ static bool lacks_memory(const pthread_attr_t *attributes)
     size_t size;
     if (pthread_attr_getstacksize(attributes, &size) != 0)
         return false;
+    // cppcheck-suppress invalidFunctionArg ; -1 is for MAP_ANONYMOUS
     void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack != MAP_FAILED)
         munmap(stack, size);

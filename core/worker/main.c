@@ -34,11 +34,12 @@
 
 struct wire worker_wire;
 
-static _Noreturn void end_without_memory(void)
+/* Why the worker ends now. */
+static const char *without_memory(void)
 {
-    char text[300];
+    static _Thread_local char text[300];
     snprintf(text, sizeof(text), "is out of memory%s", error_memory_hint());
-    worker_end_broken(text);
+    return text;
 }
 
 void worker_send(const struct frame *frame)
@@ -47,7 +48,7 @@ void worker_send(const struct frame *frame)
     case WIRE_BROKEN:
         _exit(EXIT_GONE);
     case WIRE_FULL:
-        end_without_memory();
+        worker_end_broken(without_memory());
     case WIRE_SENT:
     case WIRE_KEPT:
         break;
@@ -343,7 +344,7 @@ static char *text_of(const struct frame *frame, unsigned which)
 {
     char *text = strndup(frame->texts[which].data, frame->texts[which].size);
     if (text == NULL)
-        end_without_memory();
+        worker_end_broken(without_memory());
     return text;
 }
 
@@ -351,7 +352,7 @@ static struct image *make_image(const struct frame *load)
 {
     struct image *image = calloc(1, sizeof(*image));
     if (image == NULL)
-        end_without_memory();
+        worker_end_broken(without_memory());
     char *id = text_of(load, LOAD_ID), *version = text_of(load, LOAD_PLUGIN_VERSION);
     image->path = text_of(load, LOAD_PATH);
     image->source = text_of(load, LOAD_SOURCE);
@@ -432,7 +433,7 @@ static struct provider *load(const struct frame *frame)
     worker_provider_ops.call = call_plugin;
     provider->ops = &worker_provider_ops;
     if (!calls_init(provider))
-        end_without_memory();
+        worker_end_broken(without_memory());
     if ((frame->numbers[LOAD_FLAGS] & LOAD_WANTS_OFFERS) != 0)
         send_offers(frame->id, provider->offers);
     uint64_t flags = (uint64_t)provider->check_flags << DONE_CHECK_FLAGS;

@@ -140,7 +140,8 @@ bool reading_begin(struct session *session, enum reading_way way, PGresult **err
         return false;
     if (way == READING_FORGET) {
         session->kept = false;
-        return wire_own(session) && wire_own(session);
+        /* The one answer and the other. */
+        return wire_own(session) && wire_own(session); // NOLINT(misc-redundant-expression)
     }
     return way != READING_KEEP || read_preparing(session, error);
 }

@@ -530,8 +530,11 @@ test('a few trees that stand for 10,000 million files take no more memory than a
         const start = grown();
         let peak = start;
         const watch = setInterval(() => { peak = Math.max(peak, grown()); }, 20);
-        await refused(name, { repo_path: directory, ...args }, /needs more than 256 MiB of memory at once/);
-        clearInterval(watch);
+        try {
+            await refused(name, { repo_path: directory, ...args }, /needs more than 256 MiB of memory at once/);
+        } finally {
+            clearInterval(watch);
+        }
         // The answer comes before the memory goes; the C library keeps the end of a heap, up
         // to 64 MiB, for each thread or two.
         await sleep(500);
