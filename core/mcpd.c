@@ -48,7 +48,7 @@
 /* How often main looks at what has grown old. */
 #define TICK_S 1
 /* How often it looks whether the plugins are loaded. */
-#define SETTLE_STEP_NS (5 * NS_PER_MS)
+#define SETTLE_STEP_NS NS_PER_MS
 /* More heaps than this cost memory and save no time here. */
 #define MALLOC_ARENAS 4
 /* What is larger goes back to the system when it is freed: the bound of
