@@ -25,7 +25,7 @@ $(B)/tests/fuzz/fuzz_message: $(fuzz_peer)
 $(B)/tests/fuzz/fuzz_openapi.o: private override CPPFLAGS += $(fuzz_plugin_flags)
 $(B)/tests/fuzz/fuzz_openapi: private override mcpd_ldlibs += -lyaml
 $(B)/tests/fuzz/fuzz_openapi: $(fuzz_common) \
-    $(addprefix $(B)/tests/fuzz/plugins/,http/openapi.o http/openapi_schema.o http/table.o http/words.o \
-    common/document.o common/json.o common/yaml.o common/yaml_types.o)
+    $(addprefix $(B)/tests/fuzz/plugins/,http/openapi.o http/openapi_arguments.o http/openapi_schema.o http/table.o \
+    http/words.o common/document.o common/json.o common/yaml.o common/yaml_types.o)
 
 -include $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/fuzz/plugins/*/*.d)
