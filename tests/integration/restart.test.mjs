@@ -108,13 +108,14 @@ for (const isolation of ['inproc', 'process'])
         const options = { plugins: ['slow'], config: { server: { shutdown_timeout_ms: 300 }, providers: { slow: { isolation } } } };
         const names = ['sleep', 'ignore_cancel', 'async', 'sleep_serial', 'sleep_serial']; // of the last two, one waits for the other
         const daemon = await Daemon.start(options);
+        const stdio = new Stdio(options);
+        await stdio.answer(stdio.modern('tools/list'), 10_000 * SCALE); // it has started
         const call = (name, options) => callTool(daemon.port, name, { ms: 4000 }, options);
         const json = names.map((name) => call(name, { accept: 'application/json' }));
         const session = await Session.open(daemon.port, LEGACY[0]);
         const streamed = await session.request('tools/call', { name: 'ignore_cancel', arguments: { ms: 4000 } }, { ms: 10_000 });
         assert.equal(streamed.headers['content-type'], 'text/event-stream');
         const last = streamed.last();
-        const stdio = new Stdio(options);
         const asked = names.map((name) => stdio.modern('tools/call', { name, arguments: { ms: 4000 } }));
         await sleep(700);
         const stopped = daemon.stop({ ms: 30_000 });
