@@ -238,7 +238,7 @@ static void tell_settled(struct plugins *plugins, uint64_t ticket, bool idle)
     pthread_mutex_lock(&plugins->mutex);
     bool waited_enough = clock_now() > plugins->asked_ns + SETTLE_NS;
     idle = idle && plugins->new_config == NULL && plugins->refreshes == NULL &&
-           !plugins->serving.dirty;
+           !plugins->serving.unplanned && !plugins->serving.dirty;
     if (plugins->done < ticket && (idle || waited_enough)) {
         plugins->done = ticket;
         pthread_cond_broadcast(&plugins->settled);
@@ -275,7 +275,8 @@ static int64_t round_of(struct plugins *plugins, uint64_t ticket)
     bool again = serving->again_ns != 0 && serving->again_ns <= clock_now();
     if (look(plugins) || again) {
         serving->again_ns = 0;
-        if (slots_plan(serving))
+        serving->unplanned = !slots_plan(serving);
+        if (!serving->unplanned)
             slots_bring_up(serving);
         else
             serving->again_ns = clock_now() + NS_PER_S;

@@ -55,6 +55,7 @@ struct serving {
     struct slot *slots; /* in the order of the plan */
     struct retiring *retiring;
     bool dirty; /* the snapshot is to be made anew */
+    bool unplanned; /* for want of memory it is not known what is to be served */
     int64_t again_ns; /* when to try what failed for a passing reason; 0: nothing did */
 };
 
