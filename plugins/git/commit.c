@@ -45,7 +45,7 @@ static bool read_head(struct job *job, struct committing *c)
     if (git_repository_head_unborn(job->repo) == 1)
         return true;
     git_object *head = NULL;
-    int error = git_revparse_single(&head, job->repo, "HEAD^{commit}");
+    int error = revision_head(job, GIT_OBJECT_COMMIT, &head);
     c->parent = (git_commit *)head;
     return error == 0 || job_fail_git(job, error, "read HEAD");
 }

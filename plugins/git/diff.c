@@ -265,7 +265,7 @@ static bool diff_index(struct job *job, bool staged)
     diff_options(job, &request, &options);
     int error = 0;
     if (staged && git_repository_head_unborn(job->repo) != 1)
-        error = git_revparse_single(&tree, job->repo, "HEAD^{tree}");
+        error = revision_head(job, GIT_OBJECT_TREE, &tree);
     if (error == 0 && staged) {
         error = git_diff_tree_to_index(&diff, job->repo, (git_tree *)tree, NULL, &options);
     } else if (error == 0) {

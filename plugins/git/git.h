@@ -170,6 +170,9 @@ bool job_bool(struct job *job, const char *pointer, bool *out);
  * characters or could be taken for an option. */
 bool revision_word(struct job *job, const char *what, struct mcp_bytes given,
                    char out[REVISION_MAX]);
+/* What HEAD points to; an error of libgit2's. Unlike git_revparse_single, it keeps no memory
+ * when it is cancelled. */
+int revision_head(const struct job *job, git_object_t type, git_object **out);
 /* What the revision names. */
 bool revision_object(struct job *job, const char *revision, git_object **out);
 /* The same, peeled to a commit. */

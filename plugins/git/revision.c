@@ -81,6 +81,15 @@ static bool is_unknown(struct job *job, const char *revision)
            described[-1] > '9' || !has_object(job, described + 2, strlen(described + 2));
 }
 
+/* Nor when it is cancelled: it is quick, and so it is not. */
+static int parse(const struct job *job, const char *revision, git_object **out)
+{
+    memory_insist(true);
+    int error = git_revparse_single(out, job->repo, revision);
+    memory_insist(false);
+    return error;
+}
+
 /* The error of reading what the reference points to that the revision begins with: libgit2
  * does not free the reference where this fails. */
 static int try_reference(struct job *job, const char *revision)
@@ -102,6 +111,17 @@ static int try_reference(struct job *job, const char *revision)
     return error;
 }
 
+int revision_head(const struct job *job, git_object_t type, git_object **out)
+{
+    git_reference *head;
+    int error = git_repository_head(&head, job->repo);
+    if (error != 0)
+        return error;
+    error = git_reference_peel(out, head, type);
+    git_reference_free(head);
+    return error;
+}
+
 bool revision_object(struct job *job, const char *revision, git_object **out)
 {
     *out = NULL;
@@ -110,7 +130,7 @@ bool revision_object(struct job *job, const char *revision, git_object **out)
                         revision);
     int error = is_unknown(job, revision) ? GIT_ENOTFOUND : try_reference(job, revision);
     if (error == 0)
-        error = git_revparse_single(out, job->repo, revision);
+        error = parse(job, revision, out);
     if (error == 0)
         return true;
     if (job->trouble != TROUBLE_NONE || job_cancelled(job))

@@ -393,7 +393,7 @@ static bool unstage_all(struct job *job)
     if (good && git_repository_head_unborn(job->repo) == 1) {
         error = git_index_clear(locked.index);
     } else if (good) {
-        error = git_revparse_single(&tree, job->repo, "HEAD^{tree}");
+        error = revision_head(job, GIT_OBJECT_TREE, &tree);
         if (error == 0)
             error = read_tree(job, locked.index, (git_tree *)tree);
     }
