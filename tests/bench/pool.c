@@ -124,7 +124,8 @@ int main(int argc, char **argv)
     struct error err;
     if (argc != 5)
         fail("pool CONFIG QUERY CALLERS SECONDS");
-    const unsigned callers = (unsigned)atoi(argv[3]), seconds = (unsigned)atoi(argv[4]);
+    const unsigned callers = (unsigned)strtoul(argv[3], NULL, 10),
+                   seconds = (unsigned)strtoul(argv[4], NULL, 10);
     struct provider *provider = load(argv[1]);
 
     make_arguments(argv[2]);
